@@ -1,0 +1,41 @@
+# Every target makes .venv when it is missing. PYTHON names the interpreter to make it with.
+PYTHON ?= python3
+BIN := .venv/bin
+# Many small models run at once in the tests: one thread each on as many processes as there are cores.
+TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=Agg
+WORKERS ?= auto
+
+.PHONY: demo test check format bench bench-search clean help
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: .venv/.installed  ## train three small models on real digits, tune their cascade, show what it saves
+	$(BIN)/orxe run digits --out runs/digits
+
+test: .venv/.installed  ## the test suite
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+check: .venv/.installed  ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/.installed  ## write the format that check wants
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.installed  ## overhead of routing beside its experts' own time
+	$(BIN)/python benchmarks/bench_routing.py
+
+bench-search: .venv/.installed  ## time, memory and objective of the threshold search beside three baselines
+	$(BIN)/python benchmarks/bench_search.py
+
+clean:  ## remove what was made, the virtual environment too
+	rm -rf .venv runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,29 @@
+"""The MMDetection adapter: mmdet detectors as experts, and cascades as mmdet detectors.
+
+``import orxe_mmdet``, or ``custom_imports=dict(imports=["orxe_mmdet"])`` in a config, registers
+``CascadeDetector`` and ``CascadeCost``. Where mmcv has no compiled ops, import it before ``mmdet.apis``.
+"""
+
+from orxe_plugins.registry import import_framework
+
+import_framework("mmcv", "mmdet")
+
+from orxe_mmdet import ops  # noqa: E402
+
+ops.install()
+import_framework("mmdet", "mmdet")
+
+from orxe_mmdet.checkpoints import convert_checkpoint  # noqa: E402
+from orxe_mmdet.detector import TEST_PIPELINE, CascadeDetector  # noqa: E402
+from orxe_mmdet.experts import MMDetExpert, load_expert  # noqa: E402
+from orxe_mmdet.metric import CascadeCost  # noqa: E402
+
+__all__ = [
+    "TEST_PIPELINE",
+    "CascadeCost",
+    "CascadeDetector",
+    "MMDetExpert",
+    "convert_checkpoint",
+    "load_expert",
+    "ops",
+]

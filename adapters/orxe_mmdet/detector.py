@@ -1,0 +1,177 @@
+"""CascadeDetector: a cascade of detectors as a model of MMDetection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from mmdet.models.detectors import BaseDetector
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.model import BaseDataPreprocessor
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from orxe_mmdet.originals import original_image
+from orxe_plugins.building import CascadeLike, ExpertLike, build_cascade
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.expert import DetectorExpert
+from orxe_plugins.front import CascadeFront
+
+#: the test pipeline that a cascade wants: the original image, and the annotations for evaluation
+TEST_PIPELINE = (
+    {"type": "LoadImageFromFile"},
+    {"type": "LoadAnnotations", "with_bbox": True},
+    {"type": "PackDetInputs", "meta_keys": ("img_id", "img_path", "ori_shape", "img_shape")},
+)
+
+
+class OriginalImages(BaseDataPreprocessor):
+    """Hands the images on as they were packed: each expert prepares its own view of them."""
+
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
+        """Images stay where they are, uint8 and of different sizes; data samples move to the device."""
+        return {"inputs": list(data["inputs"]), "data_samples": self.cast_data(data.get("data_samples"))}
+
+
+@MODELS.register_module()
+class CascadeDetector(CascadeFront, BaseDetector):
+    """Detectors in a row, of which each image sees as many as it needs.
+
+    The model's inputs are original images: its test pipeline loads and packs them and does nothing
+    else, see ``TEST_PIPELINE``. Every expert prepares its own view of an original with the pipeline and
+    at the scale that it was trained for, whichever framework it is from.
+
+    Each data sample that comes back has ``pred_instances`` and, as metainfo, ``orxe_expert`` (name of
+    the expert that answered), ``orxe_expert_index``, ``orxe_confidence`` (that expert's) and ``orxe_cost``
+    (of all experts that ran, GMACs unless the experts say otherwise).
+
+    Args:
+        experts: addresses, or mappings with the fields of an expert's spec, cheapest first. An address
+            without an adapter, such as ``rtmdet_tiny_8xb32-300e_coco@FILE``, is one of mmdet.
+        exit_thresholds: one for each expert but the last; None in it is "never".
+        skip_thresholds: likewise; skips nobody by default.
+        cascade: instead of ``experts``: a folder that `orxe run` wrote, or a cascade.
+        preference: where a fitted cascade starts; 0 = only cost counts, 1 = only performance counts.
+        classes: label names of the answers; by default those of the first expert without a remap.
+        remap: what labels of some expert are called among ``classes``; None drops a label.
+        backbone: has no effect; ``init_detector`` wants every config to have one.
+        data_preprocessor, init_cfg: must be None; experts have their own.
+
+    Raises:
+        OrxeError: an expert, a threshold or the folder is not right, or labels do not fit.
+    """
+
+    def __init__(
+        self,
+        experts: Sequence[ExpertLike] | None = None,
+        exit_thresholds: Sequence[float | None] | None = None,
+        skip_thresholds: Sequence[float] | None = None,
+        cascade: CascadeLike | None = None,
+        preference: float | None = None,
+        classes: Sequence[str] | None = None,
+        remap: Mapping[str, str | None] | None = None,
+        backbone: Any = None,
+        data_preprocessor: Any = None,
+        init_cfg: Any = None,
+    ) -> None:
+        if data_preprocessor is not None or init_cfg is not None:
+            raise OrxeError("a cascade takes no data_preprocessor and no init_cfg: each expert has its own")
+        super().__init__(data_preprocessor=OriginalImages())
+        self.cascade = build_cascade(
+            experts,
+            cascade,
+            adapter="mmdet",
+            task="detection",
+            exit_thresholds=exit_thresholds,
+            skip_thresholds=skip_thresholds,
+            preference=preference,
+            names=classes,
+            remap=remap,
+        )
+        members = [expert for expert in self.cascade.members if isinstance(expert, DetectorExpert)]
+        self._dataset_meta: dict[str, Any] = {"classes": members[0].answer_names}
+        self.register_load_state_dict_post_hook(_accept_no_weights)
+        self.eval()
+
+    @property
+    def dataset_meta(self) -> dict[str, Any]:
+        """Class names and palette, as mmdet's inference functions read them."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, meta: Mapping[str, Any]) -> None:
+        # mmdet sets the COCO classes where it loads no checkpoint; the experts know better.
+        self._dataset_meta = {**meta, "classes": self._dataset_meta["classes"]}
+
+    @property
+    def cfg(self) -> Config:
+        """A copy of the config, as ``init_detector`` sets it."""
+        # inference_detector writes into it that images are arrays, and would take the next path for one too.
+        return deepcopy(self._cfg)
+
+    @cfg.setter
+    def cfg(self, cfg: Config) -> None:
+        self._cfg = cfg
+
+    def save_checkpoint(self, path: str | Path) -> Path:
+        """Write the small file that ``tools/test.py`` wants as its checkpoint: class names, no weights.
+
+        The experts' weights stay in their own files, which the config names.
+        """
+        classes = list(self.dataset_meta["classes"])
+        torch.save({"meta": {"dataset_meta": {"classes": classes}}, "state_dict": {}}, path)
+        return Path(path)
+
+    # --- what a detector does -----------------------------------------------------------------------
+
+    def init_weights(self) -> None:
+        """Nothing: the experts were loaded when the cascade was built."""
+
+    def predict(self, batch_inputs: Sequence[Tensor], batch_data_samples: Sequence[Any] | None = None) -> list[Any]:
+        """Detections of B images.
+
+        Args:
+            batch_inputs: B original images, each (C, H, W) with BGR pixels from 0 to 255.
+            batch_data_samples: B data samples, which are filled and returned.
+        """
+        samples = list(batch_data_samples or (DetDataSample() for _ in batch_inputs))
+        images = [original_image(*pair) for pair in zip(batch_inputs, samples, strict=True)]
+        outputs, route = self.cascade.route(images)
+        device = self.data_preprocessor.device
+        for i, sample in enumerate(samples):
+            found = outputs[i].to(device)
+            sample.pred_instances = InstanceData(bboxes=found.boxes, scores=found.scores, labels=found.labels)
+            expert = int(route.expert[i])
+            sample.set_metainfo(
+                {
+                    "orxe_expert": self.cascade.members[expert].name,
+                    "orxe_expert_index": expert,
+                    "orxe_confidence": float(route.confidence[i]),
+                    "orxe_cost": float(route.cost[i]),
+                }
+            )
+        return samples
+
+    def loss(self, batch_inputs: Any, batch_data_samples: Any) -> NoReturn:
+        """Not there: experts are trained one by one."""
+        raise OrxeError(
+            "a CascadeDetector is not trained: train each expert with its own config, then name its checkpoint"
+        )
+
+    def _forward(self, batch_inputs: Any, batch_data_samples: Any = None) -> NoReturn:
+        raise OrxeError("a CascadeDetector has no raw outputs that its experts share: call it with mode='predict'")
+
+    def extract_feat(self, batch_inputs: Any) -> NoReturn:
+        """Not there: every expert has its own features."""
+        raise OrxeError("a CascadeDetector has no features that its experts share: ask cascade.experts[i].module")
+
+
+def _accept_no_weights(module: torch.nn.Module, incompatible: Any) -> None:
+    """A checkpoint without any weight is the small one of ``save_checkpoint``: nothing is missing."""
+    if {name for name, _ in module.named_parameters()} <= set(incompatible.missing_keys):
+        incompatible.missing_keys.clear()

@@ -1,0 +1,138 @@
+"""The names that ``timm.create_model`` learns: ``orxe_metamodel`` and its variants.
+
+The default pools are checkpoints of ORXE's Table B1. They are but a start: `orxe run` fits a
+cascade to your own pool and data, and ``cascade=FOLDER`` loads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from timm.models import generate_default_cfgs, register_model
+
+from orxe_plugins.building import CascadeLike, ExpertLike, build_cascade
+from orxe_plugins.errors import OrxeError
+from orxe_timm.metamodel import Metamodel
+
+__all__ = ["orxe_metamodel", "orxe_metamodel_large", "orxe_metamodel_tiny"]
+
+#: 0.06, 0.21 and 0.52 GMACs
+TINY_POOL = ("mobilenetv3_small_100.lamb_in1k", "mobilenetv3_large_100.ra_in1k", "efficientvit_b1.r224_in1k")
+#: 0.21, 1.3 and 4.1 GMACs
+POOL = (
+    "mobilenetv3_large_100.ra_in1k",
+    "tiny_vit_5m_224.dist_in22k_ft_in1k",
+    "tiny_vit_21m_224.dist_in22k_ft_in1k",
+)
+#: 1.9, 13.2 and 61.6 GMACs
+LARGE_POOL = (
+    "tiny_vit_11m_224.dist_in22k_ft_in1k",
+    "caformer_m36.sail_in22k_ft_in1k",
+    "beitv2_large_patch16_224.in1k_ft_in22k_in1k",
+)
+
+_CONFIG = {"num_classes": 1000, "input_size": (3, 224, 224), "pool_size": (7, 7), "crop_pct": 0.95,
+           "interpolation": "bicubic", "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}  # fmt: skip
+default_cfgs = generate_default_cfgs({name: dict(_CONFIG) for name in __all__})
+
+
+def _create(
+    pool: Sequence[str],
+    *,
+    experts: Sequence[ExpertLike] | None = None,
+    cascade: CascadeLike | None = None,
+    checkpoints: Sequence[str | Path | None] | None = None,
+    expert_kwargs: Sequence[dict[str, Any] | None] | None = None,
+    exit_thresholds: Sequence[float | None] | None = None,
+    skip_thresholds: Sequence[float] | None = None,
+    preference: float | None = None,
+    pretrained: bool = False,
+    num_classes: int | None = None,
+    in_chans: int | None = None,
+    features_only: bool = False,
+    pretrained_cfg: Any = None,
+    pretrained_cfg_overlay: Any = None,
+    **common: Any,
+) -> Metamodel:
+    if features_only:
+        raise OrxeError("a cascade has no features_only form: create one of its experts with features_only=True")
+    if pretrained_cfg_overlay:
+        raise OrxeError(
+            f"pretrained_cfg_overlay is {pretrained_cfg_overlay!r}, but the experts of a cascade have weights of "
+            "their own: give checkpoints=[FILE, ...], one for each of experts"
+        )
+    common = {key: value for key, value in common.items() if value is not None}
+    # A name with several "architecture.tag" forms reaches timm's entry points in either.
+    del pretrained_cfg
+    thresholds: dict[str, Any] = {
+        "exit_thresholds": exit_thresholds,
+        "skip_thresholds": skip_thresholds,
+        "preference": preference,
+    }
+    if cascade is not None:
+        built = build_cascade(experts, cascade, adapter="timm", checkpoints=checkpoints, expert_kwargs=expert_kwargs,
+                              task="classification", **thresholds, **common)  # fmt: skip
+        model = Metamodel(built)
+        _check_fits(model, cascade, num_classes, in_chans)
+        return model
+    shared = {"num_classes": num_classes, "pretrained": pretrained}
+    if in_chans is not None:
+        common["in_chans"] = in_chans
+    built = build_cascade(
+        pool if experts is None else experts,
+        adapter="timm",
+        checkpoints=checkpoints,
+        expert_kwargs=expert_kwargs,
+        task="classification",
+        for_all={key: value for key, value in shared.items() if value is not None},
+        **thresholds,
+        **common,
+    )
+    return Metamodel(built)
+
+
+def _check_fits(model: Metamodel, cascade: Any, num_classes: int | None, in_chans: int | None) -> None:
+    """timm's scripts always say how many classes and channels they want; a fitted cascade has its own."""
+    channels = model.pretrained_cfg["input_size"][0]
+    for what, asked, own in (("num_classes", num_classes, model.num_classes), ("in_chans", in_chans, channels)):
+        if asked is not None and asked != own:
+            raise OrxeError(
+                f"{what} is {asked}, but the fitted cascade {str(cascade)!r} has {own}: leave {what} out, "
+                "or give experts=[...] to build one that is not fitted"
+            )
+
+
+@register_model
+def orxe_metamodel(**kwargs: Any) -> Metamodel:
+    """A cascade of timm models, or of any experts.
+
+    Args:
+        experts: names of timm models or addresses ``adapter:name``, cheapest first; a small pool of
+            ORXE's Table B1 by default.
+        cascade: instead: a folder that `orxe run` wrote. Its experts' weights are always loaded.
+        checkpoints: a file of weights for each expert, None for its own.
+        expert_kwargs: options for each expert.
+        exit_thresholds: one for each expert but the last; None in it is never.
+        skip_thresholds: likewise; 0 skips nobody.
+        preference: 0 = only cost counts, 1 = only performance counts.
+        pretrained: whether experts without a checkpoint get pretrained weights.
+        num_classes, in_chans, drop_rate, ...: handed to every expert.
+
+    Raises:
+        OrxeError: an expert is unknown, arguments contradict each other, or classes differ.
+    """
+    return _create(POOL, **kwargs)
+
+
+@register_model
+def orxe_metamodel_tiny(**kwargs: Any) -> Metamodel:
+    """:func:`orxe_metamodel` with a pool of mobile models by default."""
+    return _create(TINY_POOL, **kwargs)
+
+
+@register_model
+def orxe_metamodel_large(**kwargs: Any) -> Metamodel:
+    """:func:`orxe_metamodel` with ORXE's largest expert at the end by default."""
+    return _create(LARGE_POOL, **kwargs)

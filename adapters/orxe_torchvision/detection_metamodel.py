@@ -1,0 +1,183 @@
+"""``torchvision.models.get_model("orxe_metamodel_detection")``: a cascade of detectors as a torchvision model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import get_model_weights
+from torchvision.models._api import register_model  # torchvision has no public way to register a model
+
+from orxe_plugins.building import CascadeLike, ExpertLike, build_cascade
+from orxe_plugins.cascade import Cascade
+from orxe_plugins.detections import Detections
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.expert import DetectorExpert
+from orxe_plugins.front import CascadeFront
+from orxe_plugins.labels import normalise_label
+from orxe_torchvision.detection import BACKGROUND, NOT_A_LABEL, TorchvisionDetector
+
+
+class DetectionMetaModel(CascadeFront, nn.Module):
+    """Detectors in a row, of which each image sees as many as it needs, under torchvision's conventions.
+
+    In eval mode ``model(images)`` takes a list of float tensors (3, H, W) with RGB values in [0, 1] and
+    of any sizes, and gives for each a dict of ``boxes`` (K, 4), corners in its pixels, ``labels``, int64
+    numbers of ``categories``, and ``scores``, best first. In train mode ``model(images, targets)`` gives a
+    dict of losses: those of every expert, named by its position, as ``0_loss_classifier``.
+
+    Args:
+        cascade: the experts and their thresholds.
+        categories: a name for each label number, the background's first; see :func:`default_categories`.
+
+    Raises:
+        OrxeError: the names are not those that the cascade answers with.
+    """
+
+    def __init__(self, cascade: Cascade, categories: Sequence[str] | None = None) -> None:
+        super().__init__()
+        self.cascade = cascade
+        names = _detectors(cascade)[0].answer_names
+        self.categories = tuple(categories) if categories is not None else default_categories(cascade)
+        number = {normalise_label(name): i for i, name in enumerate(self.categories)}
+        if set(map(normalise_label, names)) != set(map(normalise_label, _labels_of(self.categories))):
+            raise OrxeError(
+                f"categories are {self.categories!r:.200}: expected {BACKGROUND!r}, then the names {names!r:.200} in "
+                f"any order, with {NOT_A_LABEL!r} for numbers without a label"
+            )
+        self._number_of_label = torch.tensor([number[normalise_label(name)] for name in names], dtype=torch.int64)
+        self.eval()
+
+    def forward(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]] | None = None) -> Any:
+        """Losses in train mode, else B dicts; see the class.
+
+        Args:
+            images: B images; the list and its tensors stay as they are.
+            targets: B dicts with ``boxes`` (G, 4), corners in pixels, and ``labels``, int64 (G,); for training.
+
+        Raises:
+            OrxeError: in train mode, an expert is not one of torchvision, or there are no targets.
+        """
+        if self.training:
+            return self._losses(images, targets)
+        originals = list(images)
+        for image in originals:
+            if image.ndim != 3:
+                raise OrxeError(f"an image has shape {tuple(image.shape)}: expected (C, H, W)")
+        outputs, _ = self.cascade.route(originals)
+        return [self._answer(found, image.device) for found, image in zip(outputs, originals, strict=True)]
+
+    def _answer(self, detections: Detections, device: torch.device) -> dict[str, Tensor]:
+        found = detections.best_first().to(device)
+        labels = self._number_of_label.to(device)[found.labels]
+        return {"boxes": found.boxes, "labels": labels, "scores": found.scores}
+
+    def _losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]] | None) -> dict[str, Tensor]:
+        if targets is None:
+            raise OrxeError(
+                "a detector in train mode needs targets: call model(images, targets), or model.eval() first"
+            )
+        losses = {}
+        for i, expert in enumerate(self.cascade.members):
+            if not isinstance(expert, TorchvisionDetector):
+                raise OrxeError(
+                    f"expert {expert.name!r} is not one of torchvision: train it with its own framework, "
+                    "then build the cascade with its checkpoint"
+                )
+            for name, loss in expert.losses(images, [self._target(target) for target in targets]).items():
+                losses[f"{i}_{name}"] = loss
+        return losses
+
+    def _target(self, target: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A target with labels of the cascade instead of numbers of ``categories``."""
+        labels = target["labels"]
+        label_of_number = torch.full((len(self.categories),), -1)
+        label_of_number[self._number_of_label] = torch.arange(len(self._number_of_label))
+        bad = (labels < 0) | (labels >= len(self.categories))
+        found = label_of_number.to(labels.device)[labels.clamp(0, len(self.categories) - 1)]
+        bad |= found < 0
+        if bool(bad.any()):
+            raise OrxeError(
+                f"a target has label {int(labels[bad][0])}, which is no object: expected numbers of model.categories"
+            )
+        return {**target, "labels": found}
+
+
+def default_categories(cascade: Cascade) -> tuple[str, ...]:
+    """What torchvision would call label numbers of a cascade, the background first.
+
+    That is the numbering of the first torchvision expert with the cascade's labels; COCO's own
+    numbers, 1 to 90 with gaps, for the labels of COCO; else 1, 2, 3, ... in the labels' order.
+    """
+    names = _detectors(cascade)[0].answer_names
+    known = [expert.categories for expert in cascade.members if isinstance(expert, TorchvisionDetector)]
+    known.append(tuple(get_model_weights("ssdlite320_mobilenet_v3_large")["COCO_V1"].meta["categories"]))
+    wanted = sorted(map(normalise_label, names))
+    for categories in known:
+        if sorted(map(normalise_label, _labels_of(categories))) == wanted:
+            return categories
+    return (BACKGROUND, *names)
+
+
+def _labels_of(categories: Sequence[str]) -> list[str]:
+    return [name for name in categories[1:] if name != NOT_A_LABEL]
+
+
+def _detectors(cascade: Cascade) -> list[DetectorExpert]:
+    return [expert for expert in cascade.members if isinstance(expert, DetectorExpert)]
+
+
+@register_model()
+def orxe_metamodel_detection(
+    *,
+    experts: Sequence[ExpertLike] | None = None,
+    cascade: CascadeLike | None = None,
+    checkpoints: Sequence[str | Path | None] | None = None,
+    expert_kwargs: Sequence[Mapping[str, Any] | None] | None = None,
+    exit_thresholds: Sequence[float | None] | None = None,
+    skip_thresholds: Sequence[float] | None = None,
+    preference: float | None = None,
+    categories: Sequence[str] | None = None,
+    remap: Mapping[str, str | None] | None = None,
+    **options: Any,
+) -> DetectionMetaModel:
+    """A cascade of object detectors.
+
+    Args:
+        experts: cheapest first; names of torchvision such as ``ssdlite320_mobilenet_v3_large``, or
+            addresses of any adapter, such as ``ultralytics:yolov8n.pt?imgsz=320``.
+        cascade: instead of ``experts``: a folder that `orxe run` wrote, or a cascade.
+        checkpoints: a file of weights for each expert; None leaves an expert's own.
+        expert_kwargs: options for each expert.
+        exit_thresholds: one for each expert but the last; None in it is "never".
+        skip_thresholds: likewise; skips nobody by default.
+        preference: where a cascade starts; 0 = only cost counts, 1 = only performance counts.
+        categories: a name for each label number of the answers, ``__background__`` first and "N/A" for
+            numbers without a label; see :func:`default_categories` for what is taken otherwise.
+        remap: what labels of some expert are called among ``categories``; None drops a label. Other
+            labels are matched by name.
+        **options: options for every torchvision expert, such as ``weights``, ``score_thresh``, or
+            ``classes`` for models of other labels than COCO's. As ever in torchvision,
+            ``weights=None`` means random weights; where nothing is said, experts take their best ones.
+
+    Raises:
+        OrxeError: arguments contradict each other, an expert is unknown or no detector, or labels do not fit.
+    """
+    built = build_cascade(
+        experts,
+        cascade,
+        adapter="torchvision",
+        task="detection",
+        checkpoints=checkpoints,
+        expert_kwargs=expert_kwargs,
+        exit_thresholds=exit_thresholds,
+        skip_thresholds=skip_thresholds,
+        preference=preference,
+        names=None if categories is None else _labels_of(categories),
+        remap=remap,
+        **options,
+    )
+    return DetectionMetaModel(built, categories)

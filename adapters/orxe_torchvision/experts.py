@@ -1,0 +1,52 @@
+"""Experts out of torchvision models: ``torchvision:NAME?option=value``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torchvision.models import get_model_builder, list_models
+
+from orxe_plugins.errors import OrxeError, unknown
+from orxe_plugins.expert import Expert
+from orxe_torchvision.classifier import load_classifier
+from orxe_torchvision.detection import load_detector
+from orxe_torchvision.weights import default_weights
+
+_CLASSIFIER_TRANSFORMS = "ImageClassification"
+_DETECTOR_TRANSFORMS = "ObjectDetection"
+
+
+def load_expert(name: str, *, pretrained: bool | None = None, **options: Any) -> Expert:
+    """A torchvision model as an expert: a classifier or a detector, whichever it is.
+
+    Args:
+        name: a name of ``torchvision.models.list_models()``, such as ``resnet18``.
+        pretrained: False is short for ``weights=None`` where there is no checkpoint.
+        **options: see :func:`orxe_torchvision.classifier.load_classifier` and
+            :func:`orxe_torchvision.detection.load_detector`.
+
+    Raises:
+        OrxeError: the name is unknown, or the model does another task.
+    """
+    # A cascade is a model of torchvision too, but no expert.
+    known = [model for model in list_models() if not get_model_builder(model).__module__.startswith("orxe_")]
+    if name.lower() not in known:
+        raise unknown("expert", f"torchvision:{name}", (f"torchvision:{model}" for model in known))
+    name = name.lower()
+    if pretrained is False and options.get("checkpoint") is None:
+        options.setdefault("weights", None)
+    kind = _kind(name)
+    if kind == _CLASSIFIER_TRANSFORMS:
+        return load_classifier(name, **options)
+    if kind == _DETECTOR_TRANSFORMS:
+        return load_detector(name, **options)
+    raise OrxeError(f"torchvision:{name} is made for {kind}: expected an image classifier or an object detector")
+
+
+def _kind(name: str) -> str:
+    """What a model's own preprocessing is for: ImageClassification, ObjectDetection, ..."""
+    weights = default_weights(name)
+    if weights is not None:
+        return type(weights.transforms()).__name__
+    # Models that others registered may come without weights; their module says what they do.
+    return _DETECTOR_TRANSFORMS if ".detection" in get_model_builder(name).__module__ else _CLASSIFIER_TRANSFORMS

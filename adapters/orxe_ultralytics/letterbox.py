@@ -1,0 +1,116 @@
+"""What a YOLO model wants to see of an original image: resized with its aspect ratio, padded with grey.
+
+Ultralytics prepares images in two slightly different ways. Its validation loader rounds the shorter
+side up; its predictor rounds it to the nearest pixel, and pads to the smallest rectangle that the
+model's stride allows instead of a square. Both are here, so that an expert answers as Ultralytics
+itself would in either mode.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from orxe_plugins.images import to_array
+
+#: whose conventions an expert follows
+Mode = Literal["val", "predict"]
+_GREY = 114
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an image lies in the view that was made of it.
+
+    Attributes:
+        gain: pixels of the view per pixel of the original, across and down.
+        pad: left and upper border, in pixels of the view.
+        shape: height and width of the original.
+    """
+
+    gain: tuple[float, float]
+    pad: tuple[float, float]
+    shape: tuple[int, int]
+
+    def to_original(self, boxes: Tensor, clip: bool) -> Tensor:
+        """Boxes xyxy (K, 4) of the view, in pixels of the original.
+
+        Args:
+            boxes: corners in pixels of the view, in the model's precision.
+            clip: cut them at the image's border.
+        """
+        # float64: a box that goes to the original and back must not move by a float32 rounding.
+        gain = boxes.new_tensor(self.gain * 2, dtype=torch.float64)  # (4,)
+        pad = boxes.new_tensor(self.pad * 2, dtype=torch.float64)
+        moved = (boxes.double() - pad) / gain
+        if clip:
+            height, width = self.shape
+            moved = moved.clamp(min=0).minimum(moved.new_tensor([width, height, width, height]))
+        return moved
+
+    def to_view(self, boxes: Tensor) -> Tensor:
+        """The inverse of :meth:`to_original`, for boxes that were not clipped."""
+        return boxes.double() * boxes.new_tensor(self.gain * 2, dtype=torch.float64) + boxes.new_tensor(
+            self.pad * 2, dtype=torch.float64
+        )
+
+
+def pixels(image: Any) -> np.ndarray:
+    """RGB values in [0, 255] of an original image, (H, W, 3): uint8, or float32 for a tensor that is not of 8 bits."""
+    if isinstance(image, Tensor) and image.is_floating_point() and image.ndim == 3 and image.shape[0] == 3:
+        values = image.detach().float().mul(255)
+        whole = values.round()
+        # An image file as torchvision hands it over: resized in 8 bits, as from the file itself.
+        if bool(((values - whole).abs() < 1e-3).all()):
+            return to_array(whole.clamp(0, 255).to(torch.uint8))
+        # Others are not rounded to 8 bits: Ultralytics hands tensors to the model as they are.
+        return values.permute(1, 2, 0).contiguous().cpu().numpy()
+    return to_array(image)
+
+
+def letterbox(image: np.ndarray, size: int, mode: Mode, rect: bool, stride: int) -> tuple[np.ndarray, Placement]:
+    """A model's view of one image.
+
+    Args:
+        image: (H, W, 3), values in [0, 255].
+        size: length of the longer side in pixels, a multiple of ``stride``.
+        mode: "val" rounds the shorter side up, "predict" to the nearest pixel.
+        rect: pad to the smallest multiples of ``stride`` instead of a square.
+        stride: the model's largest stride.
+
+    Returns:
+        The view, (h, w, 3) of the image's dtype, and where the image lies in it.
+    """
+    height, width = image.shape[:2]
+    ratio = size / max(height, width)
+    if mode == "val":
+        new_w, new_h = (min(math.ceil(side * ratio), size) for side in (width, height))
+    else:
+        new_w, new_h = (max(round(side * ratio), 1) for side in (width, height))
+    if (new_w, new_h) != (width, height):
+        image = cv2.resize(image, (new_w, new_h), interpolation=cv2.INTER_LINEAR)
+    across, down = size - new_w, size - new_h
+    if rect:
+        across, down = across % stride, down % stride
+    left, right, top, bottom = (round(pad / 2 + shift) for pad in (across, down) for shift in (-0.1, 0.1))
+    view = cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(_GREY,) * 3)
+    return view, Placement((new_w / width, new_h / height), (left, top), (height, width))
+
+
+def stretch(image: np.ndarray, size: int) -> tuple[np.ndarray, Placement]:
+    """The square view of models that take no padding, such as RT-DETR: the aspect ratio is lost."""
+    height, width = image.shape[:2]
+    view = image if (height, width) == (size, size) else cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
+    return view, Placement((size / width, size / height), (0.0, 0.0), (height, width))
+
+
+def to_batch(views: list[np.ndarray], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Views of one shape as the tensor that a model takes: RGB in [0, 1], (B, 3, h, w)."""
+    stacked = torch.from_numpy(np.stack(views)).to(device)  # (B, h, w, 3)
+    return stacked.permute(0, 3, 1, 2).contiguous().to(dtype) / 255

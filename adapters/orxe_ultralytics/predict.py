@@ -1,0 +1,137 @@
+"""Ultralytics' predict and track on a cascade."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from ultralytics.engine.predictor import BasePredictor
+from ultralytics.engine.results import Results
+from ultralytics.utils import ops
+
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.routing import Route
+from orxe_ultralytics.module import CascadeModel, Routed, as_rows, wanted
+from orxe_ultralytics.suppression import DetectSettings
+
+
+@dataclass(frozen=True)
+class ImageRoute:
+    """Who answered one image.
+
+    Attributes:
+        expert: index of the expert that answered.
+        name: its name.
+        confidence: its confidence, in [0, 1].
+        cost: what all experts cost together that the image went through, in GMACs.
+        ran: indices of the experts that ran.
+    """
+
+    expert: int
+    name: str
+    confidence: float
+    cost: float
+    ran: tuple[int, ...]
+
+
+class CascadeResults(Results):
+    """Ultralytics' results of one image, and which expert they come from.
+
+    Attributes:
+        orxe_route: who answered.
+    """
+
+    orxe_route: ImageRoute
+
+    @property
+    def orxe_expert(self) -> int:
+        """Index of the expert that answered."""
+        return self.orxe_route.expert
+
+    def new(self) -> CascadeResults:
+        """The same image without boxes, as Ultralytics makes it for every slice and move between devices."""
+        fresh = CascadeResults(self.orig_img, self.path, self.names, speed=self.speed)
+        fresh.orxe_route = self.orxe_route
+        return fresh
+
+    def verbose(self) -> str:
+        """The line that Ultralytics logs, with the expert's name."""
+        return f"{super().verbose()}by {self.orxe_route.name}, "
+
+
+class CascadePredictor(BasePredictor):
+    """Sends originals through a cascade; sources, saving, streams and trackers are Ultralytics' own."""
+
+    def setup_model(self, model: Any, verbose: bool = True) -> None:
+        """Wrap a copy of the cascade; its thresholds go on following the original's."""
+        if self.args.compile:
+            raise OrxeError("compile does not work on a cascade, whose path depends on the image: leave it out")
+        self.source_model = model if isinstance(model, CascadeModel) else None
+        super().setup_model(model, verbose)
+        if self.device.type != "cpu":
+            self.cascade_model.warm_up()
+        # Ultralytics would warm up the router on one path alone.
+        self.done_warmup = True
+
+    @property
+    def cascade_model(self) -> CascadeModel:
+        """The copy that runs."""
+        return self.model.model
+
+    def preprocess(self, im: Tensor | list[np.ndarray]) -> Tensor:
+        """Keep the originals: each expert prepares its own view of them.
+
+        Returns:
+            A tensor of the batch's shape; for images it holds no values.
+        """
+        if isinstance(im, Tensor):
+            batch = super().preprocess(im)
+            self.originals: list[Any] = list(batch)
+            self.one_shape = True
+            return batch
+        # As in Ultralytics, a batch of images of different shapes is padded to squares.
+        self.one_shape = len({image.shape for image in im}) == 1
+        self.originals = [np.ascontiguousarray(image[..., ::-1]) for image in im]  # BGR to RGB
+        return torch.empty((len(im), 3, *self.imgsz), device="meta")
+
+    def inference(self, im: Tensor, *args: Any, **kwargs: Any) -> Routed:
+        """Route the originals by the thresholds in force."""
+        if self.source_model is not None:
+            self.cascade_model.cascade.policy = self.source_model.cascade.policy
+        self.cascade_model.ask(self._settings())
+        return self.cascade_model.answer(self.originals)
+
+    def postprocess(self, preds: Routed, img: Tensor, orig_imgs: Any, **kwargs: Any) -> list[CascadeResults]:
+        """One result for each image."""
+        if not isinstance(orig_imgs, list):
+            orig_imgs = ops.convert_torch2numpy_batch(orig_imgs)[..., ::-1]
+        settings = self._settings()
+        results = []
+        for i, (detections, image, path) in enumerate(zip(preds.detections, orig_imgs, self.batch[0], strict=True)):
+            boxes = as_rows(wanted(detections, settings))
+            result = CascadeResults(image, path, self.model.names, boxes=boxes)
+            result.orxe_route = self._route(preds.route, i)
+            results.append(result)
+        return results
+
+    def _route(self, route: Route, i: int) -> ImageRoute:
+        expert = int(route.expert[i])
+        name = self.cascade_model.cascade.members[expert].name
+        ran = tuple(route.ran[i].nonzero().flatten().tolist())
+        return ImageRoute(expert, name, float(route.confidence[i]), float(route.cost[i]), ran)
+
+    def _settings(self) -> DetectSettings:
+        classes = self.args.classes
+        return DetectSettings(
+            conf=self.args.conf,
+            iou=self.args.iou,
+            max_det=self.args.max_det,
+            rect=bool(self.args.rect) and self.one_shape,
+            agnostic_nms=bool(self.args.agnostic_nms),
+            multi_label=False,
+            classes=None if classes is None else tuple([classes] if isinstance(classes, int) else classes),
+            mode="predict",
+        )

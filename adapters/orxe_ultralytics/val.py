@@ -1,0 +1,94 @@
+"""Ultralytics' val on a cascade."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from ultralytics.models.yolo.detect import DetectionValidator
+from ultralytics.utils import LOGGER
+
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.routing import Route
+from orxe_ultralytics.data import read_rgb
+from orxe_ultralytics.letterbox import Placement
+from orxe_ultralytics.module import CascadeModel, Routed, wanted
+from orxe_ultralytics.suppression import DetectSettings
+
+
+class CascadeValidator(DetectionValidator):
+    """Ultralytics' own metrics on a cascade's answers.
+
+    The loader's batch serves labels and plots alone: each expert prepares every image again from
+    the file. ``metrics.orxe_route`` says afterwards who answered, image by image.
+    """
+
+    def __call__(self, trainer: Any = None, model: Any = None, **kwargs: Any) -> Any:
+        """Validate a cascade; there is no trainer for one."""
+        if trainer is not None:
+            raise OrxeError("a cascade is not trained: train its experts, then build the cascade of them")
+        if self.args.compile:
+            raise OrxeError("compile does not work on a cascade, whose path depends on the image: leave it out")
+        self.source_model = model if isinstance(model, CascadeModel) else None
+        self.routes: list[Route] = []
+        return super().__call__(None, model, **kwargs)
+
+    def init_metrics(self, model: Any) -> None:
+        """Take hold of the copy that Ultralytics made, and hand it the caller's settings."""
+        super().init_metrics(model)
+        self.cascade_model: CascadeModel = model.model
+        if self.data["channels"] != 3:
+            raise OrxeError(f"the data set has images of {self.data['channels']} channels: expected 3")
+        self.settings = DetectSettings(
+            conf=self.args.conf,
+            iou=self.args.iou,
+            max_det=self.args.max_det,
+            agnostic_nms=bool(self.args.agnostic_nms or self.args.single_cls),
+            # Ultralytics' val compares boxes as the model gives them, before any clipping.
+            clip=False,
+        )
+        self.cascade_model.ask(self.settings)
+        if self.device.type != "cpu":
+            self.cascade_model.warm_up()
+
+    def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The loader's batch as ever, and its originals for the cascade."""
+        self.batch = super().preprocess(batch)
+        if self.source_model is not None:
+            self.cascade_model.cascade.policy = self.source_model.cascade.policy
+        self.cascade_model.expect([read_rgb(path) for path in batch["im_file"]])
+        return self.batch
+
+    def postprocess(self, preds: Routed) -> list[dict[str, Tensor]]:
+        """The answers in pixels of the loader's images, where Ultralytics compares them with the labels."""
+        self.routes.append(preds.route)
+        answers = []
+        for i, detections in enumerate(preds.detections):
+            kept = wanted(detections, self.settings)
+            boxes = self._placement(i).to_view(kept.boxes).float().to(self.device)
+            scores, labels = kept.scores.to(self.device), kept.labels.float().to(self.device)
+            answers.append({"bboxes": boxes, "conf": scores, "cls": labels, "extra": boxes.new_zeros((len(boxes), 0))})
+        return answers
+
+    def _placement(self, i: int) -> Placement:
+        (gain_y, gain_x), (left, top) = self.batch["ratio_pad"][i]
+        return Placement((gain_x, gain_y), (left, top), tuple(self.batch["ori_shape"][i]))
+
+    def finalize_metrics(self) -> None:
+        """Ultralytics' figures, and beside them who answered."""
+        super().finalize_metrics()
+        self.metrics.orxe_route = _joined(self.routes)
+
+    def print_results(self) -> None:
+        """Ultralytics' table, and a line on the cascade."""
+        super().print_results()
+        route = _joined(self.routes)
+        shares = zip(self.cascade_model.cascade.members, route.exit_share().tolist(), strict=True)
+        listed = ", ".join(f"{share:.1%} by {expert.name}" for expert, share in shares)
+        LOGGER.info(f"Cascade: {route.cost.mean().item():.4g} GMACs per image (1 MAC = 2 FLOPs); answered {listed}")
+
+
+def _joined(routes: list[Route]) -> Route:
+    parts = [[getattr(route, name) for route in routes] for name in ("expert", "confidence", "cost", "ran")]
+    return Route(*(torch.cat(part).cpu() for part in parts))

@@ -1,0 +1,126 @@
+"""Ranking gate: a trained confidence for experts that have none of their own (ORXE supplement, section F)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from orxe_plugins.confidence.provider import ConfidenceProvider, register_confidence
+from orxe_plugins.confidence.summary import summary_named
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.files import write_atomically
+
+
+class GateNet(nn.Module):
+    """Features and output summary to one logit: standardise, one hidden layer.
+
+    Args:
+        inputs: width D of features and summary together.
+        hidden: width of the hidden layer.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(inputs))
+        self.register_buffer("scale", torch.ones(inputs))
+        self.hidden = nn.Linear(inputs, hidden)
+        self.out = nn.Linear(hidden, 1)
+        self.dropout = nn.Dropout(0.1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits (B,) of inputs (B, D)."""
+        standard = ((inputs - self.mean) * self.scale).clamp(-10, 10)
+        return self.out(self.dropout(nn.functional.gelu(self.hidden(standard)))).squeeze(1)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates per sample."""
+        return self.hidden.in_features * self.hidden.out_features + self.out.in_features
+
+
+@register_confidence("ranking_gate")
+class RankingGate(ConfidenceProvider):
+    """Sigmoid of a small network over the expert's pooled features and its output (Eq. 20).
+
+    Args:
+        file: what :meth:`save` wrote.
+
+    Attributes:
+        net: the network.
+        summary: what the gate sees of the output, see :mod:`orxe_plugins.confidence.summary`.
+    """
+
+    needs_features: ClassVar[bool] = True
+
+    def __init__(self, file: str | Path) -> None:
+        super().__init__()
+        self.file = str(file)
+        try:
+            with safe_open(self.file, "pt") as content:
+                about = content.metadata() or {}
+                weights = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
+            self.summary = about["summary"]
+            self.net = GateNet(int(about["inputs"]), int(about["hidden"]))
+            self.net.load_state_dict(weights)
+        except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+            raise OrxeError(
+                f"ranking gate {self.file!r} cannot be read: {error}. Train it by `orxe train-gate RECIPE`"
+            ) from error
+        self._summarise = summary_named(self.summary)
+        self.eval()
+
+    def options(self) -> dict[str, Any]:
+        return {"file": self.file}
+
+    @property
+    def gmacs(self) -> float:
+        return self.net.macs / 1e9
+
+    def forward(self, outputs: Any, features: Tensor | None = None) -> Tensor:
+        """Confidence (B,) of B outputs, given the expert's pooled features (B, F)."""
+        if features is None:
+            raise OrxeError("a ranking gate needs the expert's features: run it through Expert.run")
+        return self.confidence(gate_inputs(outputs, features, self.summary))
+
+    def confidence(self, inputs: Tensor) -> Tensor:
+        """Confidence (B,) of inputs (B, D), as :func:`gate_inputs` makes and records keep them."""
+        width = self.net.hidden.in_features
+        if inputs.shape[1] != width:
+            raise OrxeError(f"ranking gate {self.file!r} takes {width} inputs, but this expert gives {inputs.shape[1]}")
+        return self.net(inputs.to(self.net.mean.device)).sigmoid()
+
+
+def save_gate(net: GateNet, summary: str, file: Path) -> None:
+    """Write a trained gate, in place by one rename."""
+    about = {"inputs": str(net.hidden.in_features), "hidden": str(net.hidden.out_features), "summary": summary}
+    weights = {key: value.contiguous() for key, value in net.state_dict().items()}
+    write_atomically(file, lambda temporary: save_file(weights, temporary, metadata=about))
+
+
+def gate_inputs(outputs: Any, features: Tensor, summary: str) -> Tensor:
+    """What a gate sees of B samples: pooled features (B, F) and the summary of the outputs, float32 (B, D)."""
+    seen = summary_named(summary)(outputs)
+    return torch.cat([features, seen.to(features.device)], dim=1)
+
+
+def ranking_loss(logits: Tensor, metric: Tensor) -> Tensor:
+    """Mean binary cross entropy over all pairs of a batch (Eq. 18 and 19).
+
+    The paper's sum begins at j = i; a sample beside itself only adds a constant and is left out.
+
+    Args:
+        logits: of the gate, (B,).
+        metric: how good the expert's answer is, (B,), higher is better; ties count one half.
+    """
+    i, j = torch.triu_indices(len(logits), len(logits), offset=1)
+    target = (torch.sign(metric[i] - metric[j]) + 1) / 2
+    return binary_cross_entropy_with_logits(logits[i] - logits[j], target.to(logits.dtype))

@@ -1,0 +1,86 @@
+"""What the command prints: progress with the time left, and errors without a traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from orxe_plugins.errors import OrxeError
+
+#: results go to standard output, everything else to standard error
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Bars:
+    """Progress bars on a terminal, one for each job; silent elsewhere. Implements the recorder's Progress."""
+
+    def __init__(self) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=err,
+            disable=not err.is_terminal,
+        )
+        self._task: TaskID | None = None
+
+    def start(self, total: int, label: str, done: int = 0) -> None:
+        """Open a bar of ``total`` steps, of which ``done`` were done by an earlier run."""
+        self._bars.start()
+        self._task = self._bars.add_task(escape(label), total=total)
+        # Steps of an earlier run must not count into the speed that the time left is told from.
+        self._bars.reset(self._task, completed=done)
+
+    def advance(self, n: int) -> None:
+        """``n`` more steps are done."""
+        if self._task is not None:
+            self._bars.advance(self._task, n)
+
+    def close(self) -> None:
+        """Leave the bars as they are."""
+        self._bars.stop()
+
+
+@contextmanager
+def bars() -> Iterator[Bars]:
+    """Bars that are closed whatever happens, so that the terminal stays usable."""
+    made = Bars()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def say(message: str) -> None:
+    """A step's message, to standard error."""
+    err.print(message, markup=False)
+
+
+@contextmanager
+def friendly_errors() -> Iterator[None]:
+    """Turn errors that the user can mend into one message and exit code 2."""
+    try:
+        yield
+    except (OrxeError, ImportError) as error:
+        err.print(f"error: {error}", style="red", markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        err.print("stopped; the same command goes on where this one was", markup=False)
+        sys.exit(130)

@@ -1,0 +1,24 @@
+"""The errors that users see: each names the thing, its value and the way out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class OrxeError(ValueError):
+    """Something that the caller gave does not fit; the message says what and how to mend it."""
+
+
+def unknown(kind: str, value: str, known: Iterable[str]) -> OrxeError:
+    """An error for a name that nobody knows, with the nearest known names as a suggestion.
+
+    >>> str(unknown("expert", "timm:resnet81", ["timm:resnet18", "timm:vgg11"]))
+    "unknown expert 'timm:resnet81': did you mean 'timm:resnet18'?"
+    """
+    names = sorted(set(known))
+    near = difflib.get_close_matches(value, names, n=3)
+    if near:
+        return OrxeError(f"unknown {kind} {value!r}: did you mean {' or '.join(map(repr, near))}?")
+    listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    return OrxeError(f"unknown {kind} {value!r}: known are {listed or 'none'}")

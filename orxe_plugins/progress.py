@@ -1,0 +1,25 @@
+"""What long work tells about how far it is."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Is told how far long work is: one job after the other, each with a number of steps."""
+
+    def start(self, total: int, label: str, done: int = 0) -> None:
+        """A job begins: ``total`` steps, of which ``done`` were done by an earlier run."""
+
+    def advance(self, n: int) -> None:
+        """``n`` more steps of that job are done."""
+
+
+class Silent:
+    """Says nothing."""
+
+    def start(self, total: int, label: str, done: int = 0) -> None:
+        pass
+
+    def advance(self, n: int) -> None:
+        pass

@@ -1,0 +1,273 @@
+"""The recipe file: from a pool of models and a data set to a tuned cascade."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from orxe_plugins.errors import OrxeError, unknown
+from orxe_plugins.policy import check_preferences
+from orxe_plugins.registry import ExpertSpec
+
+RECIPE_FILE = "recipe.yaml"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Split(_Model):
+    """Which samples policies are fitted on, and which they are reported on.
+
+    Attributes:
+        fit: share of the samples to fit on; the rest is for the report. 1 fits and reports on all
+            of them, and the report says so.
+        seed: seed of the random split over sample ids.
+    """
+
+    fit: float = Field(default=0.5, gt=0, le=1)
+    seed: int = 0
+
+
+class Data(_Model):
+    """The labelled samples.
+
+    Attributes:
+        root: folder of the data set.
+        report_root: another folder to report on; then all of ``root`` is for fitting.
+        class_map: file that numbers the class folders; found by itself where it is usual.
+        limit: use that many samples of each folder at most, chosen evenly; None uses all.
+        split: how ``root`` is split where there is no ``report_root``.
+    """
+
+    root: str
+    report_root: str | None = None
+    class_map: str | None = None
+    limit: int | None = Field(default=None, gt=0)
+    split: Split = Split()
+
+
+class ExpertEntry(_Model):
+    """One expert: see :class:`orxe_plugins.registry.ExpertSpec`."""
+
+    address: str
+    name: str | None = None
+    checkpoint: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    confidence: dict[str, Any] | None = None
+    cost: float | None = Field(default=None, ge=0)
+    shared_cost: float = Field(default=0.0, ge=0)
+    needs: str | None = None
+
+    def spec(self) -> ExpertSpec:
+        """As the registry takes it."""
+        return ExpertSpec(**self.model_dump())
+
+
+class Recording(_Model):
+    """How records are made: see :func:`orxe_plugins.records.recorder.record`."""
+
+    batch_size: int = Field(default=64, gt=0)
+    shard_size: int | None = Field(default=None, gt=0)
+    keep: str | None = None
+    augment: str | None = None
+
+
+class PoolChoice(_Model):
+    """Choose ``k`` experts out of the pool before the search."""
+
+    k: int = Field(gt=0)
+
+
+class SaverChoice(_Model):
+    """Rank savers for each of these base models."""
+
+    base: Annotated[list[str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
+
+
+class Gates(_Model):
+    """Trained confidences: see :mod:`orxe_plugins.gate_fit`.
+
+    Attributes:
+        experts: names of the experts that get a gate; all but the last by default.
+        share: share of the fitting split that gates are trained on; thresholds are fitted on the rest.
+        hidden, epochs, batch_size, lr, weight_decay, hold_out, patience, seed: how they are trained.
+    """
+
+    experts: list[str] | None = None
+    share: float = Field(default=0.5, gt=0, lt=1)
+    hidden: int | None = Field(default=None, gt=0)
+    epochs: int = Field(default=60, gt=0)
+    batch_size: int = Field(default=128, gt=1)
+    lr: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    hold_out: float = Field(default=0.2, gt=0, lt=1)
+    patience: int = Field(default=10, gt=0)
+    seed: int = 0
+
+
+def _preferences(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        span = _Span.model_validate(value)
+        count = round((span.stop - span.start) / span.step)
+        value = [round(span.start + i * span.step, 10) for i in range(count + 1)]
+    return list(check_preferences(value))
+
+
+class _Span(_Model):
+    start: float = 0.0
+    stop: float = 1.0
+    step: float = Field(default=0.05, gt=0)
+
+
+class Recipe(_Model):
+    """A recipe, checked.
+
+    Attributes:
+        name: how the recipe and its output folder are called.
+        task: kind of task, such as "classification".
+        plugin: Python file beside the recipe that registers a task or a confidence of its own.
+        prepare: Python file beside the recipe; its ``prepare(recipe, out, progress, **prepare_options)``
+            makes data or experts, and leaves alone what is there already.
+        data: the labelled samples.
+        experts: the pool; a path is that of an experts file.
+        path: "originals" lets every expert prepare its view from the original image; "tensor"
+            records along the path of a framework that hands one tensor to the cascade.
+        confidence: kind and options of the confidence provider, for experts that name none; the
+            option ``temperature: fit`` fits one temperature per expert on the fitting split.
+        preferences: the preferences to fit, rising.
+        skip_gates: search for skip thresholds too.
+        gates: train ranking gates, which take the place of the experts' own confidence.
+        select_pool, select_saver: optional choices before the search.
+        folder: the recipe's own folder.
+    """
+
+    name: str
+    description: str = ""
+    task: str = "classification"
+    plugin: str | None = None
+    prepare: str | None = None
+    prepare_options: dict[str, Any] = Field(default_factory=dict)
+    data: Data
+    experts: list[ExpertEntry] | str
+    path: Literal["originals", "tensor"] = "originals"
+    confidence: dict[str, Any] | None = None
+    preferences: Annotated[list[float], BeforeValidator(_preferences)] = Field(
+        default_factory=lambda: _preferences({"step": 0.05})
+    )
+    skip_gates: bool = True
+    record: Recording = Recording()
+    gates: Gates | None = None
+    select_pool: PoolChoice | None = None
+    select_saver: SaverChoice | None = None
+    folder: Path
+
+
+def recipe_names() -> dict[str, Path]:
+    """The recipes that come with the project: name -> file."""
+    here = Path(__file__).resolve().parent
+    # In a wheel they lie inside the package, in a checkout beside it.
+    found: dict[str, Path] = {}
+    for folder in (here.parent / "recipes", here / "recipes"):
+        found.update({path.parent.name: path for path in sorted(folder.glob(f"*/{RECIPE_FILE}"))})
+    return found
+
+
+def recipe_out(recipe: str | Path) -> Path:
+    """The default output folder of a recipe: ``runs/`` and the recipe's name."""
+    return Path("runs") / _find(recipe).parent.name
+
+
+def load_recipe(
+    recipe: str | Path, *, out: Path, data: str | Path | None = None, overrides: Sequence[str] = ()
+) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        recipe: a recipe file, a folder that holds one, or the name of one that comes with the project.
+        out: the run's output folder; replaces ``{out}`` in every text of the recipe.
+        data: the user's data folder; replaces ``{data}``. ``{recipe}`` is the recipe's own folder.
+        overrides: ``key=value``, the key dotted as in ``data.split.fit=0.3``, the value in YAML.
+
+    Raises:
+        OrxeError: there is no such recipe, or a key or value in it does not fit.
+    """
+    path = _find(recipe)
+    raw = _read_yaml(path)
+    for override in overrides:
+        _override(raw, override)
+    places = {"out": str(out), "recipe": str(path.parent)}
+    if data is not None:
+        places["data"] = str(data)
+    raw = _fill(raw, places, path)
+    try:
+        return Recipe.model_validate({**raw, "folder": path.parent})
+    except (ValidationError, OrxeError) as error:
+        raise OrxeError(f"{path}: {_explain(error)}") from error
+
+
+def _find(recipe: str | Path) -> Path:
+    path = Path(recipe)
+    if path.is_dir():
+        path = path / RECIPE_FILE
+    if path.is_file():
+        return path.resolve()
+    known = recipe_names()
+    if str(recipe) in known:
+        return known[str(recipe)]
+    raise unknown("recipe", str(recipe), known)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise OrxeError(f"{path} is not readable YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise OrxeError(f"{path} holds a {type(raw).__name__}: expected the keys of a recipe")
+    return raw
+
+
+def _override(raw: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise OrxeError(f"{override!r}: expected key=value, such as data.split.fit=0.3")
+    *parents, last = key.split(".")
+    place = raw
+    for parent in parents:
+        if place.get(parent) is None:
+            place[parent] = {}
+        place = place[parent]
+        if not isinstance(place, dict):
+            raise OrxeError(f"{override!r}: {parent!r} has no keys of its own")
+    place[last] = yaml.safe_load(value)
+
+
+def _fill(value: Any, places: Mapping[str, str], path: Path) -> Any:
+    if isinstance(value, dict):
+        return {key: _fill(part, places, path) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_fill(part, places, path) for part in value]
+    if isinstance(value, str):
+        if "{data}" in value and "data" not in places:
+            raise OrxeError(f"{path.parent.name} needs your data: add --data FOLDER")
+        for name, place in places.items():
+            value = value.replace("{" + name + "}", place)
+    return value
+
+
+def _explain(error: ValidationError | OrxeError) -> str:
+    if isinstance(error, OrxeError):
+        return str(error)
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"unknown key {key!r}")
+        else:
+            lines.append(f"{key} is {problem.get('input')!r}: {problem['msg'].removeprefix('Value error, ')}")
+    return "; ".join(lines)

@@ -1,0 +1,206 @@
+"""Records out of a folder: experts aligned over the samples that all of them could answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.records.columns import StoredColumn
+from orxe_plugins.records.manifest import recording_mark
+from orxe_plugins.records.records import Records
+from orxe_plugins.records.shards import COLUMNS
+from orxe_plugins.records.store import RecordStore
+from orxe_plugins.sharing import routing_order
+
+#: prediction columns that take more memory than this stay on disk until they are asked for
+_LARGE_BYTES = 512 * 2**20
+
+
+def load_records(folder: str | Path, experts: Sequence[str] | None = None) -> Records:
+    """The records in a folder.
+
+    Args:
+        folder: what :func:`record` wrote.
+        experts: names of the experts to load; all of them by default.
+
+    Returns:
+        Records of the samples that every one of these experts could answer, cheapest expert first.
+        The others are in ``skipped`` with their reason. Large prediction columns are
+        :class:`StoredColumn` objects, which read from the folder when they are asked for.
+
+    Raises:
+        OrxeError: the folder holds no records, an expert is not in it, a recording is unfinished, or
+            no sample is left.
+    """
+    store = RecordStore(folder)
+    dataset = store.dataset()
+    names = store.experts() if experts is None else tuple(experts)
+    if dataset is None or not names:
+        raise OrxeError(f"{store.folder} holds no records: make some by `orxe record RECIPE --out {store.folder}`")
+    manifests = _in_routing_order([store.known_expert(name) for name in names])
+    names = tuple(manifest["name"] for manifest in manifests)
+    units = sorted({manifest["cost_unit"] for manifest in manifests})
+    if len(units) != 1:
+        raise OrxeError(f"the experts in {store.folder} have costs in {' and '.join(units)}: load those of one unit")
+    counts = [_shard_count(store, dataset, manifest) for manifest in manifests]
+    # The marks in their shards say that all experts have the same samples: the ids are read once.
+    ids = _sample_ids(store, names[0], counts[0])
+    tables = [
+        _Table(store, name, count, recording_mark(dataset, manifest))
+        for name, count, manifest in zip(names, counts, manifests, strict=True)
+    ]
+    skipped = _skipped(tables, ids)
+    rows = np.flatnonzero(np.all([table.valid for table in tables], axis=0))
+    if not len(rows):
+        raise OrxeError(f"no sample in {store.folder} was answered by all experts: {skipped[0][0]}: {skipped[0][1]}")
+    score = np.stack([table.score[rows] for table in tables])
+    targets = _targets(store, names[0], counts[0])
+    return Records.from_arrays(
+        names,
+        [manifest["cost"] for manifest in manifests],
+        np.stack([table.confidence[rows] for table in tables]),
+        score.astype(np.uint8) if np.isin(score, (0.0, 1.0)).all() else score,
+        ids[rows].tolist(),
+        shared_cost=[manifest["shared_cost"] for manifest in manifests],
+        needs=[manifest["needs"] for manifest in manifests],
+        cost_unit=units[0],
+        labels=None if targets is None else targets[rows],
+        predictions=_predictions(tables, rows),
+        params=np.array([manifest["params"] for manifest in manifests], dtype=np.int64),
+        skipped=skipped,
+        details=_details(dataset, manifests),
+    )
+
+
+def load_gate_inputs(folder: str | Path, expert: str, sample_ids: Iterable[str]) -> np.ndarray:
+    """What ranking gates of an expert see of some recorded samples, float32 (M, D), in the order of the ids.
+
+    Raises:
+        OrxeError: the folder was recorded without features, or lacks a sample.
+    """
+    store = RecordStore(folder)
+    dataset, manifest = store.dataset(), store.known_expert(expert)
+    if dataset is None or not dataset.get("features"):
+        raise OrxeError(f"{store.folder} was recorded without features: record again with features, by --fresh")
+    count = _shard_count(store, dataset, manifest)
+    row_of: dict[str, np.ndarray] = {}
+    for index in range(count):
+        if "gate_input" in store.column_names(expert, index):
+            part = store.read(expert, ["sample_id", "gate_input"], index)
+            row_of |= dict(zip(part["sample_id"].tolist(), part["gate_input"], strict=True))
+    ids = [str(sample) for sample in sample_ids]
+    missing = [sample for sample in ids if sample not in row_of]
+    if missing:
+        raise OrxeError(f"{store.folder} has no features of sample {missing[0]!r} by expert {expert!r}")
+    return np.stack([row_of[sample] for sample in ids])
+
+
+def _in_routing_order(manifests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    cost = {manifest["name"]: manifest["cost"] for manifest in manifests}
+    shared = np.array([manifest["shared_cost"] for manifest in manifests])
+    alone = shared + [manifest["cost"] + cost.get(manifest["needs"], 0.0) for manifest in manifests]
+    return [manifests[i] for i in routing_order(alone, shared)]
+
+
+class _Table:
+    """One expert's shards, of which the small columns are read."""
+
+    def __init__(self, store: RecordStore, name: str, count: int, mark: str) -> None:
+        self.store, self.name, self.count = store, name, count
+        self.reasons: dict[int, str] = {}
+        confidence, score, valid = [], [], []
+        start = 0
+        for index in range(count):
+            part = store.read(name, ["confidence", "score", "error"], index, mark)
+            errors = part["error"]
+            valid.append(np.array([error is None for error in errors]))
+            self.reasons |= {start + i: errors[i] for i in np.flatnonzero(~valid[-1]).tolist()}
+            confidence.append(part["confidence"])
+            score.append(part["score"])
+            start += len(errors)
+        self.confidence, self.score, self.valid = map(np.concatenate, (confidence, score, valid))
+        self.sizes = [len(part) for part in valid]
+
+    def first_predictions(self) -> dict[str, np.ndarray]:
+        """Prediction columns of the first shard that has a valid sample; empty if nothing is kept."""
+        for index, _, valid in self._shards():
+            if valid.any():
+                names = [name for name in self.store.column_names(self.name, index) if name not in COLUMNS]
+                return self.store.read(self.name, names, index)
+        return {}
+
+    def column(self, key: str, like: np.ndarray) -> np.ndarray:
+        """A prediction column of every sample; what shards without a valid sample hold is undefined."""
+        values = np.empty((len(self.valid), *like.shape[1:]), dtype=like.dtype)
+        for index, rows, valid in self._shards():
+            if valid.any():
+                values[rows] = self.store.read(self.name, [key], index)[key]
+        return values
+
+    def _shards(self) -> Iterator[tuple[int, slice, np.ndarray]]:
+        """Number, rows and validity of every shard."""
+        start = 0
+        for index, size in enumerate(self.sizes):
+            rows = slice(start, start + size)
+            yield index, rows, self.valid[rows]
+            start += size
+
+
+def _sample_ids(store: RecordStore, name: str, count: int) -> np.ndarray:
+    return np.concatenate([store.read(name, ["sample_id"], index)["sample_id"] for index in range(count)])
+
+
+def _targets(store: RecordStore, name: str, count: int) -> np.ndarray | None:
+    """Targets of all samples; None unless all of them are numbers."""
+    parts = [store.read(name, ["target"], index) for index in range(count)]
+    return np.concatenate([part["target"] for part in parts]) if all("target" in part for part in parts) else None
+
+
+def _shard_count(store: RecordStore, dataset: Mapping[str, Any], manifest: Mapping[str, Any]) -> int:
+    count = -(-dataset["samples"] // manifest["shard_size"])
+    missing = [index for index in range(count) if not store.shard(manifest["name"], index).is_file()]
+    if missing:
+        raise OrxeError(
+            f"the recording of expert {manifest['name']!r} in {store.folder} is unfinished: {len(missing)} of {count} "
+            f"shards are missing. Run the same `orxe record` again: it goes on where it stopped"
+        )
+    return count
+
+
+def _skipped(tables: Sequence[_Table], ids: np.ndarray) -> tuple[tuple[str, str], ...]:
+    """(sample id, reasons) of every sample that some expert could not answer, in the data set's order."""
+    reasons: dict[int, dict[str, None]] = {}
+    for table in tables:
+        for row, reason in table.reasons.items():
+            reasons.setdefault(row, {})[reason] = None
+    return tuple((str(ids[row]), "; ".join(found)) for row, found in sorted(reasons.items()))
+
+
+def _predictions(tables: Sequence[_Table], rows: np.ndarray) -> dict[str, Any]:
+    """The columns that all experts have in one shape, read now or, where they are large, later."""
+    firsts = [table.first_predictions() for table in tables]
+    columns: dict[str, Any] = {}
+    for key, like in firsts[0].items():
+        kinds = {(first[key].shape[1:], first[key].dtype) if key in first else None for first in firsts}
+        if len(kinds) != 1:
+            raise OrxeError(f"experts give predictions {key!r} of different shapes: {sorted(map(str, kinds))}")
+        readers: list[Callable[[], np.ndarray]] = [partial(table.column, key, like) for table in tables]
+        column = StoredColumn(readers, rows, like.shape[1:], like.dtype)
+        each = sum(row.nbytes for row in like) / len(like)
+        columns[key] = column if len(tables) * len(rows) * each > _LARGE_BYTES else np.asarray(column)
+    return columns
+
+
+def _details(dataset: Mapping[str, Any], manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    setup = {key: value for key, value in dataset.items() if key not in ("schema", "name", "fingerprint", "samples")}
+    return {
+        "dataset": {key: dataset[key] for key in ("name", "fingerprint", "samples")},
+        **setup,
+        "fingerprints": {manifest["name"]: manifest["fingerprint"] for manifest in manifests},
+        "confidence": {manifest["name"]: manifest["parts"]["confidence"] for manifest in manifests},
+    }

@@ -1,0 +1,201 @@
+"""Records on disk: one folder per expert, Parquet shards of consecutive samples, two kinds of manifest.
+
+    FOLDER/dataset.json                         what was recorded: data set, path, augmentation, ...
+    FOLDER/experts/<expert>/expert.json         who answered: fingerprint, cost, shard size, ...
+    FOLDER/experts/<expert>/shard-00000.parquet what it said of the first samples
+
+Every file is put in place by one atomic rename of a synced temporary file: what is there is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from orxe_plugins.errors import OrxeError, unknown
+from orxe_plugins.files import remove_leftovers, write_atomically, write_json
+from orxe_plugins.records.columns import from_arrow
+
+SCHEMA = 1
+_MARK = b"orxe"
+
+
+class RecordStore:
+    """A folder of records. Reading needs no lock: what is in place is whole and is never changed.
+
+    Args:
+        folder: the records folder; it need not exist.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def make(self) -> None:
+        """Make the folder if it is missing."""
+        if self.folder.exists() and not self.folder.is_dir():
+            raise OrxeError(f"records folder {str(self.folder)!r} is a file: choose another --out folder")
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    # --- manifests ------------------------------------------------------------------------------
+
+    def dataset(self) -> dict[str, Any] | None:
+        """``dataset.json``; None if nothing was recorded yet."""
+        return _read_json(self.folder / "dataset.json")
+
+    def write_dataset(self, manifest: Mapping[str, Any]) -> None:
+        """Put ``dataset.json`` in place."""
+        write_json(self.folder / "dataset.json", {"schema": SCHEMA, **manifest})
+
+    def experts(self) -> tuple[str, ...]:
+        """Names of the experts that have records here, whole or not, sorted."""
+        manifests = (_read_json(path) for path in self.folder.glob("experts/*/expert.json"))
+        return tuple(sorted(manifest["name"] for manifest in manifests if manifest))
+
+    def expert(self, name: str) -> dict[str, Any] | None:
+        """``expert.json`` of an expert; None if it has no records."""
+        return _read_json(self.expert_folder(name) / "expert.json")
+
+    def known_expert(self, name: str) -> dict[str, Any]:
+        """``expert.json`` of an expert, or an error that says which experts there are."""
+        manifest = self.expert(name)
+        if manifest is None:
+            raise unknown(f"expert in the records of {self.folder}", name, self.experts())
+        return manifest
+
+    def write_expert(self, manifest: Mapping[str, Any]) -> None:
+        """Put the ``expert.json`` of ``manifest["name"]`` in place."""
+        write_json(self.expert_folder(manifest["name"]) / "expert.json", {"schema": SCHEMA, **manifest})
+
+    def expert_folder(self, name: str) -> Path:
+        """Where an expert's records lie: its name in letters that every file system takes, and a hash."""
+        readable = re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("._")[:80]
+        return self.folder / "experts" / f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+    # --- shards ---------------------------------------------------------------------------------
+
+    def shard(self, name: str, index: int) -> Path:
+        """File of an expert's shard number ``index``."""
+        return self.expert_folder(name) / f"shard-{index:05d}.parquet"
+
+    def missing_shards(self, name: str, count: int, mark: str) -> list[int]:
+        """Which of ``count`` shards are not there, or are damaged.
+
+        Args:
+            name: the expert.
+            count: number of shards of a whole recording.
+            mark: what :meth:`write_shard` was given for them.
+
+        Raises:
+            OrxeError: a shard is whole but carries another mark.
+        """
+        missing = []
+        for index in range(count):
+            path = self.shard(name, index)
+            found = _mark_of(path)
+            if found is None:
+                missing.append(index)
+            elif found != shard_mark(mark, index):
+                raise _foreign(path)
+        return missing
+
+    def write_shard(self, name: str, index: int, columns: Mapping[str, pa.Array], mark: str) -> None:
+        """Put one shard in place.
+
+        Args:
+            name: the expert.
+            index: number of the shard.
+            columns: Arrow arrays of one length.
+            mark: fingerprint of all that the shard's content depends on.
+        """
+        table = pa.table(dict(columns)).replace_schema_metadata({_MARK: shard_mark(mark, index)})
+        options = {"compression": "zstd", "use_dictionary": False, "write_page_checksum": True}
+        write_atomically(self.shard(name, index), lambda path: pq.write_table(table, path, **options))
+
+    def read(self, name: str, columns: list[str], index: int, mark: str | None = None) -> dict[str, np.ndarray]:
+        """Columns of one shard; those that the shard does not have are left out.
+
+        Args:
+            name: the expert.
+            columns: which columns.
+            index: number of the shard.
+            mark: what :meth:`write_shard` was given; None does not look at it.
+        """
+        path = self.shard(name, index)
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                schema = file.schema_arrow
+                if mark is not None and (schema.metadata or {}).get(_MARK) != shard_mark(mark, index):
+                    raise _foreign(path)
+                here = [column for column in columns if column in schema.names]
+                table = file.read(columns=here)
+        except (OSError, pa.ArrowException) as error:
+            raise OrxeError(f"{path} is damaged ({error}): remove it and run the same recording again") from error
+        return {column: from_arrow(table[column]) for column in here}
+
+    def column_names(self, name: str, index: int) -> list[str]:
+        """Columns of one shard."""
+        return pq.read_schema(self.shard(name, index)).names
+
+    # --- tidying --------------------------------------------------------------------------------
+
+    def remove_leftovers(self) -> None:
+        """Remove temporary files of killed runs. Only for the holder of the folder's lock."""
+        remove_leftovers(self.folder, "dataset.json")
+        for folder in self.folder.glob("experts/*/"):
+            remove_leftovers(folder, "expert.json")
+            remove_leftovers(folder, "shard-*.parquet")
+
+    def remove_all(self) -> None:
+        """Remove all records, and nothing else that may lie in the folder."""
+        for folder in sorted(self.folder.glob("experts/*")):
+            _remove_expert(folder)
+        (self.folder / "dataset.json").unlink(missing_ok=True)
+
+    def remove_expert(self, name: str) -> None:
+        """Remove an expert's records."""
+        _remove_expert(self.expert_folder(name))
+
+
+def _remove_expert(folder: Path) -> None:
+    if folder.is_dir():
+        # The manifest last: without it, shards that are left would belong to nobody.
+        for path in [*sorted(folder.glob("shard-*.parquet")), folder / "expert.json"]:
+            path.unlink(missing_ok=True)
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def shard_mark(mark: str, index: int) -> bytes:
+    """What a shard's file carries to be told from shards of other recordings."""
+    return f"{mark}:{index}".encode()
+
+
+def _foreign(path: Path) -> OrxeError:
+    return OrxeError(f"{path} belongs to another recording: remove it, choose another --out folder, or use --fresh")
+
+
+def _mark_of(path: Path) -> bytes | None:
+    try:
+        return (pq.read_metadata(path).metadata or {}).get(_MARK, b"")
+    except (OSError, pa.ArrowException):
+        return None
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (json.JSONDecodeError, NotADirectoryError) as error:
+        raise OrxeError(f"{path} cannot be read ({error}): choose another --out folder, or use --fresh") from error
+    if manifest.get("schema") != SCHEMA:
+        raise OrxeError(f"{path} has schema {manifest.get('schema')!r}: this version reads schema {SCHEMA}")
+    return manifest

@@ -1,0 +1,93 @@
+"""Document: one content that is printed, written as Markdown and written as one HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.text import Text
+
+from orxe_plugins.report.tables import Table, markdown_text
+from orxe_plugins.report.theme import Theme
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that can be drawn in any theme.
+
+    Attributes:
+        name: stem of its files.
+        caption: what it shows and how to read it.
+        draw: makes the figure.
+    """
+
+    name: str
+    caption: str
+    draw: Callable[[Theme], Figure]
+
+
+@dataclass(frozen=True)
+class Highlight:
+    """One figure that the page shows large.
+
+    Attributes:
+        label: what it is.
+        value: the figure.
+        note: its interval, or what it is compared to.
+    """
+
+    label: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """A report.
+
+    Attributes:
+        title: its head.
+        summary: what was found, in whole sentences.
+        warnings: what makes the figures less worth than they look.
+        tables: the figures.
+        pictures: the figures drawn.
+        facts: how the figures came about, as (what, how).
+        highlights: the figures that matter most.
+    """
+
+    title: str
+    summary: tuple[str, ...]
+    warnings: tuple[str, ...]
+    tables: tuple[Table, ...]
+    pictures: tuple[Picture, ...]
+    facts: tuple[tuple[str, str], ...]
+    highlights: tuple[Highlight, ...] = ()
+
+    def print(self, console: Console) -> None:
+        """Print summary, warnings, tables and facts."""
+        # What reads a pipe gets every sentence on one line.
+        whole = not console.is_terminal
+        for sentence in self.summary:
+            console.print(Text(sentence), soft_wrap=whole)
+        for warning in self.warnings:
+            console.print(Text(f"Warning: {warning}", style="yellow"), soft_wrap=whole)
+        for table in filter(lambda each: each.in_terminal, self.tables):
+            console.print()
+            table.print(console)
+        for what, how in self.facts:
+            console.print(Text(f"{what}: {how}", style="dim"), soft_wrap=whole)
+
+    def to_markdown(self) -> str:
+        """As a Markdown file that shows the pictures lying beside it as PNG files."""
+        parts = [f"# {markdown_text(self.title)}", *map(markdown_text, self.summary)]
+        parts += [f"> **Warning:** {markdown_text(warning)}" for warning in self.warnings]
+        parts += [
+            f"![{markdown_text(picture.caption)}]({picture.name}.png)\n\n*{markdown_text(picture.caption)}*"
+            for picture in self.pictures
+        ]
+        parts += [table.to_markdown() for table in self.tables]
+        parts.append("## How these figures came about")
+        parts.append("\n".join(f"- {markdown_text(what)}: {markdown_text(how)}" for what, how in self.facts))
+        return "\n\n".join(parts) + "\n"

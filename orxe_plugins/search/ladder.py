@@ -1,0 +1,146 @@
+"""The search over all preferences: wide on few samples, then ever narrower on more of them.
+
+On a sub-sample a descent takes milliseconds, so that many starts and kicks can be tried; the best few are
+polished on a larger one, and the best of those on all samples. What one preference finds is
+offered to all the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from orxe_plugins.search.candidates import Candidates, Settings
+from orxe_plugins.search.kernels import Work
+from orxe_plugins.search.local import algorithm_1, pair_moves, search_around, starts
+from orxe_plugins.search.problem import Cuts, Problem, Samples, coarsening
+
+
+@dataclass(frozen=True)
+class Rung:
+    """How one step of the ladder searches.
+
+    Attributes:
+        samples: at most that many.
+        bins: at most that many bins of the grid.
+        starts: random starts for each preference, beside both ends and Algorithm 1; None: no start.
+        keep: how many of the best known policies each preference goes on from.
+        rounds: how often it does; in between, preferences share what they found.
+        kicks: of the iterated local search, in each round.
+        pair_moves: how many may follow.
+        max_sweeps: sweeps of each descent, at most.
+        algorithm_1: whether its result is a start too, where that is affordable.
+    """
+
+    samples: int
+    bins: int
+    starts: int | None = None
+    keep: int = 1
+    rounds: int = 1
+    kicks: int = 0
+    pair_moves: int = 0
+    max_sweeps: int = 60
+    algorithm_1: bool = False
+
+
+LADDER = (
+    Rung(samples=8192, bins=1024, starts=4, rounds=4, kicks=12, pair_moves=4, algorithm_1=True),
+    Rung(samples=65_536, bins=8192, keep=2, kicks=2),
+    Rung(samples=2**62, bins=2**16, max_sweeps=4, algorithm_1=True),
+)
+#: searches at once on the lowest rung, at least: a few preferences are searched for several times over
+ISLANDS = 8
+#: Algorithm 1 itself runs on all samples where experts x samples x preferences are at most so many
+ALGORITHM_1_LIMIT = 30_000_000
+
+
+def climb(
+    samples: Samples, preferences: Sequence[float], settings: Settings, ladder: Sequence[Rung] = LADDER
+) -> Candidates:
+    """Search for every preference.
+
+    Args:
+        samples: all M samples on the full grid.
+        preferences: P of them, rising.
+        settings: see :class:`Settings`.
+        ladder: the steps, the last one on all samples and the full grid.
+
+    Returns:
+        All policies that the last step came by, measured on all samples.
+    """
+    n, m = samples.shape
+    order = np.random.default_rng(settings.seed).permutation(m)
+    affordable = n * m * len(preferences) <= ALGORITHM_1_LIMIT
+    candidates: Candidates | None = None
+    above: list[Cuts] = []
+    size = (0, -1)
+    for number, rung in enumerate(ladder):
+        shift = coarsening(samples.n_cuts, rung.bins)
+        if size == (size := (min(m, rung.samples), shift)):
+            continue  # the rung below was this one already, and searched more widely
+        whole = size == (m, 0)
+        part = samples if whole else samples.some(np.sort(order[: size[0]]), shift)
+        candidates = Candidates(part, preferences, settings, m)
+        candidates.offer(_shifted(cuts, samples.n_cuts, part.n_cuts, -shift) for cuts in above)
+        _search(candidates, rung, number, rung.algorithm_1 and (affordable or not whole))
+        above = [_shifted(cuts, part.n_cuts, samples.n_cuts, shift) for cuts in candidates.leaders(3)]
+    assert candidates is not None
+    return candidates
+
+
+def _search(candidates: Candidates, rung: Rung, number: int, with_algorithm_1: bool) -> None:
+    skip_gates, seed = candidates.settings.skip_gates, candidates.settings.seed
+    count = len(candidates.problems)
+    islands = [k % count for k in range(max(count, ISLANDS if rung.kicks else 1))]
+
+    def begin(problem: Problem, work: Work, task: int) -> Iterator[Cuts]:
+        for cuts in starts(problem, np.random.default_rng([seed, number, task]), rung.starts or 0, skip_gates):
+            problem.descend(cuts, work, skip_gates, rung.max_sweeps)
+            yield cuts
+
+    def plain(problem: Problem, work: Work, task: int) -> Iterator[Cuts]:
+        cuts = algorithm_1(problem, work, skip_gates)
+        yield cuts.copy()
+        problem.descend(cuts, work, skip_gates, rung.max_sweeps)
+        yield cuts
+
+    if rung.starts is not None:
+        candidates.map(begin, islands)
+    if with_algorithm_1:
+        candidates.map(plain, range(count))
+    for turn in range(rung.rounds):
+        _go_on(candidates, rung, islands, [seed, number, turn])
+    if rung.pair_moves:
+
+        def pairs(problem: Problem, work: Work, task: int) -> Iterator[Cuts]:
+            (cuts,) = candidates.best(task)
+            pair_moves(problem, cuts, work, skip_gates, rung.pair_moves)
+            yield cuts
+
+        candidates.map(pairs, range(count))
+
+
+def _go_on(candidates: Candidates, rung: Rung, islands: Sequence[int], seed: Sequence[int]) -> None:
+    """Search around the best known policies of every preference."""
+    best = {k: candidates.best(k, rung.keep) for k in set(islands)}
+    tasks = [(k, cuts) for k in islands for cuts in best[k]]
+
+    def around(problem: Problem, work: Work, task: int) -> Iterator[Cuts]:
+        rng = np.random.default_rng([*seed, task])
+        yield search_around(
+            problem, tasks[task][1].copy(), work, rng, rung.kicks, candidates.settings.skip_gates, rung.max_sweeps
+        )
+
+    candidates.map(around, [k for k, _ in tasks])
+
+
+def _shifted(cuts: Cuts, bins: int, new_bins: int, shift: int) -> Cuts:
+    """Cuts on a grid that is 2 ** shift times finer, or coarser if shift is negative."""
+
+    def move(old: np.ndarray) -> np.ndarray:
+        new = np.minimum(old << shift if shift > 0 else old >> -shift, new_bins)
+        return np.where(old > bins, new_bins + 1, np.where(old == bins, new_bins, new)).astype(np.int32)
+
+    return Cuts(move(cuts.exits), move(cuts.skips))

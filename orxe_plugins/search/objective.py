@@ -1,0 +1,52 @@
+"""The objective of a policy, and the records in the form that the search works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.records import Records
+
+
+@dataclass(frozen=True)
+class Objective:
+    """(1 - preference) * cost / reference_cost + preference * (1 - mapped score) (DESIGN, section 3).
+
+    Attributes:
+        reference_cost: mean cost of the policy "never": the last expert answers everything.
+        zero, one: the scores that are mapped to 0 and 1. These are 0 and 1 themselves for scores in
+            [0, 1]; else the cheapest expert's mean and the best expert's.
+    """
+
+    reference_cost: float
+    zero: float = 0.0
+    one: float = 1.0
+
+    @classmethod
+    def of(cls, records: Records) -> Objective:
+        """The objective of all policies on these records."""
+        if not len(records):
+            raise OrxeError("the records hold no sample: there is nothing to search on")
+        # A cascade that costs nothing at all is searched by its score alone.
+        reference = float(records.standalone_cost[-1]) or 1.0
+        if records.score.min() >= 0 and records.score.max() <= 1:
+            return cls(reference)
+        means = records.mean_score
+        zero, one = float(means[0]), float(means.max())
+        return cls(reference, zero, one if one > zero else zero + 1.0)
+
+    def __call__(self, preference: float, cost: float, score: float) -> float:
+        """Objective of a policy with this mean cost and mean score."""
+        return (1 - preference) * cost / self.reference_cost + preference * (1 - self.mapped(score))
+
+    def mapped(self, score: float) -> float:
+        """A score on the scale where 0 is the cheapest expert's mean and 1 the best one's."""
+        return (score - self.zero) / (self.one - self.zero)
+
+    def losses(self, score: np.ndarray) -> np.ndarray:
+        """1 - mapped score: uint8 of the same shape for 0/1 scores, else float32."""
+        if score.dtype == np.uint8:
+            return (1 - score).astype(np.uint8)
+        return (1 - (score - self.zero) / (self.one - self.zero)).astype(np.float32)

@@ -1,0 +1,18 @@
+"""Tasks: what a sample's score and a data set's metric are."""
+
+from orxe_plugins.tasks.classification import Classification
+from orxe_plugins.tasks.detection import Detection
+from orxe_plugins.tasks.regression import Regression
+from orxe_plugins.tasks.segmentation import Segmentation
+from orxe_plugins.tasks.task import Task, register_task, task_named, task_names
+
+__all__ = [
+    "Classification",
+    "Detection",
+    "Regression",
+    "Segmentation",
+    "Task",
+    "register_task",
+    "task_named",
+    "task_names",
+]

@@ -1,0 +1,63 @@
+"""Image classification: the score of a sample is 1 if its top class is right, else 0."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from orxe_plugins.confidence import ConfidenceProvider, MaxSoftmax
+from orxe_plugins.datasets import ImageFolder
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.tasks.task import Task, register_task
+
+KEEP = ("none", "top5", "all")
+
+
+@register_task("classification")
+class Classification(Task):
+    """One class per image; outputs are logits of shape (B, C), targets are class indices."""
+
+    metric_name = "top1"
+    score_name = "top1"
+    gate_summary = "logits"
+
+    def dataset(self, root: Path, class_map: str | None = None) -> ImageFolder:
+        return ImageFolder(root, class_map)
+
+    def default_confidence(self) -> ConfidenceProvider:
+        return MaxSoftmax()
+
+    def score(self, outputs: Tensor, targets: Sequence[int]) -> np.ndarray:
+        truth = torch.as_tensor(targets, device=outputs.device)
+        if len(truth) and int(truth.max()) >= outputs.shape[1]:
+            raise OrxeError(
+                f"the data set has a class {int(truth.max())}, but the expert answers with {outputs.shape[1]} classes"
+            )
+        return (outputs.argmax(dim=1) == truth).cpu().numpy().astype(np.float64)
+
+    def valid(self, outputs: Tensor) -> np.ndarray:
+        return torch.isfinite(outputs).all(dim=1).cpu().numpy()
+
+    def predictions(self, outputs: Tensor, keep: str) -> dict[str, np.ndarray]:
+        """``classes`` int32 and ``log_probs`` float32, both (B, K): the K most probable classes.
+
+        K is 5 for "top5", or C, in order of the classes, for "all".
+        """
+        if keep not in KEEP:
+            raise OrxeError(f"predictions is {keep!r}: expected one of {', '.join(KEEP)}")
+        if keep == "none":
+            return {}
+        log_p = torch.log_softmax(outputs.float(), dim=1).cpu()  # (B, C)
+        if keep == "all":
+            classes = torch.arange(log_p.shape[1]).expand_as(log_p)
+        else:
+            log_p, classes = log_p.topk(min(5, log_p.shape[1]), dim=1)
+        return {"classes": classes.to(torch.int32).numpy(), "log_probs": log_p.numpy()}
+
+    def describe(self, outputs: Tensor) -> list[str]:
+        """The class index with the highest logit."""
+        return [str(index) for index in outputs.argmax(dim=1).tolist()]

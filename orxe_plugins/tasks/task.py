@@ -1,0 +1,135 @@
+"""What a task is, and how it is named in recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from orxe_plugins.confidence import ConfidenceProvider
+from orxe_plugins.datasets import Dataset
+from orxe_plugins.errors import unknown
+from orxe_plugins.expert import Expert
+
+TASK_GROUP = "orxe_plugins.tasks"
+_TASKS: dict[str, type[Task]] = {}
+
+
+class Task:
+    """A score per sample, a metric per data set and a default confidence.
+
+    The search works on scores alone; the metric is what reports print. Subclass it, register the
+    subclass by :func:`register_task`, and every command works on the new task.
+    """
+
+    kind: ClassVar[str]
+    #: what tables and axes call the metric
+    metric_name: ClassVar[str]
+    #: what tables call the mean of the per-sample scores; they differ where the metric is no mean
+    score_name: ClassVar[str] = "score"
+    #: what ranking gates see of an expert's output, see orxe_plugins.confidence.summary
+    gate_summary: ClassVar[str] = "values"
+    #: whether reports write scores and metric times 100
+    percent: ClassVar[bool] = True
+    #: how much of the outputs records keep where nobody says; see :meth:`predictions`
+    default_keep: ClassVar[str] = "top5"
+
+    def dataset(self, root: Path, class_map: str | None = None) -> Dataset:
+        """The labelled samples in a user's folder."""
+        raise NotImplementedError
+
+    def default_confidence(self) -> ConfidenceProvider:
+        """The confidence of an expert that names none."""
+        raise NotImplementedError
+
+    def prepare(self, expert: Expert, dataset: Dataset) -> None:
+        """Make an expert ready to answer on a data set, before it is recorded; most tasks need nothing.
+
+        Raises:
+            OrxeError: the expert cannot answer what the data set asks.
+        """
+
+    def score(self, outputs: Any, targets: Sequence[Any]) -> np.ndarray:
+        """Performance of each sample, higher is better.
+
+        Args:
+            outputs: an expert's outputs for B samples.
+            targets: what the data set says of them, B elements.
+
+        Returns:
+            Array of shape (B,), float64.
+        """
+        raise NotImplementedError
+
+    def valid(self, outputs: Any) -> np.ndarray:
+        """Whether each sample's output can be used at all (no NaN), bool of shape (B,)."""
+        raise NotImplementedError
+
+    def predictions(self, outputs: Any, keep: str) -> dict[str, np.ndarray]:
+        """Columns that records keep of the outputs; arrays with B rows.
+
+        Args:
+            outputs: an expert's outputs for B samples.
+            keep: how much to keep: "none", "top5" or "all" for classification.
+        """
+        raise NotImplementedError
+
+    def describe(self, outputs: Any) -> list[str]:
+        """Each sample's answer in a few words, for people: B texts."""
+        raise NotImplementedError
+
+    def metric(self, score: np.ndarray, predictions: Mapping[str, np.ndarray], targets: Sequence[Any]) -> float:
+        """The metric of a data set of M samples; the mean score unless a task knows better.
+
+        Args:
+            score: score of each sample under the expert that answered it, (M,).
+            predictions: the answering expert's columns, arrays with M rows; may be empty.
+            targets: what the data set says, M elements.
+        """
+        return float(np.mean(score))
+
+    def routed_metric(
+        self, predictions: Mapping[str, Any], targets: Sequence[Any]
+    ) -> Callable[[np.ndarray, np.ndarray], float] | None:
+        """A fast way to the metric of many routings of the same samples; None if :meth:`metric` is it.
+
+        Args:
+            predictions: the columns of all experts, arrays (N, M, ...).
+            targets: what the data set says, M elements.
+
+        Returns:
+            A function of the expert that answers each sample, (M,), and of the samples that count,
+            positions (K,) of which some may come more than once.
+        """
+        return None
+
+
+def register_task(kind: str) -> Callable[[type[Task]], type[Task]]:
+    """Class decorator: offer a task under the name ``kind``."""
+
+    def register(cls: type[Task]) -> type[Task]:
+        if kind in _TASKS:
+            raise ValueError(f"task {kind!r} is registered twice: {_TASKS[kind]} and {cls}")
+        cls.kind = kind
+        _TASKS[kind] = cls
+        return cls
+
+    return register
+
+
+def task_names() -> tuple[str, ...]:
+    """The tasks that are registered, those of other packages among them."""
+    return tuple(sorted({*_TASKS, *(point.name for point in entry_points(group=TASK_GROUP))}))
+
+
+def task_named(kind: str) -> Task:
+    """The task called ``kind``; a package may offer one by an entry point in the group ``orxe_plugins.tasks``."""
+    if kind not in _TASKS:
+        for point in entry_points(group=TASK_GROUP, name=kind):
+            point.load()
+    if kind not in _TASKS:
+        raise unknown("task", kind, task_names())
+    return _TASKS[kind]()

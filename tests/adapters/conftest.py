@@ -1,0 +1,173 @@
+"""Small detectors with random weights, and images for them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+# No test may let a framework install packages or download files.
+os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+os.environ.setdefault("YOLO_OFFLINE", "true")
+
+#: labels of the small detectors
+NAMES = ("cat", "dog", "bird")
+#: side of the square that they see, in pixels
+IMGSZ = 64
+
+
+def _make_yolo(path: Path, config: str, names: tuple[str, ...] = NAMES, imgsz: int = IMGSZ) -> Path:
+    """A YOLO with random weights whose answers differ from image to image, with boxes of all sizes."""
+    tasks = pytest.importorskip("ultralytics.nn.tasks")
+    model = tasks.DetectionModel(config, nc=len(names), verbose=False)
+    for norm in (part for part in model.modules() if isinstance(part, nn.BatchNorm2d)):
+        norm.momentum = 1.0
+    model.train()
+    with torch.no_grad():
+        # The norms fit the weights after one pass; without it, every image gets the same answer.
+        model(torch.rand(8, 3, 64, 64))
+        for scores, sides in zip(model.model[-1].cv3, model.model[-1].cv2, strict=True):
+            scores[-1].bias.fill_(-1.5)
+            scores[-1].weight.mul_(4)
+            sides[-1].bias.copy_(-torch.arange(16.0).repeat(4) / 2)
+    model.eval()
+    model.names = dict(enumerate(names))
+    model.args = {"imgsz": imgsz, "task": "detect"}
+    torch.save({"model": model, "train_args": dict(model.args)}, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_yolo() -> Callable[..., Path]:
+    """Writes a YOLO with random weights: ``make_yolo(path, config, names=NAMES, imgsz=IMGSZ)``."""
+    return _make_yolo
+
+
+@pytest.fixture(scope="session")
+def yolos(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Two YOLO files, the cheap one first, as addresses of experts."""
+    folder = tmp_path_factory.mktemp("yolo")
+    torch.manual_seed(0)
+    return [
+        f"ultralytics:{_make_yolo(folder / 'small.pt', 'yolov8n.yaml')}?imgsz=64",
+        f"ultralytics:{_make_yolo(folder / 'large.pt', 'yolo11n.yaml')}?imgsz=96",
+    ]
+
+
+def _small_mmdet(folder: Path, name: str, label_names: tuple[str, ...], options: dict[str, Any]) -> Any:
+    """An mmdet expert with random weights that sees 96 pixels, built of a config file in ``folder``."""
+    orxe_mmdet = pytest.importorskip("orxe_mmdet")
+    configs = pytest.importorskip("orxe_mmdet.configs")
+    size = {"test_dataloader.dataset.pipeline.1.scale": (96, 96)}
+    metainfo = {"test_dataloader.dataset.metainfo": {"classes": label_names}}
+    cfg = configs.load_config(configs.find_config(name), cfg_options={**size, **metainfo, **options})
+    cfg.dump(folder / f"{name.partition('_')[0]}.py")
+    expert = orxe_mmdet.load_expert(str(folder / f"{name.partition('_')[0]}.py"), random_weights=True)
+    expert.module.init_weights()
+    return expert
+
+
+@pytest.fixture(scope="session")
+def mmdets(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """RTMDet-tiny and DINO R50 with random weights in files, as addresses of experts."""
+    folder = tmp_path_factory.mktemp("mmdet")
+    torch.manual_seed(0)
+    options = {"model.test_cfg.nms_pre": 1000, "test_dataloader.dataset.pipeline.2.size": (96, 96)}
+    options |= {"model.bbox_head.num_classes": 3, "model.test_cfg.max_per_img": 20}
+    first = _small_mmdet(folder, "rtmdet_tiny_8xb32-300e_coco", NAMES, options)
+    for norm in (part for part in first.module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)):
+        norm.momentum = 1.0
+    first.module.train()
+    with torch.no_grad():
+        first.module.bbox_head(first.module.neck(first.module.backbone(torch.randn(4, 3, 96, 96))))
+        for scores, sides in zip(first.module.bbox_head.rtm_cls, first.module.bbox_head.rtm_reg, strict=True):
+            scores.bias.fill_(-1)
+            scores.weight.mul_(5)
+            # Random sides are as often negative, which makes no box.
+            sides.bias.fill_(1.5)
+    options = {"model.num_queries": 30, "model.test_cfg.max_per_img": 20, "model.bbox_head.num_classes": 3}
+    last = _small_mmdet(folder, "dino-4scale_r50_8xb2-12e_coco", NAMES, options)
+    for branch in last.module.bbox_head.cls_branches:
+        nn.init.normal_(branch.weight, std=0.3)
+        nn.init.constant_(branch.bias, -1.0)
+    for expert, name in ((first, "rtmdet"), (last, "dino-4scale")):
+        torch.save({"state_dict": expert.module.state_dict()}, folder / f"{name}.pth")
+    return [f"mmdet:{folder / name}.py@{folder / name}.pth" for name in ("rtmdet", "dino-4scale")]
+
+
+@pytest.fixture(scope="session")
+def pictures() -> list[np.ndarray]:
+    """RGB pixels of six images of different sizes and contrasts."""
+    rng = np.random.default_rng(0)
+    sizes = [(48, 64), (64, 64), (90, 40), (48, 64), (33, 71), (120, 100)]
+    contrasts = [256, 20, 80, 128, 200, 60]
+    return [rng.integers(0, high, (*size, 3)).astype(np.uint8) for size, high in zip(sizes, contrasts, strict=True)]
+
+
+@pytest.fixture(scope="session")
+def picture_files(pictures: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The same images as PNG files."""
+    folder = tmp_path_factory.mktemp("pictures")
+    files = [folder / f"{i}.png" for i in range(len(pictures))]
+    for pixels, file in zip(pictures, files, strict=True):
+        Image.fromarray(pixels).save(file)
+    return files
+
+
+@pytest.fixture(scope="session")
+def make_coco(picture_files: list[Path]) -> Callable[..., Path]:
+    """Writes a data set in COCO's format: ``make_coco(folder, experts)``.
+
+    Its objects are some of the experts' own boxes, so that each of them is right at times; the last
+    image has none.
+    """
+
+    def write(folder: Path, experts: Sequence[Any]) -> Path:
+        (folder / "images").mkdir(parents=True)
+        images, annotations = [], []
+        for i, file in enumerate(picture_files):
+            shutil.copy(file, folder / "images")
+            image = Image.open(file)
+            images.append({"id": i + 1, "file_name": file.name, "width": image.width, "height": image.height})
+            for expert in experts[: 0 if i == len(picture_files) - 1 else len(experts)]:
+                (found,) = expert.run([image]).outputs
+                for k in range(i % 2, min(len(found), 8), 2):
+                    x1, y1, x2, y2 = found.boxes[k].tolist()
+                    box = {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": 0}
+                    category = int(found.labels[k]) + 1
+                    annotations.append({"id": len(annotations) + 1, "image_id": i + 1, "category_id": category, **box})
+        categories = [{"id": i + 1, "name": name} for i, name in enumerate(experts[0].answer_names)]
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (folder / "instances.json").write_text(json.dumps(content))
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def bad_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Image files that are unusual or broken, by what they are."""
+    folder = tmp_path_factory.mktemp("bad")
+    rng = np.random.default_rng(1)
+    pixels = rng.integers(0, 256, (40, 60, 4), dtype=np.uint8)
+    images: dict[str, Any] = {
+        "one pixel": Image.fromarray(pixels[:1, :1, :3]),
+        "one row": Image.fromarray(pixels[:1, :, :3]),
+        "grey": Image.fromarray(pixels[..., 0]),
+        "four channels": Image.fromarray(pixels, "RGBA"),
+    }
+    files = {name: folder / f"{name.replace(' ', '_')}.png" for name in (*images, "corrupt", "empty")}
+    for name, image in images.items():
+        image.save(files[name])
+    files["corrupt"].write_bytes(files["grey"].read_bytes()[:60])
+    files["empty"].write_bytes(b"")
+    return files
