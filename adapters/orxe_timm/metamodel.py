@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from orxe_plugins.cascade import Cascade
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.expert import ClassifierExpert
-from orxe_plugins.policy import Policy, PolicyTable
-from orxe_plugins.routing import Route
+from orxe_plugins.front import CascadeFront
+from orxe_plugins.policy import PolicyTable
 from orxe_plugins.views import ImageView
 
 
-class Metamodel(nn.Module):
+class Metamodel(CascadeFront, nn.Module):
     """A cascade of classifiers that behaves as any timm model.
 
     ``model(images)`` gives logits (B, C); ``model.route(images)`` gives them with a
@@ -58,29 +58,10 @@ class Metamodel(nn.Module):
     def _last(self) -> nn.Module:
         return self._members[-1].module
 
-    # --- routing ------------------------------------------------------------------------------
-
-    @property
-    def policy(self) -> Policy:
-        """The thresholds in force."""
-        return self.cascade.policy
-
-    @policy.setter
-    def policy(self, policy: Policy) -> None:
-        self.cascade.policy = policy
-
     @property
     def table(self) -> PolicyTable | None:
         """The fitted policies; None if the cascade was never fitted."""
         return self.cascade.table
-
-    def set_preference(self, preference: float | None = None, **asked: float) -> Policy:
-        """Switch the policy at run time: see :meth:`orxe_plugins.cascade.Cascade.set_preference`."""
-        return self.cascade.set_preference(preference, **asked)
-
-    def route(self, images: Any) -> tuple[Tensor, Route]:
-        """Logits (B, C) for B images, and which expert gave them at what cost."""
-        return self.cascade.route(images)
 
     def forward(self, images: Any) -> Tensor:
         """Logits (B, C); features of the last expert where the classifier was removed."""

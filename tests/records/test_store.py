@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from orxe_plugins import OrxeError
+from orxe_plugins.records.lock import folder_lock
+from orxe_plugins.records.store import RecordStore
+
+MARK = "a recording"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> RecordStore:
+    """Two shards of one expert."""
+    store = RecordStore(tmp_path / "records")
+    store.make()
+    store.write_dataset({"name": "data", "samples": 4})
+    store.write_expert({"name": "timm:a/b", "cost": 1.0})
+    for index in range(2):
+        columns = {"confidence": pa.array([index + 0.25, index + 0.5]), "score": pa.array([0.0, 1.0])}
+        store.write_shard("timm:a/b", index, columns, MARK)
+    return store
+
+
+def test_what_is_written_can_be_read(store: RecordStore) -> None:
+    assert store.experts() == ("timm:a/b",)
+    assert store.dataset() == {"schema": 1, "name": "data", "samples": 4}
+    part = store.read("timm:a/b", ["confidence", "no such column"], 1, MARK)
+    assert list(part) == ["confidence"]
+    assert part["confidence"].tolist() == [1.25, 1.5]
+    assert store.missing_shards("timm:a/b", 3, MARK) == [2]
+
+
+@pytest.mark.parametrize("name", ["timm:a/b?x=[1, 2]", "../../outside", "con", "ä" * 300, "a b", ".", "A", "a"])
+def test_every_name_has_a_folder_of_its_own_inside(tmp_path: Path, name: str) -> None:
+    store = RecordStore(tmp_path)
+    folder = store.expert_folder(name)
+    assert folder.parent == tmp_path / "experts"
+    assert len(folder.name.encode()) < 200
+    store.write_expert({"name": name})
+    assert store.experts() == (name,)
+    assert folder.name.lower() != store.expert_folder(name + "x").name.lower()
+
+
+def test_names_that_differ_in_case_alone_have_two_folders(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    assert store.expert_folder("A").name.lower() != store.expert_folder("a").name.lower()
+
+
+def test_a_shard_of_another_recording_or_place_is_refused(store: RecordStore) -> None:
+    with pytest.raises(OrxeError, match="belongs to another recording: remove it"):
+        store.missing_shards("timm:a/b", 2, "another")
+    with pytest.raises(OrxeError, match="belongs to another recording"):
+        store.read("timm:a/b", ["score"], 0, "another")
+    first, second = store.shard("timm:a/b", 0), store.shard("timm:a/b", 1)
+    second.write_bytes(first.read_bytes())
+    with pytest.raises(OrxeError, match="shard-00001.parquet belongs to another recording"):
+        store.missing_shards("timm:a/b", 2, MARK)
+
+
+def test_a_damaged_shard_counts_as_missing_and_is_named_when_read(store: RecordStore) -> None:
+    path = store.shard("timm:a/b", 0)
+    path.write_bytes(path.read_bytes()[:50])
+    assert store.missing_shards("timm:a/b", 2, MARK) == [0]
+    with pytest.raises(OrxeError, match="is damaged .* run the same recording again"):
+        store.read("timm:a/b", ["score"], 0)
+
+
+def test_a_flipped_bit_in_the_values_is_found_when_they_are_read(store: RecordStore) -> None:
+    path = store.shard("timm:a/b", 0)
+    with pq.ParquetFile(path) as file:
+        place = file.metadata.row_group(0).column(0).data_page_offset
+        size = file.metadata.row_group(0).column(0).total_compressed_size
+    damaged = bytearray(path.read_bytes())
+    damaged[place + size - 2] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(OrxeError, match="is damaged"):
+        store.read("timm:a/b", ["confidence"], 0, MARK)
+
+
+def test_manifests_that_cannot_be_read_are_named(store: RecordStore) -> None:
+    path = store.folder / "dataset.json"
+    path.write_text("{")
+    with pytest.raises(OrxeError, match=r"dataset\.json cannot be read .*--fresh"):
+        store.dataset()
+    path.write_text(json.dumps({"schema": 99}))
+    with pytest.raises(OrxeError, match=r"has schema 99: this version reads schema 1"):
+        store.dataset()
+    with pytest.raises(OrxeError, match="unknown expert in the records of .* did you mean 'timm:a/b'"):
+        store.known_expert("timm:a/c")
+
+
+def test_a_file_in_the_folders_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "records").write_text("")
+    with pytest.raises(OrxeError, match="is a file"):
+        RecordStore(tmp_path / "records").make()
+
+
+def test_removing_leaves_what_others_put_there(store: RecordStore) -> None:
+    (store.folder / "notes.txt").write_text("mine")
+    (store.expert_folder("timm:a/b") / "notes.txt").write_text("mine")
+    store.remove_all()
+    left = sorted(path.name for path in store.folder.rglob("*") if path.is_file())
+    assert left == ["notes.txt", "notes.txt"]
+    assert store.experts() == () and store.dataset() is None
+
+
+def test_leftovers_of_killed_runs_are_removed_and_nothing_else(store: RecordStore) -> None:
+    folder = store.expert_folder("timm:a/b")
+    (folder / ".shard-00002.parquet.abc123.tmp.parquet").write_bytes(b"half")
+    (folder / ".hidden").write_text("mine")
+    before = {path.name for path in folder.iterdir()}
+    store.remove_leftovers()
+    assert before - {path.name for path in folder.iterdir()} == {".shard-00002.parquet.abc123.tmp.parquet"}
+
+
+def test_a_failing_write_leaves_the_old_shard(store: RecordStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(table: object, path: Path, **options: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(pq, "write_table", fail)
+    before = store.shard("timm:a/b", 0).read_bytes()
+    with pytest.raises(OSError, match="no space left"):
+        store.write_shard("timm:a/b", 0, {"score": pa.array([np.nan])}, MARK)
+    assert store.shard("timm:a/b", 0).read_bytes() == before
+    assert not list(store.folder.rglob("*.tmp*"))
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with folder_lock(tmp_path), pytest.raises(OrxeError, match="is in use: process"), folder_lock(tmp_path):
+        pass
+    with folder_lock(tmp_path):
+        pass
