@@ -5,7 +5,7 @@ BIN := .venv/bin
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=Agg
 WORKERS ?= auto
 
-.PHONY: demo test check format bench bench-search clean help
+.PHONY: demo test check format bench bench-search figures clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,9 @@ bench: .venv/.installed  ## overhead of routing beside its experts' own time
 
 bench-search: .venv/.installed  ## time, memory and objective of the threshold search beside three baselines
 	$(BIN)/python benchmarks/bench_search.py
+
+figures: demo  ## write the demo's figures into docs/figures and README.md
+	$(BIN)/python docs/make_figures.py runs/digits/report
 
 clean:  ## remove what was made, the virtual environment too
 	rm -rf .venv runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from orxe_plugins.report.formats import Formats, short_names, significant
-from orxe_plugins.report.label_layout import place_labels
+from orxe_plugins.report.label_layout import along, place_labels
 from orxe_plugins.report.results import Evaluation, Result
 from orxe_plugins.report.theme import LIGHT, Theme, new_figure, styled
 
@@ -124,7 +124,9 @@ def _between(x: np.ndarray) -> np.ndarray:
 
     Every ``_STEPS``-th point is one of ``x``.
     """
-    return np.concatenate([*(np.linspace(a, b, _STEPS, endpoint=False) for a, b in pairwise(x)), x[-1:]])
+    # Even steps of a logarithm, which do on a linear axis too: that one never spans much more than a decade.
+    even = [(np.geomspace if a > 0 else np.linspace)(a, b, _STEPS, endpoint=False) for a, b in pairwise(x)]
+    return np.concatenate([*even, x[-1:]])
 
 
 def _draw_mixing(axes: Axes, evaluation: Evaluation, scale: float, theme: Theme) -> None:
@@ -204,7 +206,7 @@ def _label_experts(axes: Axes, evaluation: Evaluation, theme: Theme, keyed: bool
         for e in shown
         for t in np.linspace(0, 1, 40)
     ]
-    lines = [np.asarray(line.get_xydata(), dtype=float) for line in axes.lines if line.get_label() in _LINES]
+    lines = [along(axes, line.get_xydata()) for line in axes.lines if line.get_label() in _LINES]
     obstacles = np.concatenate([np.array(bars).reshape(-1, 2), *lines])
     place_labels(axes, points, texts, obstacles, color=theme.expert)
 

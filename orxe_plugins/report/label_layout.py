@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
+from numpy.typing import ArrayLike
 
 # Distances from the point, in typographic points, and directions that a label may have.
 _DISTANCES = (7.0, 12.0, 18.0, 26.0, 36.0, 48.0, 62.0, 78.0)
@@ -83,6 +84,24 @@ def place_labels(
                 zorder=2.5, annotation_clip=False,
             ).set_in_layout(False)  # fmt: skip
     return labels
+
+
+def along(axes: Axes, line: ArrayLike, step: float = 3.0) -> np.ndarray:
+    """Points of a drawn line, at most about ``step`` pixels apart: obstacles that no label fits between.
+
+    Args:
+        axes: where the line is drawn.
+        line: its corners in data coordinates, (K, 2).
+        step: distance in pixels.
+
+    Returns:
+        Points in data coordinates, (J, 2).
+    """
+    corners = axes.transData.transform(np.asarray(line, dtype=float))
+    lengths = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(corners, axis=0).T))])
+    places = np.linspace(0, lengths[-1], math.ceil(lengths[-1] / step) + 1)
+    dense = np.column_stack([np.interp(places, lengths, corners[:, axis]) for axis in (0, 1)])
+    return axes.transData.inverted().transform(dense)
 
 
 def _spots(

@@ -1,0 +1,45 @@
+"""Put the figures of a run of the digits recipe into the documentation: `make figures` calls it.
+
+The report becomes docs/figures/digits.md with its pictures; its sentences and its table of policies go into README.md.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FIGURES = ROOT / "docs" / "figures"
+BEGIN, END = "<!-- make figures: begin -->", "<!-- make figures: end -->"
+PICTURES = {"frontier.png": "digits.png", "shares.png": "digits_shares.png"}
+#: columns of the report's table of policies that README.md shows
+COLUMNS = ("Preference", "GMACs", "Cost change", "top1 %", "Paired difference")
+
+
+def main(report: Path) -> None:
+    """Copy the report in the folder ``report`` and quote it in README.md."""
+    FIGURES.mkdir(exist_ok=True)
+    text = (report / "report.md").read_text(encoding="utf-8")
+    for name, picture in PICTURES.items():
+        (FIGURES / picture).write_bytes((report / name).read_bytes())
+        text = text.replace(f"]({name})", f"]({picture})")
+    (FIGURES / "digits.md").write_text(text, encoding="utf-8")
+    readme = ROOT / "README.md"
+    before, rest = readme.read_text(encoding="utf-8").split(BEGIN)
+    readme.write_text(f"{before}{BEGIN}\n{quote(text)}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
+def quote(report: str) -> str:
+    """What README.md shows of a report in Markdown: its sentences and some columns of the table of policies."""
+    sentences = report.split("\n![", 1)[0].split("\n", 1)[1].strip()
+    table = re.search(r"## Policies .*?\n\n(\|.*?)\n\n", report, re.DOTALL)
+    assert table is not None, "the report has no table of policies"
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[1].splitlines()]
+    chosen = [rows[0].index(column) for column in COLUMNS]
+    lines = ["| " + " | ".join(row[i] for i in chosen) + " |" for row in rows]
+    return "\n\n".join([sentences, "\n".join(lines), "The marked row is the one that the sentences speak of."])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
