@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.expert import ClassifierExpert, Expert, check_same_classes
-from orxe_plugins.policy import Policy, PolicyTable, check_preference
+from orxe_plugins.policy import Policy, PolicyTable, check_asked, check_preference
 from orxe_plugins.routing import Route, route_batch, route_dense
 from orxe_plugins.sharing import check_sharing, positions_of
 from orxe_plugins.views import ImageView, widest_view
@@ -117,34 +117,45 @@ class Cascade(nn.Module):
         self._policy = policy.for_experts(len(self.experts))
 
     def set_preference(
-        self, preference: float | None = None, *, budget: float | None = None, max_drop: float | None = None
+        self,
+        preference: float | None = None,
+        *,
+        budget: float | None = None,
+        target: float | None = None,
+        max_drop: float | None = None,
+        confidence: float | None = None,
+        max_experts: int | None = None,
+        max_params: float | None = None,
     ) -> Policy:
         """Switch the policy at run time; nothing is loaded and no batch sees half a change.
+
+        Exactly one of the first four says what is wanted.
 
         Args:
             preference: 0 = only cost counts, 1 = only performance counts.
             budget: take the best policy of the table that costs at most this much per sample.
+            target: take the cheapest one that scores at least this much on the fitting split.
             max_drop: take the cheapest one whose score is at most this much below the last expert's.
+            confidence: with ``max_drop``: the drop was promised with at least this probability, by a
+                test on a choosing split (:mod:`orxe_plugins.search.promise`).
+            max_experts: choose among policies that come to at most so many experts.
+            max_params: choose among policies whose experts have at most so many parameters together.
 
         Returns:
             The policy that is in force now.
 
         Raises:
-            OrxeError: not exactly one argument is given, no policy of the table fits, or a budget
-                or an allowed drop is asked of a cascade that was never fitted.
+            OrxeError: not exactly one of the four is given, no policy of the table fits, or anything
+                but a preference is asked of a cascade that was never fitted.
         """
-        asked = {"preference": preference, "budget": budget, "max_drop": max_drop}
-        given = [name for name, value in asked.items() if value is not None]
-        if len(given) != 1:
-            raise OrxeError(f"set_preference takes one of preference, budget and max_drop, but got {given or 'none'}")
+        asked = {"preference": preference, "budget": budget, "target": target, "max_drop": max_drop}
+        more = {"confidence": confidence, "max_experts": max_experts, "max_params": max_params}
         if self.table is None:
-            self.policy = self._unfitted(given[0], preference)
-        elif preference is not None:
-            self.policy = self.table.at(preference).policy
-        elif budget is not None:
-            self.policy = self.table.at_budget(budget).policy
-        elif max_drop is not None:
-            self.policy = self.table.at_max_drop(max_drop).policy
+            given = check_asked(asked, confidence)
+            limits = [name for name, value in more.items() if value is not None]
+            self.policy = self._unfitted((limits or [given])[0], None if limits else preference)
+        else:
+            self.policy = self.table.choose(**asked, **more).policy  # type: ignore[arg-type]
         return self.policy
 
     def _unfitted(self, asked: str, preference: float | None) -> Policy:

@@ -210,7 +210,15 @@ def predict(
     budget: Annotated[
         float | None, typer.Option(help="Mean cost per image to stay within, in the table's unit.")
     ] = None,
+    target: Annotated[
+        float | None, typer.Option(help="Score to reach on the fitting split, such as 0.9, at the least cost.")
+    ] = None,
     max_drop: Annotated[float | None, typer.Option(help="Score that may be lost to the last expert.")] = None,
+    confidence: Annotated[
+        float | None, typer.Option(help="With --max-drop: take a promise tested with this confidence, such as 0.95.")
+    ] = None,
+    max_experts: Annotated[int | None, typer.Option(min=1, help="Use policies of so many experts at most.")] = None,
+    max_params: Annotated[float | None, typer.Option(help="Use policies of so many parameters at most.")] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
 ) -> None:
     """Answer images with a cascade: prediction, confidence, expert and cost of each, as CSV.
@@ -219,9 +227,11 @@ def predict(
     """
     from orxe_plugins.reporting import print_predictions
 
-    given = {"preference": preference, "budget": budget, "max_drop": max_drop}
-    asked = {key: value for key, value in given.items() if value is not None} or {"preference": 0.5}
-    print_predictions(cascade, images, asked, batch_size)
+    asked = {"preference": preference, "budget": budget, "target": target, "max_drop": max_drop}
+    if all(value is None for value in asked.values()) and confidence is None:
+        asked["preference"] = 0.5
+    limits = {"confidence": confidence, "max_experts": max_experts, "max_params": max_params}
+    print_predictions(cascade, images, {**asked, **limits}, batch_size)
 
 
 @app.command("list")

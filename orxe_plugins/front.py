@@ -23,11 +23,12 @@ class CascadeFront:
     def policy(self, policy: Policy) -> None:
         self.cascade.policy = policy
 
-    def set_preference(
-        self, preference: float | None = None, *, budget: float | None = None, max_drop: float | None = None
-    ) -> Policy:
-        """Switch the thresholds at run time; see :meth:`orxe_plugins.Cascade.set_preference`."""
-        return self.cascade.set_preference(preference, budget=budget, max_drop=max_drop)
+    def set_preference(self, preference: float | None = None, **asked: Any) -> Policy:
+        """Switch the thresholds at run time by preference=, budget=, target= or max_drop=.
+
+        See :meth:`orxe_plugins.Cascade.set_preference`, which takes the same arguments.
+        """
+        return self.cascade.set_preference(preference, **asked)
 
     def route(self, batch: Any) -> tuple[Any, Route]:
         """Outputs for B samples, and who gave each of them at what cost; see :meth:`orxe_plugins.Cascade.route`."""

@@ -1,120 +1,21 @@
-"""Policy: the thresholds of a cascade. PolicyTable: one policy for each preference."""
+"""PolicyTable: one policy for each preference, and what may be chosen beside them."""
 
 from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.policy_row import PolicyRow, Promise
+from orxe_plugins.thresholds import Policy, check_preference, check_preferences
 
+__all__ = ["Policy", "PolicyRow", "PolicyTable", "Promise", "check_preference", "check_preferences"]
 
-@dataclass(frozen=True)
-class Policy:
-    """Thresholds that route a sample through N experts (the paper's "configuration").
-
-    Both tuples have N - 1 elements: the last expert is never skipped and always answers.
-
-    Attributes:
-        exit_thresholds: gate 2, one for each expert but the last. After expert i the sample is
-            answered if its confidence is >= ``exit_thresholds[i]``. None is "never": the expert is
-            disabled, it is not run and costs nothing (1.0 in the paper).
-        skip_thresholds: gate 1. A sample that comes from an earlier expert with a confidence below
-            ``skip_thresholds[i]`` goes past expert i without running it. 0 skips nobody; empty
-            means all 0. Nobody has a confidence yet before the first enabled expert, so the
-            element of that expert has no effect.
-
-    Raises:
-        OrxeError: a threshold is outside of [0, 1] or the lengths differ.
-    """
-
-    exit_thresholds: tuple[float | None, ...]
-    skip_thresholds: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        exits = tuple(_threshold("exit", i, t, none=True) for i, t in enumerate(self.exit_thresholds))
-        skips = tuple(_threshold("skip", i, t) for i, t in enumerate(self.skip_thresholds or [0.0] * len(exits)))
-        if len(skips) != len(exits):
-            raise OrxeError(
-                f"{len(exits)} exit_thresholds, but {len(skips)} skip_thresholds: "
-                "give one of each for every expert but the last"
-            )
-        object.__setattr__(self, "exit_thresholds", exits)
-        object.__setattr__(self, "skip_thresholds", skips)
-
-    @classmethod
-    def never(cls, n_experts: int) -> Policy:
-        """Every sample goes straight to the last of ``n_experts`` experts."""
-        return cls((None,) * (n_experts - 1))
-
-    @classmethod
-    def only(cls, expert: int, n_experts: int) -> Policy:
-        """Every sample is answered by expert number ``expert`` alone."""
-        if not 0 <= expert < n_experts:
-            raise OrxeError(f"expert {expert} of {n_experts}: expected 0 to {n_experts - 1}")
-        return cls(tuple(0.0 if i == expert else None for i in range(n_experts - 1)))
-
-    @classmethod
-    def uniform(cls, threshold: float, n_experts: int) -> Policy:
-        """One common exit threshold, the usual hand-written cascade."""
-        return cls((threshold,) * (n_experts - 1))
-
-    @property
-    def n_experts(self) -> int:
-        """Number of experts N that the policy is for."""
-        return len(self.exit_thresholds) + 1
-
-    @property
-    def enabled(self) -> tuple[int, ...]:
-        """Indices of the experts that may run, in routing order; the last one is always there."""
-        exits = self.exit_thresholds
-        return (*(i for i, t in enumerate(exits) if t is not None), len(exits))
-
-    def for_experts(self, n_experts: int) -> Policy:
-        """This policy, after checking that it is for ``n_experts`` experts."""
-        if self.n_experts != n_experts:
-            raise OrxeError(
-                f"{len(self.exit_thresholds)} exit_thresholds for {n_experts} experts: "
-                f"expected {n_experts - 1}, one for every expert but the last"
-            )
-        return self
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values; a disabled expert's threshold is null."""
-        return {"exit_thresholds": list(self.exit_thresholds), "skip_thresholds": list(self.skip_thresholds)}
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Policy:
-        """The inverse of :meth:`to_dict`."""
-        return cls(tuple(data["exit_thresholds"]), tuple(data.get("skip_thresholds", ())))
-
-
-def _threshold(kind: str, index: int, value: Any, none: bool = False) -> float | None:
-    if value is None and none:
-        return None
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 <= float(value) <= 1.0:
-        way_out = "a number in [0, 1]" + (", or None for never" if none else "")
-        raise OrxeError(f"{kind}_thresholds[{index}] is {value!r}: expected {way_out}")
-    return float(value)
-
-
-@dataclass(frozen=True)
-class PolicyRow:
-    """One policy of a table, with what replay on the fitting split says of it.
-
-    Attributes:
-        preference: lambda in [0, 1]; 0 = only cost counts, 1 = only performance counts.
-        policy: the thresholds.
-        cost: mean cost per sample, in the table's unit.
-        score: mean score per sample.
-    """
-
-    preference: float
-    policy: Policy
-    cost: float
-    score: float
+#: scores are means of floats: what is exactly allowed must not fail by a rounding error
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -122,12 +23,16 @@ class PolicyTable:
     """One policy for each preference, in order of rising preference.
 
     Attributes:
-        rows: the policies.
+        rows: the policies that were fitted, one for each preference.
         cost_unit: unit of every cost in the table, such as "GMACs".
         reference_cost: mean cost if the last expert answers everything.
         reference_score: mean score of the last expert; allowed drops are counted from it.
         n_samples: number of samples that the table was fitted on.
         details: what else is known of the fit (data set, split, search), as JSON values.
+        pareto: more policies that no other one beats, between the fitted ones: see
+            :func:`orxe_plugins.search.choose.pareto_policies`. Their preference is interpolated.
+        params: number of parameters of each expert; empty where that is not known.
+        promises: what was tested on a choosing split.
     """
 
     rows: tuple[PolicyRow, ...]
@@ -136,14 +41,23 @@ class PolicyTable:
     reference_score: float = math.nan
     n_samples: int = 0
     details: dict[str, Any] = field(default_factory=dict)
+    pareto: tuple[PolicyRow, ...] = ()
+    params: tuple[int, ...] = ()
+    promises: tuple[Promise, ...] = ()
 
     def __post_init__(self) -> None:
-        rows = tuple(sorted(self.rows, key=lambda row: row.preference))
+        rows, pareto = (tuple(sorted(some, key=lambda row: row.preference)) for some in (self.rows, self.pareto))
         if not rows:
             raise OrxeError("a policy table without a row: fit it with at least one preference")
-        if len({row.policy.n_experts for row in rows}) != 1:
+        promised = [promise.row for promise in self.promises if promise.row is not None]
+        if len({row.policy.n_experts for row in (*rows, *pareto, *promised)}) != 1:
             raise OrxeError("the rows of a policy table are for different numbers of experts")
+        if self.params and len(self.params) != rows[0].policy.n_experts:
+            raise OrxeError(
+                f"params has {len(self.params)} numbers: expected one for each of {rows[0].policy.n_experts} experts"
+            )
         object.__setattr__(self, "rows", rows)
+        object.__setattr__(self, "pareto", pareto)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -158,42 +72,162 @@ class PolicyTable:
 
     @property
     def preferences(self) -> tuple[float, ...]:
-        """The preferences, rising."""
+        """The fitted preferences, rising."""
         return tuple(row.preference for row in self.rows)
+
+    @property
+    def offered(self) -> tuple[PolicyRow, ...]:
+        """All rows that may be chosen, fitted ones and those between them, in order of rising preference."""
+        return tuple(sorted((*self.rows, *self.pareto), key=lambda row: (row.preference, row.cost)))
 
     def policies_for(self, n_experts: int) -> PolicyTable:
         """This table, after checking that its policies are for ``n_experts`` experts."""
         self.rows[0].policy.for_experts(n_experts)
         return self
 
+    # --- choosing -----------------------------------------------------------------------------
+
+    def choose(
+        self,
+        preference: float | None = None,
+        *,
+        budget: float | None = None,
+        target: float | None = None,
+        max_drop: float | None = None,
+        confidence: float | None = None,
+        max_experts: int | None = None,
+        max_params: float | None = None,
+    ) -> PolicyRow:
+        """The row that is asked for by exactly one of preference, budget, target and max_drop.
+
+        Args:
+            preference: see :meth:`at`.
+            budget: see :meth:`at_budget`.
+            target: see :meth:`at_target`.
+            max_drop: see :meth:`at_max_drop`; with ``confidence``: see :meth:`at_promise`.
+            confidence: goes with ``max_drop`` alone.
+            max_experts, max_params: choose among what :meth:`within` leaves.
+
+        Raises:
+            OrxeError: not exactly one of the four is given, or no row fits.
+        """
+        asked = {"preference": preference, "budget": budget, "target": target, "max_drop": max_drop}
+        check_asked(asked, confidence)
+        table = self.within(max_experts=max_experts, max_params=max_params)
+        if preference is not None:
+            return table.at(preference)
+        if budget is not None:
+            return table.at_budget(budget)
+        if target is not None:
+            return table.at_target(target)
+        assert max_drop is not None
+        return table.at_max_drop(max_drop) if confidence is None else table.at_promise(max_drop, confidence)
+
     def at(self, preference: float) -> PolicyRow:
         """The row whose preference is nearest to ``preference``; the cheaper one of two equally near."""
         check_preference(preference)
-        return min(self.rows, key=lambda row: (abs(row.preference - preference), row.preference))
+        # A fitted row comes before one between that has the same preference.
+        return min((*self.rows, *self.pareto), key=lambda row: (abs(row.preference - preference), row.preference))
 
     def at_budget(self, budget: float) -> PolicyRow:
         """The row with the best score among those that cost at most ``budget``; the cheapest of equals."""
-        fits = [row for row in self.rows if row.cost <= budget]
+        _check_number("budget", budget)
+        fits = [row for row in self.offered if row.cost <= budget]
         if not fits:
-            cheapest = min(row.cost for row in self.rows)
+            cheapest = min(row.cost for row in self.offered)
             raise OrxeError(
                 f"no policy costs at most {budget:g} {self.cost_unit}: "
                 f"the cheapest one costs {cheapest:.4g} {self.cost_unit}"
             )
         return max(fits, key=lambda row: (row.score, -row.cost))
 
+    def at_target(self, target: float) -> PolicyRow:
+        """The cheapest row whose score on the fitting split is at least ``target``; the best of equals."""
+        _check_number("target", target)
+        fits = [row for row in self.offered if row.score >= target - _ROUNDING]
+        if not fits:
+            best = max(self.offered, key=lambda row: (row.score, -row.cost))
+            raise OrxeError(
+                f"no policy scores at least {target:g}: the best one scores {best.score:.4f} "
+                f"at {best.cost:.4g} {self.cost_unit}"
+            )
+        return min(fits, key=lambda row: (row.cost, -row.score))
+
     def at_max_drop(self, max_drop: float) -> PolicyRow:
         """The cheapest row whose score on the fitting split is at most ``max_drop`` below the last expert's."""
+        _check_number("max_drop", max_drop)
         floor = self.reference_score - max_drop
-        # Scores are means of floats: a drop of exactly max_drop must not fail by a rounding error.
-        fits = [row for row in self.rows if row.score >= floor - 1e-12]
+        fits = [row for row in self.offered if row.score >= floor - _ROUNDING]
         if not fits:
-            best = max(row.score for row in self.rows)
+            best = max(row.score for row in self.offered)
             raise OrxeError(
                 f"no policy drops by at most {max_drop:g} from {self.reference_score:.4f}: "
                 f"the best one scores {best:.4f}; allow a larger max_drop or fit higher preferences"
             )
         return min(fits, key=lambda row: (row.cost, -row.score))
+
+    def at_promise(self, max_drop: float, confidence: float) -> PolicyRow:
+        """The cheapest row that a promise at least as strict was made for.
+
+        Raises:
+            OrxeError: no such promise was tested, or no policy could give it.
+        """
+        _check_number("max_drop", max_drop)
+        _check_number("confidence", confidence)
+        asked = f"a drop of at most {max_drop:g} with {100 * confidence:g} % confidence"
+        tested = [
+            p for p in self.promises if p.max_drop <= max_drop + _ROUNDING and p.confidence >= confidence - _ROUNDING
+        ]
+        kept = [promise.row for promise in tested if promise.row is not None]
+        if kept:
+            return min(kept, key=lambda row: (row.cost, -row.score))
+        if tested:
+            raise OrxeError(max(tested, key=lambda p: (p.max_drop, -p.confidence)).reason)
+        known = "; ".join(f"max_drop {p.max_drop:g}, confidence {p.confidence:g}" for p in self.promises)
+        raise OrxeError(
+            f"this table promises nothing like {asked} (tested: {known or 'nothing'}): give the recipe "
+            f"promise: {{max_drop: {max_drop:g}, confidence: {confidence:g}}} and data.split.choose, and search again"
+        )
+
+    def within(self, *, max_experts: int | None = None, max_params: float | None = None) -> PolicyTable:
+        """The table with those rows alone that fit into a memory.
+
+        Args:
+            max_experts: a policy may come to at most so many experts (:attr:`Policy.reachable`).
+            max_params: they may have at most so many parameters together.
+
+        Raises:
+            OrxeError: no row fits, or the parameters of the experts are not known.
+        """
+        if max_experts is None and max_params is None:
+            return self
+        if max_params is not None and not self.params:
+            raise OrxeError("max_params: this table does not know its experts' numbers of parameters; use max_experts")
+        _check_number("max_experts", math.inf if max_experts is None else max_experts, finite=False)
+        _check_number("max_params", math.inf if max_params is None else max_params, finite=False)
+
+        def fits(row: PolicyRow) -> bool:
+            few = max_experts is None or len(row.policy.reachable) <= max_experts
+            return few and (max_params is None or self.params_of(row.policy) <= max_params)
+
+        rows, pareto = (tuple(filter(fits, some)) for some in (self.rows, self.pareto))
+        if not rows and not pareto:
+            limits = {"experts": max_experts, "parameters": max_params}
+            text = " and ".join(f"{limit:,} {what}" for what, limit in limits.items() if limit is not None)
+            raise OrxeError(f"no policy gets by with {text}: {self._least(max_params is not None)}")
+        promises = tuple(p for p in self.promises if p.row is None or fits(p.row))
+        return replace(self, rows=rows or pareto, pareto=pareto if rows else (), promises=promises)
+
+    def params_of(self, policy: Policy) -> int:
+        """Parameters of all experts that a policy can come to."""
+        return sum(self.params[i] for i in policy.reachable)
+
+    def _least(self, params: bool) -> str:
+        reach = [row.policy for row in self.offered]
+        text = f"the smallest one comes to {min(len(policy.reachable) for policy in reach)} experts"
+        return text + (f", and the least parameters are {min(map(self.params_of, reach)):,}" if params else "")
+
+    # --- JSON ---------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -203,29 +237,41 @@ class PolicyTable:
             "reference_score": self.reference_score,
             "n_samples": self.n_samples,
             "details": self.details,
-            "rows": [
-                {"preference": r.preference, "cost": r.cost, "score": r.score, **r.policy.to_dict()} for r in self.rows
-            ],
+            "rows": [row.to_dict() for row in self.rows],
+            "pareto": [row.to_dict() for row in self.pareto],
+            "params": list(self.params),
+            "promises": [promise.to_dict() for promise in self.promises],
         }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> PolicyTable:
         """The inverse of :meth:`to_dict`."""
-        rows = tuple(PolicyRow(r["preference"], Policy.from_dict(r), r["cost"], r["score"]) for r in data["rows"])
         keys = ("cost_unit", "reference_cost", "reference_score", "n_samples", "details")
-        return cls(rows, **{key: data[key] for key in keys if key in data})
+        return cls(
+            tuple(PolicyRow.from_dict(row) for row in data["rows"]),
+            **{key: data[key] for key in keys if key in data},
+            pareto=tuple(PolicyRow.from_dict(row) for row in data.get("pareto", ())),
+            params=tuple(data.get("params", ())),
+            promises=tuple(Promise.from_dict(promise) for promise in data.get("promises", ())),
+        )
 
 
-def check_preference(preference: float) -> float:
-    """``preference`` as a float, or an error when it is not a number in [0, 1]."""
-    if isinstance(preference, bool) or not isinstance(preference, numbers.Real) or not 0.0 <= float(preference) <= 1.0:
-        raise OrxeError(f"preference is {preference!r}: expected a number in [0, 1]")
-    return float(preference)
+def check_asked(asked: dict[str, float | None], confidence: float | None) -> str:
+    """The name of the one thing that is asked for.
+
+    Raises:
+        OrxeError: none or several are given, or a confidence without ``max_drop``.
+    """
+    given = [name for name, value in asked.items() if value is not None]
+    if len(given) != 1:
+        *names, last = asked
+        raise OrxeError(f"expected one of {', '.join(names)} and {last}, but got {' and '.join(given) or 'none'}")
+    if confidence is not None and given != ["max_drop"]:
+        raise OrxeError(f"confidence={confidence!r} goes with max_drop, not with {given[0]}")
+    return given[0]
 
 
-def check_preferences(preferences: Sequence[float] | Iterable[float]) -> tuple[float, ...]:
-    """Every preference checked, without repeats and rising."""
-    checked = tuple(sorted({check_preference(p) for p in preferences}))
-    if not checked:
-        raise OrxeError("no preference is given: expected at least one number in [0, 1]")
-    return checked
+def _check_number(name: str, value: Any, finite: bool = True) -> None:
+    number = not isinstance(value, bool) and isinstance(value, numbers.Real) and not math.isnan(value)
+    if not number or (finite and math.isinf(value)):
+        raise OrxeError(f"{name} is {value!r}: expected a number")

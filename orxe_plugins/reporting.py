@@ -119,7 +119,7 @@ def print_shift(job: Run, splits: Splits) -> None:
     _shift_table(rows, cascade.input_view, len(splits.report), job.task.score_name).print(console.out)
 
 
-def print_predictions(folder: Path, images: Sequence[Path], asked: Mapping[str, float], batch_size: int) -> None:
+def print_predictions(folder: Path, images: Sequence[Path], asked: Mapping[str, Any], batch_size: int) -> None:
     """Answer image files with a cascade, as CSV on standard output; unreadable files are named and left out."""
     file = read_cascade(folder)
     task = task_named(file.task)

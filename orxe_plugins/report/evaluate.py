@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.policy import Policy, PolicyTable
@@ -121,6 +122,8 @@ def _row_extras(table: PolicyTable, extras: Mapping[str, Sequence[float]]) -> li
 
 
 def _choose(table: PolicyTable, preference: float | None, max_drop: float) -> Choice:
+    # The report has a row for each fitted preference: what lies between them is not chosen here.
+    table = replace(table, pareto=())
     rows = list(table)
     if preference is not None:
         row = table.at(preference)
