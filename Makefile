@@ -5,7 +5,7 @@ BIN := .venv/bin
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=Agg
 WORKERS ?= auto
 
-.PHONY: demo test check format bench bench-search figures clean help
+.PHONY: demo demo-detection test check format bench bench-search figures clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -18,6 +18,9 @@ help:  ## list the targets
 
 demo: .venv/.installed  ## train three small models on real digits, tune their cascade, show what it saves
 	$(BIN)/orxe run digits --out runs/digits
+
+demo-detection: .venv/.installed  ## train two small YOLOs on scenes of digits, tune their cascade, show what it saves
+	$(BIN)/orxe run digits_detection --out runs/digits_detection
 
 test: .venv/.installed  ## the test suite
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal

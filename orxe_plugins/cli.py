@@ -92,6 +92,27 @@ def record(
 
 
 @app.command()
+def check(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    data: DataOption = None,
+    cost: Annotated[bool, typer.Option(help="Count GMACs; a large detector runs once for it.")] = True,
+) -> None:
+    """Build what can be built of a recipe and say what is missing. Nothing is downloaded, trained or recorded.
+
+    Example: orxe check coco_yolov8_codino --data ~/coco experts.codino.options.repo=~/mmdetection
+    """
+    from orxe_plugins.recipe import load_recipe, recipe_out
+    from orxe_plugins.reporting import print_check
+
+    folder = recipe_out(recipe).resolve()
+    loaded = load_recipe(recipe, out=folder, data=data.resolve() if data else "{data}", overrides=overrides or [])
+    with console.bars() as bars:
+        complete = print_check(loaded, folder, cost, bars)
+    raise typer.Exit(0 if complete else 1)
+
+
+@app.command()
 def search(recipe: RecipeArgument, overrides: Overrides = None, data: DataOption = None, out: OutOption = None) -> None:
     """Fit thresholds on the recorded samples and write the cascade's folder.
 

@@ -191,13 +191,14 @@ def load_recipe(
         recipe: a recipe file, a folder that holds one, or the name of one that comes with the project.
         out: the run's output folder; replaces ``{out}`` in every text of the recipe.
         data: the user's data folder; replaces ``{data}``. ``{recipe}`` is the recipe's own folder.
-        overrides: ``key=value``, the key dotted as in ``data.split.fit=0.3``, the value in YAML.
+        overrides: ``key=value``, the key dotted as in ``data.split.fit=0.3``, the value in YAML. An entry of a list
+            is named by its ``name`` or its number, as in ``experts.large.options.imgsz=128``.
 
     Raises:
         OrxeError: there is no such recipe, or a key or value in it does not fit.
     """
     path = _find(recipe)
-    raw = _read_yaml(path)
+    raw = _unshared(_read_yaml(path))
     for override in overrides:
         _override(raw, override)
     places = {"out": str(out), "recipe": str(path.parent)}
@@ -232,19 +233,38 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return raw
 
 
+def _unshared(value: Any) -> Any:
+    """A copy in which YAML's aliases are values of their own: an override changes one place alone."""
+    if isinstance(value, dict):
+        return {key: _unshared(part) for key, part in value.items()}
+    return [_unshared(part) for part in value] if isinstance(value, list) else value
+
+
 def _override(raw: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise OrxeError(f"{override!r}: expected key=value, such as data.split.fit=0.3")
     *parents, last = key.split(".")
-    place = raw
+    place: Any = raw
     for parent in parents:
-        if place.get(parent) is None:
+        if isinstance(place, dict) and place.get(parent) is None:
             place[parent] = {}
-        place = place[parent]
-        if not isinstance(place, dict):
-            raise OrxeError(f"{override!r}: {parent!r} has no keys of its own")
-    place[last] = yaml.safe_load(value)
+        place = place[_key(place, parent, override)]
+    place[_key(place, last, override)] = yaml.safe_load(value)
+
+
+def _key(place: Any, part: str, override: str) -> Any:
+    """What one part of a dotted key means: a mapping's key, or an entry of a list by its name or its number."""
+    if isinstance(place, dict):
+        return part
+    if not isinstance(place, list):
+        raise OrxeError(f"{override!r}: {part!r} is asked of {place!r}, which has no keys of its own")
+    names = [str(entry.get("name") or "") if isinstance(entry, dict) else "" for entry in place]
+    if part and part in names:
+        return names.index(part)
+    if part.isdecimal() and int(part) < len(place):
+        return int(part)
+    raise unknown(f"entry in {override!r}:", part, [name for name in names if name] or map(str, range(len(place))))
 
 
 def _fill(value: Any, places: Mapping[str, str], path: Path) -> Any:

@@ -27,7 +27,11 @@ class Adapter(Protocol):
     """What the module that an entry point names must offer."""
 
     def load_expert(self, name: str, **options: Any) -> Expert:
-        """The expert called ``name`` in the adapter's framework, in evaluation mode."""
+        """The expert called ``name`` in the adapter's framework, in evaluation mode.
+
+        An adapter may also offer ``load_untrained`` with the same arguments: the same architecture with random
+        weights, without a download and without the checkpoint, for `orxe check`.
+        """
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,25 @@ def load_expert(expert: str | ExpertSpec, default_adapter: str | None = None) ->
         built.cost = spec.cost
     built.shared_cost = spec.shared_cost or built.shared_cost
     built.needs = spec.needs or built.needs
+    return built.eval()
+
+
+def load_untrained(spec: ExpertSpec) -> Expert:
+    """An expert's architecture with random weights; nothing is downloaded and no checkpoint is read.
+
+    Raises:
+        OrxeError: the expert is unknown, an option does not fit, or its adapter cannot do without weights.
+    """
+    adapter, name, options = parse_address(spec.address)
+    loaded = load_adapter(adapter)
+    if not hasattr(loaded, "load_untrained"):
+        raise OrxeError(f"adapter {adapter!r} builds no expert without its weights")
+    built: Expert = loaded.load_untrained(name, **{**options, **spec.options})
+    built.name = spec.name or spec.address
+    if spec.confidence is not None:
+        built.confidence = confidence_from_dict(dict(spec.confidence))
+    if spec.cost is not None:
+        built.cost = spec.cost
     return built.eval()
 
 

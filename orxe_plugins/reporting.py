@@ -14,13 +14,15 @@ import yaml
 
 from orxe_plugins import console
 from orxe_plugins.cascade_file import CascadeFile, load_cascade, read_cascade
+from orxe_plugins.check import check_data, check_experts
 from orxe_plugins.confidence.provider import confidence_names
 from orxe_plugins.datasets import BadSampleError, decode
 from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.expert import ClassifierExpert
 from orxe_plugins.gates import GateFiles
 from orxe_plugins.pipeline import Run, Splits
-from orxe_plugins.recipe import recipe_names
+from orxe_plugins.progress import Progress
+from orxe_plugins.recipe import Recipe, recipe_names
 from orxe_plugins.records import Records
 from orxe_plugins.report.content import evaluation_document
 from orxe_plugins.report.evaluate import evaluate
@@ -148,6 +150,27 @@ def print_predictions(folder: Path, images: Sequence[Path], asked: Mapping[str, 
                 )
     if failed == len(images):
         raise OrxeError(f"none of the {failed} files is a readable image")
+
+
+def print_check(recipe: Recipe, folder: Path, cost: bool, progress: Progress) -> bool:
+    """Say what of a recipe can be built here; whether a run would find all that it needs."""
+    job = Run(recipe, folder, progress)
+    data = check_data(job)
+    experts = list(check_experts(job, cost, progress))
+    for found in data:
+        samples = "to be made by prepare" if found.samples is None else f"{found.samples:,} samples"
+        console.out.print(f"data {found.root}: {found.problem or samples}", markup=False)
+    rows = tuple(
+        (row.name, row.weights, "yes" if row.built else "no", "" if row.gmacs is None else f"{row.gmacs:.4g}")
+        for row in experts
+    )
+    columns = (Column("Expert", numeric=False), Column("Weights"), Column("Built"), Column("GMACs"))
+    note = "Where weights are not here, the expert was built with random ones. 1 MAC = 2 FLOPs."
+    Table(f"Dry run of {recipe.name}", columns, rows, note=note).print(console.out)
+    for row in experts:
+        if row.problem:
+            console.out.print(f"{row.name}: {row.problem}", markup=False)
+    return not any([*(found.problem for found in data), *(row.problem for row in experts)])
 
 
 def print_names(what: str) -> None:

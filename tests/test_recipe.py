@@ -41,9 +41,21 @@ def test_places_are_filled_in_and_values_changed(recipe_file: Path, tmp_path: Pa
     assert recipe.folder == recipe_file.parent
 
 
+def test_an_entry_of_a_list_is_named_by_its_name_or_number(recipe_file: Path, tmp_path: Path) -> None:
+    shared = "experts:\n- {name: a, address: 'timm:x', options: &o {k: 1}}\n- {address: 'timm:y', options: *o}\n"
+    recipe_file.write_text(f"name: mine\ndata: {{root: there}}\n{shared}")
+    overrides = ["experts.a.options.k=2", "experts.1.checkpoint=y.pth"]
+    first, second = load_recipe(recipe_file, out=tmp_path, overrides=overrides).experts
+    assert first.options == {"k": 2}  # type: ignore[union-attr]
+    assert second.options == {"k": 1}, "an alias is a value of its own"  # type: ignore[union-attr]
+    assert second.checkpoint == "y.pth"  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
+        ("experts.2.checkpoint=x", "unknown entry in 'experts.2.checkpoint=x': '2': known are 0, 1"),
+        ("name.first=x", "'first' is asked of 'mine', which has no keys"),
         ("data.split.fit=2", "data.split.fit is 2"),
         ("datta.root=x", "unknown key 'datta'"),
         ("preferences=[0.5, 1.5]", "preference is 1.5"),

@@ -15,7 +15,7 @@ import_framework("mmdet", "mmdet")
 
 from orxe_mmdet.checkpoints import convert_checkpoint  # noqa: E402
 from orxe_mmdet.detector import TEST_PIPELINE, CascadeDetector  # noqa: E402
-from orxe_mmdet.experts import MMDetExpert, load_expert  # noqa: E402
+from orxe_mmdet.experts import MMDetExpert, load_expert, load_untrained  # noqa: E402
 from orxe_mmdet.metric import CascadeCost  # noqa: E402
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "MMDetExpert",
     "convert_checkpoint",
     "load_expert",
+    "load_untrained",
     "ops",
 ]

@@ -178,6 +178,12 @@ def load_expert(
     return expert.to(device).eval()
 
 
+def load_untrained(name: str, **options: Any) -> MMDetExpert:
+    """The same architecture with random weights: no checkpoint is read, nothing is downloaded."""
+    given = {**options, "random_weights": True, "checkpoint": None}
+    return load_expert(name.partition("@")[0], **given)
+
+
 def _build(name: str, model: Any) -> nn.Module:
     try:
         return revert_sync_batchnorm(MODELS.build(model))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import timm
+import torch
 from timm.models import is_model, list_models
 from torch import nn
 
@@ -83,6 +84,12 @@ def load_expert(
     expert = ClassifierExpert(f"timm:{name}", module.eval(), view=view, num_classes=num_classes)
     expert.feature_layer = _feature_layer(module)
     return expert
+
+
+def load_untrained(name: str, **options: Any) -> ClassifierExpert:
+    """The same architecture without weights, on the meta device: its operations can be counted, it cannot run."""
+    with torch.device("meta"):
+        return load_expert(name, **{**options, "pretrained": False, "checkpoint": None})
 
 
 def _feature_layer(module: nn.Module) -> FeatureLayer | None:

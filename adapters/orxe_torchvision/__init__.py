@@ -9,7 +9,14 @@ from orxe_plugins.registry import import_framework
 import_framework("torchvision", "torchvision")
 
 from orxe_torchvision.detection_metamodel import DetectionMetaModel, orxe_metamodel_detection  # noqa: E402
-from orxe_torchvision.experts import load_expert  # noqa: E402
+from orxe_torchvision.experts import load_expert, load_untrained  # noqa: E402
 from orxe_torchvision.metamodel import MetaModel, orxe_metamodel  # noqa: E402
 
-__all__ = ["DetectionMetaModel", "MetaModel", "load_expert", "orxe_metamodel", "orxe_metamodel_detection"]
+__all__ = [
+    "DetectionMetaModel",
+    "MetaModel",
+    "load_expert",
+    "load_untrained",
+    "orxe_metamodel",
+    "orxe_metamodel_detection",
+]

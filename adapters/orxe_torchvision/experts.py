@@ -43,6 +43,11 @@ def load_expert(name: str, *, pretrained: bool | None = None, **options: Any) ->
     raise OrxeError(f"torchvision:{name} is made for {kind}: expected an image classifier or an object detector")
 
 
+def load_untrained(name: str, **options: Any) -> Expert:
+    """The same architecture with random weights: nothing is downloaded."""
+    return load_expert(name, **{**options, "weights": None, "checkpoint": None})
+
+
 def _kind(name: str) -> str:
     """What a model's own preprocessing is for: ImageClassification, ObjectDetection, ..."""
     weights = default_weights(name)

@@ -5,8 +5,8 @@ from orxe_plugins.registry import import_framework
 import_framework("ultralytics", "ultralytics")
 
 from orxe_ultralytics.data import YoloDataset  # noqa: E402
-from orxe_ultralytics.experts import YoloExpert, load_expert  # noqa: E402
+from orxe_ultralytics.experts import YoloExpert, load_expert, load_untrained  # noqa: E402
 from orxe_ultralytics.model import CascadeYOLO  # noqa: E402
 from orxe_ultralytics.routed_val import RoutedVal  # noqa: E402
 
-__all__ = ["CascadeYOLO", "RoutedVal", "YoloDataset", "YoloExpert", "load_expert"]
+__all__ = ["CascadeYOLO", "RoutedVal", "YoloDataset", "YoloExpert", "load_expert", "load_untrained"]

@@ -74,6 +74,24 @@ def load_expert(
     return expert
 
 
+def load_untrained(name: str, **options: Any) -> YoloExpert:
+    """The same architecture with random weights, out of the ``.yaml`` that Ultralytics ships for a ``.pt`` of its own.
+
+    Raises:
+        OrxeError: Ultralytics ships none of that name, as for an exported model.
+    """
+    source = Path(name)
+    if source.suffix not in (".yaml", ".yml"):
+        source = Path(f"{source.stem}.yaml")
+        if Path(name).suffix not in ("", ".pt") or source.stem not in {
+            Path(asset).stem for asset in GITHUB_ASSETS_NAMES
+        }:
+            raise OrxeError(
+                f"expert 'ultralytics:{name}' cannot be built without its file: it is none of Ultralytics' own"
+            )
+    return load_expert(str(source), **{**options, "checkpoint": None})
+
+
 def _load(label: str, source: str, imgsz: int | None, fuse: bool) -> tuple[nn.Module, int]:
     """A torch model and its image size. Its ``.model`` is nested: a YOLO inside a module would train on ``.eval()``."""
     remote = source.lower().startswith(REMOTE_FILE_PREFIXES)
