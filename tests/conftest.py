@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import yaml
 from hypothesis import settings
+from PIL import Image
 
 # A slow or busy machine is no failure. CI draws the same examples every time; elsewhere each run draws new ones.
 settings.register_profile("local", deadline=None, print_blob=True)
@@ -36,3 +39,40 @@ def data_folder() -> Path:
 def _one_seed() -> None:
     """Every test starts from the same random state."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe of three tiny timm models with random weights on 45 images; not to be changed.
+
+    Its folder holds ``recipe.yaml``, ``images/`` with three class folders, and the checkpoints.
+    """
+    timm = pytest.importorskip("timm")
+    folder = tmp_path_factory.mktemp("tiny recipe")
+    rng = np.random.default_rng(0)
+    for number, name in enumerate(("ant", "bee", "cat")):
+        (folder / "images" / name).mkdir(parents=True)
+        for i in range(15):
+            height, width = (int(side) for side in rng.integers(32, 60, size=2))
+            coarse = rng.integers(0, 180, size=(3, 3, 3), dtype=np.uint8) + np.uint8(30 * number)
+            image = Image.fromarray(coarse).resize((width, height))
+            image.save(folder / "images" / name / f"{i:02d}.jpg")
+    experts = []
+    for name, model in (("small", "test_efficientnet"), ("medium", "test_resnet"), ("large", "test_resnet")):
+        torch.manual_seed(len(name))
+        module = timm.create_model(model, num_classes=3)
+        # Random weights answer much alike everywhere: sharper ones have something to be sure of.
+        module.get_classifier().weight.data.mul_(30)
+        torch.save(module.state_dict(), folder / f"{name}.pth")
+        options = {"num_classes": 3, "input_size": 48 if name == "large" else 32}
+        experts.append({"name": name, "address": f"timm:{model}", "checkpoint": f"{{recipe}}/{name}.pth",
+                        "options": options})  # fmt: skip
+    recipe = {
+        "name": "tiny",
+        "data": {"root": "{recipe}/images", "split": {"fit": 0.6, "seed": 1}},
+        "experts": experts,
+        "preferences": {"step": 0.25},
+        "record": {"batch_size": 4, "shard_size": 7},
+    }
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    return folder
