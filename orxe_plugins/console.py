@@ -60,10 +60,14 @@ class Bars:
 
 @contextmanager
 def bars() -> Iterator[Bars]:
-    """Bars that are closed whatever happens, so that the terminal stays usable."""
+    """Bars that are closed whatever happens, so that the terminal stays usable; Ctrl-C ends with exit code 130."""
     made = Bars()
     try:
         yield made
+    except KeyboardInterrupt:
+        # Here, where the work is: typer would turn it into an exit that says nothing.
+        say("stopped; the same command goes on where this one was")
+        sys.exit(130)
     finally:
         made.close()
 
@@ -81,6 +85,3 @@ def friendly_errors() -> Iterator[None]:
     except (OrxeError, ImportError) as error:
         err.print(f"error: {error}", style="red", markup=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        err.print("stopped; the same command goes on where this one was", markup=False)
-        sys.exit(130)
