@@ -16,7 +16,7 @@ from orxe_plugins.progress import Progress, Silent
 
 #: a gate costs at most this share of its expert's MACs, unless its width is given
 _MAX_SHARE = 0.01
-_WIDTHS = (4, 64)
+_WIDTHS = (1, 64)
 
 
 @dataclass(frozen=True)

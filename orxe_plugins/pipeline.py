@@ -66,6 +66,11 @@ class Run:
         if recipe.plugin is not None:
             self._beside(recipe.plugin, "plugin")
         self.task: Task = task_named(recipe.task)
+        if recipe.gates is not None and self._fits_temperature:
+            raise OrxeError(
+                f"recipe {recipe.name!r} has gates, which take the place of a confidence, and confidence.temperature: "
+                "fit, which would put the confidence back: leave out one of them"
+            )
 
     # --- experts ------------------------------------------------------------------------------
 

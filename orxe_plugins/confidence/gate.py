@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +16,9 @@ from orxe_plugins.confidence.provider import ConfidenceProvider, register_confid
 from orxe_plugins.confidence.summary import summary_named
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.files import write_atomically
+
+#: the one entry of a file's metadata: safetensors writes several in any order
+_ABOUT = "gate"
 
 
 class GateNet(nn.Module):
@@ -66,12 +70,12 @@ class RankingGate(ConfidenceProvider):
         self.file = str(file)
         try:
             with safe_open(self.file, "pt") as content:
-                about = content.metadata() or {}
+                about = json.loads((content.metadata() or {})[_ABOUT])
                 weights = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
             self.summary = about["summary"]
-            self.net = GateNet(int(about["inputs"]), int(about["hidden"]))
+            self.net = GateNet(about["inputs"], about["hidden"])
             self.net.load_state_dict(weights)
-        except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise OrxeError(
                 f"ranking gate {self.file!r} cannot be read: {error}. Train it by `orxe train-gate RECIPE`"
             ) from error
@@ -100,10 +104,10 @@ class RankingGate(ConfidenceProvider):
 
 
 def save_gate(net: GateNet, summary: str, file: Path) -> None:
-    """Write a trained gate, in place by one rename."""
-    about = {"inputs": str(net.hidden.in_features), "hidden": str(net.hidden.out_features), "summary": summary}
+    """Write a trained gate, in place by one rename; the same gate gives the same bytes."""
+    about = {"inputs": net.hidden.in_features, "hidden": net.hidden.out_features, "summary": summary}
     weights = {key: value.contiguous() for key, value in net.state_dict().items()}
-    write_atomically(file, lambda temporary: save_file(weights, temporary, metadata=about))
+    write_atomically(file, lambda temporary: save_file(weights, temporary, metadata={_ABOUT: json.dumps(about)}))
 
 
 def gate_inputs(outputs: Any, features: Tensor, summary: str) -> Tensor:

@@ -16,8 +16,10 @@ from orxe_plugins.report.evaluate import samples_of
 from orxe_plugins.report.results import Estimate, IntervalSettings, Samples
 from orxe_plugins.search import fit_policies, replay
 
+ORACLE = "oracle (perfect ranking)"
 #: draws of the ranking figures; each sorts all samples
 _RANK_DRAWS = 300
+#: costs that a curve's height is averaged over
 _GRID = 200
 
 
@@ -46,11 +48,11 @@ class RankingResult:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Mean score against mean cost of fitted policies, on the reporting split; both rise with the position.
+    """Mean score against mean cost of fitted policies, on the reporting split.
 
     Attributes:
         name: what made the confidence.
-        cost, score: (K,).
+        cost, score: (K,), by rising cost.
         area: mean score over all costs between the cheapest and the last expert's.
     """
 
@@ -58,6 +60,10 @@ class Curve:
     cost: np.ndarray
     score: np.ndarray
     area: Estimate
+
+    def at(self, cost: float) -> float:
+        """Score at a mean cost; between two policies, samples are sent to one or the other at random."""
+        return float(np.interp(cost, self.cost, self.score))
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +73,7 @@ class GateEvaluation:
     Attributes:
         rankings: one for each expert with a gate.
         curves: gate, native, random exit, oracle.
+        span: the costs between which areas are taken: the cheapest and the last expert's.
         gain: area of the gates' curve minus that of the native confidence, paired.
         over_random: area of the gates' curve minus that of random exit, paired.
         metric_name, percent, cost_unit: how figures are called and written.
@@ -75,6 +82,7 @@ class GateEvaluation:
 
     rankings: tuple[RankingResult, ...]
     curves: tuple[Curve, ...]
+    span: tuple[float, float]
     gain: Estimate
     over_random: Estimate
     metric_name: str
@@ -103,6 +111,11 @@ class GateEvaluation:
             "over_random": asdict(self.over_random),
             "metric": self.metric_name,
             "cost_unit": self.cost_unit,
+            "splits": {
+                "trained_on": self.trained_on.count,
+                "fitted_on": self.fitted_on.count,
+                "reported_on": self.reported_on.count,
+            },
         }
 
 
@@ -143,16 +156,16 @@ def evaluate_gates(
     native, gates = splits.native_report, splits.gated_report
     if native.sample_ids.tolist() != gates.sample_ids.tolist():
         raise OrxeError("the records with gates and without are of different samples")
-    rng = np.random.default_rng(settings.seed)
-    draws = [rng.integers(0, len(native), len(native)) for _ in range(settings.resamples)]
+    draws = _draws(len(native), settings)
     oracle = replace(gates, confidence=oracle_confidence(gates.score))
     tables = {
         "ranking gates": (fit_policies(splits.gated_fit, preferences), gates),
         "native confidence": (fit_policies(splits.native_fit, preferences), native),
-        "oracle (perfect ranking)": (fit_policies(oracle, preferences), oracle),
+        ORACLE: (fit_policies(oracle, preferences), oracle),
     }
     paths = {name: _path(table, records) for name, (table, records) in tables.items()}
-    paths["random exit"] = _random_path(native)
+    best = paths.pop(ORACLE)
+    paths |= {"random exit": _random_path(native), ORACLE: best}
     low = max(float(cost.mean(axis=1).min()) for cost, _ in paths.values())
     high = float(native.standalone_cost.max())
     areas = {name: _areas(*path, low, high, draws) for name, path in paths.items()}
@@ -160,6 +173,7 @@ def evaluate_gates(
     return GateEvaluation(
         rankings=tuple(_ranking(native, gates, name, draws[:_RANK_DRAWS], settings.level) for name in gated),
         curves=curves,
+        span=(low, high),
         gain=_estimate(areas["ranking gates"] - areas["native confidence"], settings.level),
         over_random=_estimate(areas["ranking gates"] - areas["random exit"], settings.level),
         metric_name=metric_name,
@@ -188,39 +202,59 @@ def _path(table: PolicyTable, records: Records) -> tuple[np.ndarray, np.ndarray]
 
 
 def _random_path(records: Records) -> tuple[np.ndarray, np.ndarray]:
-    """The experts whose means lie on the upper hull: a random share of the samples to one, the rest to the next."""
+    """The experts whose means lie on the upper hull: a random share of the samples to one, the rest to the next.
+
+    The hull is that of the reporting split itself, and nobody pays for an expert that does not answer:
+    no exit at random does better.
+    """
     cost, score = records.standalone_cost, records.mean_score
-    order = [int(i) for i in np.lexsort((-score, cost))]
     hull: list[int] = []
-    for i in order:
-        while hull and score[i] <= score[hull[-1]] and cost[i] >= cost[hull[-1]] and i != order[-1]:
-            break
-        else:
-            while len(hull) > 1 and _below(cost, score, hull[-2], hull[-1], i):
-                hull.pop()
-            hull.append(i)
+    for i in map(int, np.lexsort((-score, cost))):
+        if hull and score[i] <= score[hull[-1]]:
+            continue
+        while len(hull) > 1 and _below(cost, score, hull[-2], hull[-1], i):
+            hull.pop()
+        hull.append(i)
     spread = np.broadcast_to(cost[hull, None], (len(hull), len(records)))
     return spread, records.score[hull].astype(np.float64)
 
 
 def _below(cost: np.ndarray, score: np.ndarray, a: int, b: int, c: int) -> bool:
+    """Whether expert ``b`` lies on or below the line from ``a`` to ``c``."""
     return (score[b] - score[a]) * (cost[c] - cost[a]) <= (score[c] - score[a]) * (cost[b] - cost[a])
 
 
-def _means(cost: np.ndarray, score: np.ndarray, index: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def _draws(count: int, settings: IntervalSettings) -> np.ndarray:
+    """Bootstrap draws of positions (n, M), the same for everything that is compared."""
+    return np.random.default_rng(settings.seed).integers(0, count, (settings.resamples, count))
+
+
+def _means(cost: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean cost and score of each policy (K,), by rising cost."""
-    if index is not None:
-        cost, score = cost[:, index], score[:, index]
-    x, y = cost.mean(axis=1), score.mean(axis=1)
-    order = np.argsort(x, kind="stable")
-    return x[order], y[order]
+    return _by_cost(cost.mean(axis=1), score.mean(axis=1))
 
 
-def _areas(cost: np.ndarray, score: np.ndarray, low: float, high: float, draws: list[np.ndarray]) -> np.ndarray:
+def _by_cost(cost: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(cost, kind="stable")
+    return cost[order], score[order]
+
+
+def _areas(cost: np.ndarray, score: np.ndarray, low: float, high: float, draws: np.ndarray) -> np.ndarray:
     """Mean height of the curve between two costs: on all samples, then on each draw, (1 + n,)."""
     grid = np.linspace(low, high, _GRID)
-    every = [None, *draws]
-    return np.array([np.interp(grid, *_means(cost, score, index)).mean() for index in every])
+    heights = [_height(grid, *_means(cost, score))]
+    for part in np.array_split(draws, max(1, draws.size // 4_000_000)):
+        # How often each sample is drawn, (n, M): one product instead of a selection for each draw.
+        often = np.stack([np.bincount(draw, minlength=cost.shape[1]) for draw in part]) / cost.shape[1]
+        for means in zip(often @ cost.T, often @ score.T, strict=True):
+            heights.append(_height(grid, *_by_cost(*means)))
+    return np.array(heights)
+
+
+def _height(grid: np.ndarray, cost: np.ndarray, score: np.ndarray) -> float:
+    """Mean height of a curve over an even grid of costs, by the trapezoidal rule."""
+    heights = np.interp(grid, cost, score)
+    return float((heights.sum() - (heights[0] + heights[-1]) / 2) / (len(grid) - 1))
 
 
 def _estimate(values: np.ndarray, level: float) -> Estimate:
@@ -229,14 +263,14 @@ def _estimate(values: np.ndarray, level: float) -> Estimate:
     return Estimate(float(values[0]), float(low), float(high))
 
 
-def _ranking(native: Records, gates: Records, name: str, draws: list[np.ndarray], level: float) -> RankingResult:
+def _ranking(native: Records, gates: Records, name: str, draws: np.ndarray, level: float) -> RankingResult:
     i = native.index(name)
     score = native.score[i].astype(np.float64)
     every = [np.arange(len(score)), *draws]
     figures = {}
     for kind, confidence in (("gate", gates.confidence[i]), ("native", native.confidence[i])):
-        figures[f"{kind}_tau"] = np.array([_tau(confidence[index], score[index]) for index in every])
-        figures[f"{kind}_auroc"] = np.array([_auroc(confidence[index], score[index]) for index in every])
+        figures[f"{kind}_tau"] = np.array([kendall_tau(confidence[index], score[index]) for index in every])
+        figures[f"{kind}_auroc"] = np.array([auroc(confidence[index], score[index]) for index in every])
     return RankingResult(
         expert=name,
         **{key: _estimate(values, level) for key, values in figures.items()},
@@ -246,15 +280,20 @@ def _ranking(native: Records, gates: Records, name: str, draws: list[np.ndarray]
     )
 
 
-def _tau(confidence: np.ndarray, score: np.ndarray) -> float:
-    """Kendall's tau-b; 0 where one of both does not vary, for then nothing is ranked."""
+def kendall_tau(confidence: np.ndarray, score: np.ndarray) -> float:
+    """Kendall's tau-b of two arrays (M,); 0 where one of both does not vary, for then nothing is ranked."""
     if np.ptp(confidence) == 0 or np.ptp(score) == 0:
         return 0.0
     return float(kendalltau(confidence, score).statistic)
 
 
-def _auroc(confidence: np.ndarray, score: np.ndarray) -> float:
-    """Area under the ROC curve for telling better answers from worse; NaN where there is but one kind."""
+def auroc(confidence: np.ndarray, score: np.ndarray) -> float:
+    """Area under the ROC curve for telling better answers from worse; NaN where there is but one kind.
+
+    Args:
+        confidence: (M,).
+        score: (M,); of more than two different values, those above the median are the better ones.
+    """
     distinct = np.unique(score)
     better = score > (distinct.mean() if len(distinct) == 2 else np.median(score))
     n_better, n_worse = int(better.sum()), int((~better).sum())

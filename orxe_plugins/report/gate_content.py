@@ -9,12 +9,14 @@ from matplotlib.figure import Figure
 from orxe_plugins.report.content import intervals_text, sample_facts
 from orxe_plugins.report.document import Document, Picture
 from orxe_plugins.report.files import ReportFiles, write_document
-from orxe_plugins.report.formats import cost_unit_meaning, short_names
+from orxe_plugins.report.formats import Formats, cost_unit_meaning, short_names
 from orxe_plugins.report.gate import GateEvaluation
 from orxe_plugins.report.results import Estimate
 from orxe_plugins.report.tables import Column, Table
 from orxe_plugins.report.theme import LIGHT, Theme, new_figure, styled
 
+#: where curves are read, as a share of the way from the cheapest to the last expert's cost
+_SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 _STYLES = {"ranking gates": "solid", "native confidence": (0, (4, 2)), "random exit": (0, (1, 1.5))}
 
 
@@ -24,7 +26,7 @@ def gate_document(evaluation: GateEvaluation) -> Document:
         title="Ranking gates beside the experts' own confidence",
         summary=summary(evaluation),
         warnings=(),
-        tables=(ranking_table(evaluation), area_table(evaluation)),
+        tables=(area_table(evaluation), curve_table(evaluation), ranking_table(evaluation)),
         pictures=(Picture("gates", _caption(evaluation), lambda theme: gate_figure(evaluation, theme)),),
         facts=(
             ("Gates trained on", evaluation.trained_on.title),
@@ -96,17 +98,32 @@ def ranking_table(evaluation: GateEvaluation) -> Table:
 def area_table(evaluation: GateEvaluation) -> Table:
     """Mean height of each curve."""
     columns = (Column("Confidence", numeric=False), Column("Area under the curve"))
-    rows = tuple((curve.name, _score(evaluation, curve.area)) for curve in evaluation.curves)
+    rows = tuple((curve.name, _formats(evaluation).score_interval(curve.area)) for curve in evaluation.curves)
     note = (
         f"Mean {evaluation.metric_name} over all mean costs between the cheapest and the last expert's. The oracle "
         "knows each expert's own scores on these samples, thresholds fitted to them too: nothing can rank better."
     )
-    return Table(f"Score against cost ({evaluation.reported_on.title})", columns, rows, note=note)
+    return Table(f"Area under the curves ({evaluation.reported_on.title})", columns, rows, note=note)
+
+
+def curve_table(evaluation: GateEvaluation) -> Table:
+    """Height of each curve on the way from the cheapest to the costliest expert."""
+    formats = _formats(evaluation)
+    low, high = evaluation.span
+    costs = [low + share * (high - low) for share in _SHARES]
+    columns = (
+        Column(evaluation.cost_unit, hint="mean cost per sample"),
+        *(Column(curve.name.partition(" (")[0], hint=curve.name) for curve in evaluation.curves),
+    )
+    rows = tuple(
+        (formats.cost(cost), *(formats.score(curve.at(cost)) for curve in evaluation.curves)) for cost in costs
+    )
+    return Table(f"{_title(evaluation)} against cost ({evaluation.reported_on.title})", columns, rows)
 
 
 def gate_figure(evaluation: GateEvaluation, theme: Theme = LIGHT) -> Figure:
     """Score against cost of the gates, the native confidence, random exit and the oracle."""
-    colours = (theme.cascade, theme.base, theme.ink, theme.muted)
+    colours = (theme.cascade, theme.base, theme.muted, theme.ink)
     scale = 100.0 if evaluation.percent else 1.0
     with styled(theme):
         figure = new_figure(width=7.4, height=4.6)
@@ -115,7 +132,7 @@ def gate_figure(evaluation: GateEvaluation, theme: Theme = LIGHT) -> Figure:
             style = _STYLES.get(curve.name, (0, (6, 1.5, 1, 1.5)))
             axes.plot(curve.cost, scale * curve.score, color=colour, linestyle=style, label=curve.name)
         axes.set_xlabel(f"cost per sample ({evaluation.cost_unit})")
-        axes.set_ylabel(f"{evaluation.metric_name}{' (%)' if evaluation.percent else ''}")
+        axes.set_ylabel(f"mean {evaluation.metric_name}{' (%)' if evaluation.percent else ''}")
         axes.set_title(f"Ranking gates ({evaluation.reported_on.title})")
         figure.legend(loc="outside lower center", ncols=2)
         return figure
@@ -123,9 +140,13 @@ def gate_figure(evaluation: GateEvaluation, theme: Theme = LIGHT) -> Figure:
 
 def _caption(evaluation: GateEvaluation) -> str:
     return (
-        f"{evaluation.metric_name} against cost, thresholds fitted on {evaluation.fitted_on.title}; each point of a "
+        f"{_title(evaluation)} against cost, thresholds fitted on {evaluation.fitted_on.title}; each point of a "
         f"curve is a policy on {evaluation.reported_on.title}."
     )
+
+
+def _title(evaluation: GateEvaluation) -> str:
+    return evaluation.metric_name[0].upper() + evaluation.metric_name[1:]
 
 
 def _plain(value: Estimate) -> str:
@@ -136,13 +157,11 @@ def _interval(value: Estimate) -> str:
     return f"{value.value:+.3f} ({value.low:+.3f} to {value.high:+.3f})"
 
 
-def _score(evaluation: GateEvaluation, value: Estimate) -> str:
-    scale, digits = (100, 2) if evaluation.percent else (1, 4)
-    return f"{scale * value.value:.{digits}f} ({scale * value.low:.{digits}f} to {scale * value.high:.{digits}f})"
+def _formats(evaluation: GateEvaluation) -> Formats:
+    """One digit more than for scores: gates differ by little."""
+    return Formats(evaluation.percent, 2 if evaluation.percent else 4, evaluation.cost_unit)
 
 
 def _signed(evaluation: GateEvaluation, value: Estimate) -> str:
-    scale, digits = (100, 2) if evaluation.percent else (1, 4)
-    unit = " points" if evaluation.percent else ""
-    ends = f"{scale * value.low:+.{digits}f} to {scale * value.high:+.{digits}f}"
-    return f"{scale * value.value:+.{digits}f}{unit} ({ends})"
+    text = _formats(evaluation).difference_interval(value)
+    return text.replace(" (", " points (", 1) if evaluation.percent else text
