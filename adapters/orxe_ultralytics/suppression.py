@@ -79,6 +79,9 @@ def suppress(prediction: Any, settings: DetectSettings, end2end: bool) -> list[T
         agnostic=settings.agnostic_nms,
         multi_label=settings.multi_label,
         max_det=settings.max_det,
+        # Ultralytics gives up after a while and leaves the batch's other images without boxes: on a busy machine, an
+        # answer, and so records and routes, would depend on what else runs.
+        max_time_img=float("inf"),
         end2end=end2end,
     )
     return [_usable(boxes.float()) for boxes in kept]

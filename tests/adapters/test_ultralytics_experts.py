@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -97,6 +99,18 @@ def test_features_for_a_gate_are_those_of_the_backbone(expert: Any, pictures: li
     expert.run(pictures[:1])
     handle.remove()
     assert seen == [(1, 256, 2, 2)]
+
+
+def test_a_slow_machine_loses_no_boxes(
+    expert: Any, pictures: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ultralytics stops suppression after some seconds, and then leaves images of the batch without boxes."""
+    nms = pytest.importorskip("ultralytics.utils.nms")
+    expected = [len(found) for found in expert(pictures)]
+    assert min(expected) > 0
+    hours = itertools.count(0, 3600)
+    monkeypatch.setattr(nms, "time", SimpleNamespace(time=lambda: float(next(hours))))
+    assert [len(found) for found in expert(pictures)] == expected
 
 
 @pytest.mark.parametrize("name", ["one pixel", "one row", "grey", "four channels"])
