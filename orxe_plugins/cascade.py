@@ -56,6 +56,8 @@ class Cascade(nn.Module):
         super().__init__()
         if not experts:
             raise OrxeError("a cascade needs at least one expert, but none is given")
+        for expert in experts:
+            expert.join(experts)
         check_same_classes(experts)
         _check_sharing(experts)
         self.experts = nn.ModuleList(experts)

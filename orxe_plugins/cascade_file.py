@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from orxe_plugins.views import ImageView
 
 SCHEMA_VERSION = 1
 FILE_NAME = "cascade.json"
+#: options of an expert, or of an expert inside of its options, that name a file
+_FILE_OPTIONS = ("checkpoint", "esn")
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,19 @@ def _moved(spec: ExpertSpec, folder: Path) -> ExpertSpec:
     confidence = dict(spec.confidence or {})
     if "file" in confidence:
         confidence["file"] = _relative(confidence["file"], folder)
-    return replace(spec, checkpoint=_relative(spec.checkpoint, folder), confidence=confidence or None)
+    options = _with_files(spec.options, lambda file: _relative(file, folder))
+    return replace(spec, checkpoint=_relative(spec.checkpoint, folder), options=options, confidence=confidence or None)
+
+
+def _with_files(options: Mapping[str, Any], place: Callable[[str], Any]) -> dict[str, Any]:
+    """Options with ``place(file)`` instead of every file that they name."""
+    placed = dict(options)
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            placed[key] = _with_files(value, place)
+        elif key in _FILE_OPTIONS and isinstance(value, str):
+            placed[key] = place(value)
+    return placed
 
 
 def _relative(checkpoint: str | None, folder: Path) -> str | None:
@@ -147,6 +162,9 @@ def _resolved(expert: _ExpertModel, folder: Path) -> dict[str, Any]:
     # A checkpoint may also be something that only its adapter knows, such as an installed package.
     if checkpoint is not None and (folder / checkpoint).exists():
         values["checkpoint"] = str((folder / checkpoint).resolve())
+    values["options"] = _with_files(
+        values["options"], lambda file: str((folder / file).resolve()) if (folder / file).exists() else file
+    )
     gate = (values["confidence"] or {}).get("file")
     if gate is not None:
         values["confidence"]["file"] = str((folder / gate).resolve())

@@ -17,6 +17,7 @@ from orxe_plugins.cost.macs import cached_macs, count_macs
 from orxe_plugins.detections import Detections
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.features import FeatureTap
+from orxe_plugins.journey import note_answer
 from orxe_plugins.labels import match_labels
 from orxe_plugins.views import ImageView
 
@@ -90,6 +91,8 @@ class Expert(nn.Module):
         self.cost_key: dict[str, Any] | None = None
         #: where ranking gates find features; None if the adapter knows no such place
         self.feature_layer: FeatureLayer | None = None
+        #: an exit of the same cascade builds on this expert's answer, which is noted for it
+        self.is_needed = False
 
     @property
     def params(self) -> int:
@@ -111,9 +114,25 @@ class Expert(nn.Module):
 
     def run(self, batch: Any) -> Answers:
         """Outputs and confidence for a batch of B samples."""
-        with self.watched():
+        with self.watched(always=self.is_needed) as tap:
             outputs = self(batch)
+            if self.is_needed and tap is not None:
+                note_answer(self.name, {"outputs": outputs, "features": tap.features(len(outputs))})
             return Answers(outputs, self.judge(outputs))
+
+    def observe(self, batch: Any) -> dict[str, Tensor]:
+        """What exits build on: the ``outputs`` (B, C) for a batch and the pooled ``features`` (B, F) behind them.
+
+        Raises:
+            OrxeError: the expert exposes no features.
+        """
+        with self.watched(always=True) as tap:
+            outputs = self(batch)
+            assert tap is not None
+            return {"outputs": outputs, "features": tap.features(len(outputs))}
+
+    def join(self, experts: Sequence[Expert]) -> None:
+        """Become part of a cascade: its experts are introduced to each other before the first batch."""
 
     def judge(self, outputs: Any) -> Tensor:
         """Confidence of B outputs, float32 (B,); a ranking gate also looks at the features just watched."""
@@ -135,7 +154,9 @@ class Expert(nn.Module):
             yield None
             return
         if self.feature_layer is None:
-            raise OrxeError(f"expert {self.name!r} exposes no features: a ranking gate cannot be used with it")
+            raise OrxeError(
+                f"expert {self.name!r} exposes no features: neither a ranking gate nor exits can be used with it"
+            )
         with FeatureTap(self.module, self.feature_layer.path, self.feature_layer.side) as tap:
             token = _TAPS.set({**_TAPS.get(), id(self): tap})
             try:

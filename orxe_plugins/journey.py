@@ -63,6 +63,18 @@ def this_journey(size: int) -> Iterator[Journey]:
         yield alone
 
 
+def note_answer(name: str, values: dict[str, Tensor]) -> None:
+    """Leave an expert's answer (K, ...) to the rows at hand for those that build on it; no journey keeps none."""
+    journey = _CURRENT.get()
+    if journey is not None:
+        answers_of(journey, name).put(journey.rows, values)
+
+
+def answers_of(journey: Journey, name: str) -> RowNotes:
+    """What is known of an expert's answers to the batch."""
+    return journey.note(("answers", name), lambda: RowNotes(journey.size))
+
+
 class RowNotes:
     """Tensors that hold one value per sample, written for some rows of the batch and read for others.
 

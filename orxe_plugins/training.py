@@ -30,6 +30,7 @@ class Schedule:
         lr: the greatest learning rate.
         weight_decay: of AdamW.
         seed: of the order of samples and of random augmentation.
+        warmup: share of the steps in which the learning rate rises.
     """
 
     epochs: int
@@ -37,6 +38,7 @@ class Schedule:
     lr: float = 3e-3
     weight_decay: float = 0.02
     seed: int = 0
+    warmup: float = 0.3
 
 
 def train(
@@ -75,7 +77,9 @@ def train(
     per_epoch = len(inputs) // batch  # a last batch of one sample would break batch norm: it is left out
     steps = per_epoch * schedule.epochs
     optimiser = torch.optim.AdamW(module.parameters(), lr=schedule.lr, weight_decay=schedule.weight_decay)
-    rates = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.lr, total_steps=steps + 1)
+    rates = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, schedule.lr, total_steps=steps + 1, pct_start=schedule.warmup
+    )
     bar = progress or Silent()
     bar.start(steps, label)
     module.train()

@@ -5,7 +5,7 @@ from orxe_plugins.registry import import_framework
 import_framework("timm", "timm")
 
 from orxe_timm.augment import augment  # noqa: E402
-from orxe_timm.experts import load_expert, load_untrained  # noqa: E402
+from orxe_timm.exits import load_expert, load_untrained  # noqa: E402
 from orxe_timm.metamodel import Metamodel  # noqa: E402
 from orxe_timm.models import orxe_metamodel  # noqa: E402
 

@@ -1,0 +1,118 @@
+"""A backbone in stages: run as far as an exit, and on from there for those samples alone that are left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from orxe_plugins.journey import Journey, RowNotes
+
+
+class Backbone(Protocol):
+    """A model whose stages run one by one. An adapter makes one.
+
+    Attributes:
+        model: the whole model.
+        names: the S stages, as its framework calls them.
+        widths: number of channels after each stage.
+        shapes: shape of each stage's output for one sample.
+    """
+
+    model: nn.Module
+    names: tuple[str, ...]
+    widths: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...]
+
+    def stage(self, index: int, values: Tensor) -> Tensor:
+        """Run one stage on the output of the stage before it; the first one on images."""
+
+    def pool(self, index: int, values: Tensor) -> Tensor:
+        """Mean of a stage's output over all positions, (B, widths[index])."""
+
+    def head(self, values: Tensor) -> Tensor:
+        """The model's own logits (B, C), given the output of the last stage."""
+
+
+class Passage:
+    """How far each sample of one batch came in one backbone.
+
+    Args:
+        backbone: the backbone.
+        size: number of samples B of the batch.
+    """
+
+    def __init__(self, backbone: Backbone, size: int) -> None:
+        self._backbone = backbone
+        self._size = size
+        self._stops: dict[int, RowNotes] = {}
+        self._pooled: dict[int, RowNotes] = {}
+
+    @classmethod
+    def of(cls, backbone: Backbone, journey: Journey) -> Passage:
+        """The one that the experts on ``backbone`` share on this journey."""
+        return journey.note((cls, id(backbone)), lambda: cls(backbone, journey.size))
+
+    def reach(self, stage: int, rows: Tensor | None, prepare: Callable[[Tensor | None], Tensor]) -> Tensor:
+        """The output of a stage for some rows; nothing that was computed before is computed again.
+
+        Args:
+            stage: how far to go.
+            rows: K rising rows of the batch, int64; None: all B.
+            prepare: makes the model's input for some of them, given their rows; None: for all B.
+
+        Returns:
+            (K, ...), in the order of ``rows``.
+        """
+        notes = self._stops.setdefault(stage, RowNotes(self._size))
+        lacking = notes.missing(rows)
+        if lacking is None or len(lacking):
+            left = rows if lacking is None else lacking if rows is None else rows[lacking.to(rows.device)]
+            start = max((stop for stop in self._stops if stop < stage), default=-1)
+            values = prepare(left) if start < 0 else self.reach(start, left, prepare)
+            for index in range(start + 1, stage + 1):
+                values = self._backbone.stage(index, values)
+                pooled = self._backbone.pool(index, values)
+                self._pooled.setdefault(index, RowNotes(self._size)).put(left, {"pooled": pooled})
+            notes.put(left, {"values": values})
+        return notes.get(rows)["values"]
+
+    def pooled(self, stages: Sequence[int], rows: Tensor | None) -> list[Tensor]:
+        """Pooled features (K, F) of stages that all these rows have passed."""
+        return [self._pooled[stage].get(rows)["pooled"] for stage in stages]
+
+
+def places_in(rows: Tensor | None, some: Tensor | None) -> Tensor | None:
+    """Where ``some`` rows stand within ``rows``, both rising; None stands for all."""
+    if rows is None or some is None:
+        return some
+    return torch.searchsorted(rows, some.to(rows.device))
+
+
+class UpTo(nn.Module):
+    """A backbone from the image to the output of one stage, to count operations on."""
+
+    def __init__(self, backbone: Backbone, stage: int) -> None:
+        super().__init__()
+        self.model = backbone.model
+        self._backbone = backbone
+        self._stage = stage
+
+    def forward(self, values: Tensor) -> Tensor:
+        for index in range(self._stage + 1):
+            values = self._backbone.stage(index, values)
+        return values
+
+
+class Behind(nn.Module):
+    """What follows the last stage of a backbone, to count operations on."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.model = backbone.model
+        self._backbone = backbone
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self._backbone.head(values)
