@@ -49,7 +49,7 @@ class PolicyTable:
         rows, pareto = (tuple(sorted(some, key=lambda row: row.preference)) for some in (self.rows, self.pareto))
         if not rows:
             raise OrxeError("a policy table without a row: fit it with at least one preference")
-        promised = [promise.row for promise in self.promises if promise.row is not None]
+        promised = [row for promise in self.promises for row in promise.rows]
         if len({row.policy.n_experts for row in (*rows, *pareto, *promised)}) != 1:
             raise OrxeError("the rows of a policy table are for different numbers of experts")
         if self.params and len(self.params) != rows[0].policy.n_experts:
@@ -167,27 +167,30 @@ class PolicyTable:
         return min(fits, key=lambda row: (row.cost, -row.score))
 
     def at_promise(self, max_drop: float, confidence: float) -> PolicyRow:
-        """The cheapest row that a promise at least as strict was made for.
+        """The cheapest row of the promise that is asked for; else of the mildest one that is stricter.
+
+        Which promise is looked at does not depend on which of them passed: to pick the luckiest of several
+        would break them all.
 
         Raises:
             OrxeError: no such promise was tested, or no policy could give it.
         """
         _check_number("max_drop", max_drop)
         _check_number("confidence", confidence)
-        asked = f"a drop of at most {max_drop:g} with {100 * confidence:g} % confidence"
         tested = [
             p for p in self.promises if p.max_drop <= max_drop + _ROUNDING and p.confidence >= confidence - _ROUNDING
         ]
-        kept = [promise.row for promise in tested if promise.row is not None]
-        if kept:
-            return min(kept, key=lambda row: (row.cost, -row.score))
-        if tested:
-            raise OrxeError(max(tested, key=lambda p: (p.max_drop, -p.confidence)).reason)
-        known = "; ".join(f"max_drop {p.max_drop:g}, confidence {p.confidence:g}" for p in self.promises)
-        raise OrxeError(
-            f"this table promises nothing like {asked} (tested: {known or 'nothing'}): give the recipe "
-            f"promise: {{max_drop: {max_drop:g}, confidence: {confidence:g}}} and data.split.choose, and search again"
-        )
+        if not tested:
+            known = "; ".join(f"max_drop {p.max_drop:g}, confidence {p.confidence:g}" for p in self.promises)
+            raise OrxeError(
+                f"this table promises no drop of at most {max_drop:g} with {100 * confidence:g} % confidence (tested: "
+                f"{known or 'nothing'}): give the recipe promise: {{max_drop: {max_drop:g}, "
+                f"confidence: {confidence:g}}} and data.split.choose, and search again"
+            )
+        promise = max(tested, key=lambda p: (p.max_drop, -p.confidence))
+        if promise.row is None:
+            raise OrxeError(promise.reason)
+        return promise.row
 
     def within(self, *, max_experts: int | None = None, max_params: float | None = None) -> PolicyTable:
         """The table with those rows alone that fit into a memory.
@@ -215,7 +218,7 @@ class PolicyTable:
             limits = {"experts": max_experts, "parameters": max_params}
             text = " and ".join(f"{limit:,} {what}" for what, limit in limits.items() if limit is not None)
             raise OrxeError(f"no policy gets by with {text}: {self._least(max_params is not None)}")
-        promises = tuple(p for p in self.promises if p.row is None or fits(p.row))
+        promises = tuple(promise.within(fits) for promise in self.promises)
         return replace(self, rows=rows or pareto, pareto=pareto if rows else (), promises=promises)
 
     def params_of(self, policy: Policy) -> int:

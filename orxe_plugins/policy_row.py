@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orxe_plugins.thresholds import Policy, check_preference
@@ -43,13 +43,14 @@ class Promise:
     """What was tested on a choosing split: see :func:`orxe_plugins.search.promise.promise`.
 
     Attributes:
-        max_drop: the drop of the mean score against the last expert that was allowed.
-        confidence: the probability with which the promise holds, over the draw of the choosing split.
+        max_drop: the drop of the mean score against the last expert that is allowed.
+        confidence: the probability, over the draw of the choosing split, with which no policy of ``rows`` drops
+            by more.
         n_samples: number of samples of the choosing split.
         tried: number of policies that were tested.
-        row: the cheapest policy that passed; None if none did.
-        drop: its observed drop on the choosing split; NaN if none passed.
-        p_value: of the last test that passed; of the first one if none did.
+        rows: the policies that passed, costliest first; none if no policy can promise this.
+        drops: observed drop of each of them on the choosing split.
+        p_values: of each of them.
         test: name of the test.
         reason: why no policy can promise this; empty if one can.
     """
@@ -58,17 +59,38 @@ class Promise:
     confidence: float
     n_samples: int
     tried: int
-    row: PolicyRow | None
-    drop: float = math.nan
-    p_value: float = math.nan
+    rows: tuple[PolicyRow, ...] = ()
+    drops: tuple[float, ...] = ()
+    p_values: tuple[float, ...] = ()
     test: str = ""
     reason: str = ""
 
+    @property
+    def row(self) -> PolicyRow | None:
+        """The cheapest policy that passed; None if none did."""
+        return self.rows[-1] if self.rows else None
+
+    @property
+    def text(self) -> str:
+        """What is promised, in words."""
+        return f"a drop of at most {self.max_drop:g} with {100 * self.confidence:g} % confidence"
+
+    def within(self, fits: Callable[[PolicyRow], bool]) -> Promise:
+        """The promise with those policies alone that ``fits`` accepts: all that passed were tested together."""
+        kept = [k for k, row in enumerate(self.rows) if fits(row)]
+        if len(kept) == len(self.rows):
+            return self
+        reason = "" if kept else f"{self.text} is promised, but by no policy within these limits"
+        rows, drops, p_values = (tuple(some[k] for k in kept) for some in (self.rows, self.drops, self.p_values))
+        return replace(self, rows=rows, drops=drops, p_values=p_values, reason=reason)  # type: ignore[arg-type]
+
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return {**self.__dict__, "row": None if self.row is None else self.row.to_dict()}
+        return {**self.__dict__, "rows": [row.to_dict() for row in self.rows],
+                "drops": list(self.drops), "p_values": list(self.p_values)}  # fmt: skip
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Promise:
         """The inverse of :meth:`to_dict`."""
-        return cls(**{**data, "row": None if data["row"] is None else PolicyRow.from_dict(data["row"])})
+        rows = tuple(PolicyRow.from_dict(row) for row in data["rows"])
+        return cls(**{**data, "rows": rows, "drops": tuple(data["drops"]), "p_values": tuple(data["p_values"])})

@@ -31,7 +31,11 @@ def tables(draw: st.DrawFn) -> PolicyTable:
     figures = st.floats(0, 100)
     row = st.builds(PolicyRow, UNIT, policies(n), figures, st.floats(-5, 5))
     rows = tuple(draw(st.lists(row, min_size=1, max_size=6, unique_by=lambda r: r.preference)))
-    promise = st.builds(Promise, UNIT, UNIT, st.integers(1, 99), st.integers(0, 9), st.none() | row, UNIT, UNIT)
+    passed = draw(st.lists(row, max_size=3))
+    numbers = st.just(tuple(0.01 * k for k in range(len(passed))))
+    promise = st.builds(
+        Promise, UNIT, UNIT, st.integers(1, 99), st.integers(0, 9), st.just(tuple(passed)), numbers, numbers
+    )
     return PolicyTable(
         rows,
         cost_unit=draw(st.sampled_from(["GMACs", "ms", "mJ"])),
@@ -198,7 +202,9 @@ def test_what_is_within_limits_is_what_fits(table: PolicyTable, max_experts: int
     inside = table.within(**limits)
     assert list(inside.offered) == expected
     assert table.choose(budget=100, **limits) == inside.at_budget(100)
-    assert all(promise.row is None or fits(promise.row) for promise in inside.promises)
+    for promise, whole in zip(inside.promises, table.promises, strict=True):
+        assert promise.rows == tuple(filter(fits, whole.rows))
+        assert promise.row is not None or promise.reason or not whole.rows
 
 
 ROWS = [(0.0, 0.0, 1.0, 0.80), (0.5, 0.5, 1.5, 0.86), (0.9, 0.8, 2.0, 0.9), (1.0, None, 2.5, 0.9)]
@@ -238,23 +244,27 @@ def test_refusals_name_the_way_out(asked: dict[str, Any], message: str) -> None:
         TABLE.choose(**asked)
 
 
-def test_a_promise_at_least_as_strict_is_taken() -> None:
-    cheap, dear = TABLE.rows[1], TABLE.rows[2]
+def test_the_mildest_promise_that_is_strict_enough_is_taken() -> None:
+    cheapest, cheap, dear = TABLE.rows[:3]
     table = replace(
         TABLE,
+        params=(10, 20),
         promises=(
-            Promise(0.01, 0.95, 500, 3, cheap),
-            Promise(0.005, 0.99, 500, 3, dear),
-            Promise(0.001, 0.95, 500, 3, None, reason="no policy can promise this with 500 samples"),
+            Promise(0.01, 0.95, 500, 3, (dear, cheap), (0.0, 0.001), (0.01, 0.02)),
+            # Cheaper though stricter: luck, which must not be picked.
+            Promise(0.005, 0.99, 500, 3, (cheapest,), (0.0,), (0.01,)),
+            Promise(0.001, 0.95, 500, 3, reason="no policy can promise this with 500 samples"),
         ),
     )
     assert table.choose(max_drop=0.01, confidence=0.95) == cheap
     assert table.choose(max_drop=0.02, confidence=0.9) == cheap
-    assert table.choose(max_drop=0.01, confidence=0.99) == dear
+    assert table.choose(max_drop=0.01, confidence=0.99) == cheapest
     with pytest.raises(OrxeError, match="no policy can promise this with 500 samples"):
         table.choose(max_drop=0.001, confidence=0.95)
     with pytest.raises(OrxeError, match="max_drop 0.01, confidence 0.95; max_drop 0.005"):
         table.choose(max_drop=0.0001, confidence=0.95)
+    with pytest.raises(OrxeError, match="is promised, but by no policy within these limits"):
+        table.choose(max_drop=0.01, confidence=0.95, max_experts=1)
 
 
 def test_preferences_are_checked_sorted_and_told_apart() -> None:

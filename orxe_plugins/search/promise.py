@@ -1,0 +1,148 @@
+"""Promises: policies whose score drops by at most so much, with at least that probability.
+
+Learn-then-Test (Angelopoulos et al., 2021) with fixed-sequence testing. The policies of a table stand in
+an order that the fitting split alone decides, from the costliest to the cheapest. Each is tested at the full level
+on a choosing split that no threshold was fitted on, and the first failure ends it. Whichever policies
+are bad, an error needs the first bad one of the sequence to pass, which happens with a probability of at most
+1 - confidence: no further correction for the number of policies is due, and all that passed hold together.
+
+The last expert alone drops by 0 by definition. It needs no test and is not counted as a promise: if it is
+all that is left, no policy can promise anything, and that is said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.policy import PolicyRow, PolicyTable, Promise
+from orxe_plugins.records import Records
+from orxe_plugins.search.drop_test import NAME, p_value
+from orxe_plugins.search.replay import replay
+
+
+def promise(
+    table: PolicyTable, records: Records, max_drop: float, confidence: float = 0.95, *, seed: int = 0
+) -> Promise:
+    """The cheapest policy whose mean score is at most ``max_drop`` below the last expert's, and that surely.
+
+    Over the draw of the choosing split, a promised policy drops by more than ``max_drop`` on new samples of
+    the same kind with a probability of at most ``1 - confidence``, whatever the distribution is.
+
+    Args:
+        table: policies, fitted on other samples.
+        records: the choosing split: samples that had no part in the fit, drawn as those to come.
+        max_drop: allowed drop of the mean per-sample score, such as 0.005 for half a point.
+        confidence: between 0 and 1.
+        seed: of the order in which the test sees the samples.
+
+    Raises:
+        OrxeError: no policy can promise this with so many samples, scores lie outside of [0, 1], or an
+            argument is out of range.
+    """
+    found = _tested(table, records, max_drop, confidence, seed)
+    if found.row is None:
+        raise OrxeError(found.reason)
+    return found
+
+
+def with_promises(
+    table: PolicyTable, records: Records, wanted: Iterable[tuple[float, float]], *, seed: int = 0
+) -> PolicyTable:
+    """The table with what was tested for each ``(max_drop, confidence)``; failures are kept with their reason.
+
+    Each promise holds with its own confidence, not all of them together.
+    """
+    return replace(table, promises=tuple(_tested(table, records, drop, sure, seed) for drop, sure in wanted))
+
+
+def fixed_sequence(table: PolicyTable) -> tuple[PolicyRow, ...]:
+    """The policies in the order of their tests, from the costliest to the cheapest, by the fitting split alone.
+
+    Those that cost as much as the last expert alone, and those that another one beats, are left out.
+    """
+    last = table.n_experts - 1
+    rows = {
+        row.policy: row
+        for row in table.offered
+        if row.policy.reachable != (last,) and not row.cost >= table.reference_cost
+    }
+    kept: list[PolicyRow] = []
+    for row in sorted(rows.values(), key=lambda row: (row.cost, -row.score)):
+        if not kept or row.score > kept[-1].score:
+            kept.append(row)
+    return tuple(reversed(kept))
+
+
+def _tested(table: PolicyTable, records: Records, max_drop: float, confidence: float, seed: int) -> Promise:
+    _check(table, records, max_drop, confidence)
+    level = 1 - confidence
+    order = np.random.default_rng(seed).permutation(len(records))
+    sequence = fixed_sequence(table)
+    passed: list[tuple[PolicyRow, float, float]] = []
+    tried = 0
+    for row in sequence:
+        drop = _drops(records, row)[order]
+        p = p_value(drop, max_drop, level)
+        tried += 1
+        if p > level:
+            break
+        passed.append((row, float(drop.mean()), p))
+    rows, observed, p_values = zip(*passed, strict=True) if passed else ((), (), ())
+    found = Promise(max_drop, confidence, len(records), tried, rows, observed, p_values, NAME)
+    return found if passed else replace(found, reason=_reason(found, table, records, sequence))
+
+
+def _drops(records: Records, row: PolicyRow) -> np.ndarray:
+    """Score of the last expert minus that of the policy, per sample, (M,): int8 for 0/1 scores."""
+    kind = np.int8 if records.score.dtype == np.uint8 else np.float64
+    expert = replay(records, row.policy).expert
+    return records.score[-1].astype(kind) - records.score[expert, np.arange(len(records))].astype(kind)
+
+
+def _check(table: PolicyTable, records: Records, max_drop: Any, confidence: Any) -> None:
+    table.policies_for(records.n_experts)
+    for name, value in (("max_drop", max_drop), ("confidence", confidence)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
+            raise OrxeError(f"{name} is {value!r}: expected a number between 0 and 1")
+    if not len(records):
+        raise OrxeError("the choosing split holds no sample: there is nothing to test a promise on")
+    if records.score.min() < 0 or records.score.max() > 1:
+        raise OrxeError(
+            f"scores lie in [{records.score.min():g}, {records.score.max():g}]: a drop can only be promised "
+            "of scores in [0, 1], as one sample could else outweigh all others"
+        )
+
+
+def _reason(found: Promise, table: PolicyTable, records: Records, sequence: Sequence[PolicyRow]) -> str:
+    head = f"no policy can promise {found.text} with {found.n_samples:,} samples: "
+    tail = (
+        ". The last expert alone drops by 0 by definition"
+        + ("" if math.isnan(table.reference_cost) else f", at {table.reference_cost:.4g} {table.cost_unit}")
+        + ". Record more samples, raise data.split.choose, or allow a larger max_drop"
+    )
+    if not sequence:
+        return head + "no fitted policy is cheaper than the last expert alone" + tail
+    first = _drops(records, sequence[0])
+    text = f"the most cautious one, at {sequence[0].cost:.4g} {table.cost_unit}, drops by {first.mean():.4f} on them"
+    needed = min(_needed(_drops(records, row), found) for row in sequence)
+    if math.isinf(needed):
+        return head + text + ", and no other one drops by less than is allowed" + tail
+    return head + text + f"; going by these samples, about {needed:,.0f} would be needed" + tail
+
+
+def _needed(drop: np.ndarray, wanted: Promise) -> float:
+    """About how many samples a policy with such drops would need, as a gambler's capital grows; else infinite."""
+    slack, level = wanted.max_drop - drop.mean(), 1 - wanted.confidence
+    if slack <= 0:
+        return math.inf
+    # With no difference at all, so many equal samples are what it takes.
+    at_least = math.log(level) / math.log1p(-wanted.max_drop)
+    by_spread = 2 * math.log(1 / level) * drop.var() / slack**2
+    # The samples at hand were not enough, whatever the approximation says.
+    return float(f"{max(at_least, by_spread, len(drop) + 1):.2g}")
