@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.errors import OrxeError, OrxeWarning
 
 #: results go to standard output, everything else to standard error
 out = Console(highlight=False, soft_wrap=True)
@@ -79,9 +81,20 @@ def say(message: str) -> None:
 
 @contextmanager
 def friendly_errors() -> Iterator[None]:
-    """Turn errors that the user can mend into one message and exit code 2."""
+    """Turn errors that the user can mend into one message and exit code 2, and warnings into one line each."""
+    others = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, OrxeWarning):
+            say(f"warning: {message}")
+        else:
+            others(message, category, *place, **more)
+
+    warnings.showwarning = show
     try:
         yield
     except (OrxeError, ImportError) as error:
         err.print(f"error: {error}", style="red", markup=False)
         sys.exit(2)
+    finally:
+        warnings.showwarning = others

@@ -108,6 +108,7 @@ class ImageFolder:
     Attributes:
         folder: where the class folders lie; sample ids are paths relative to it.
         classes: class index of each class folder.
+        unmapped: whether the class folders were numbered in their own order, for want of a class map.
 
     Raises:
         OrxeError: no such folder, no class folders, no images, or a class folder that the class map
@@ -118,7 +119,9 @@ class ImageFolder:
         self.root = Path(root)
         self.folder = _folder_of_classes(self.root)
         names = sorted(entry.name for entry in _folders(self.folder))
-        self.classes = _number(names, class_map if class_map is not None else self._found_class_map())
+        class_map = class_map if class_map is not None else self._found_class_map()
+        self.unmapped = class_map is None
+        self.classes = _number(names, class_map)
         files = [
             (f"{name}/{path}", size, self.classes[name]) for name in names for path, size in _images(self.folder / name)
         ]
@@ -160,6 +163,13 @@ class ImageFolder:
             if (folder / CLASS_MAP).is_file():
                 return folder / CLASS_MAP
         return None
+
+
+def folders_without_map(dataset: Dataset) -> int | None:
+    """Number of class folders that were numbered in their own order; None if a class map numbered them."""
+    while isinstance(dataset, Subset):
+        dataset = dataset.base
+    return len(dataset.classes) if isinstance(dataset, ImageFolder) and dataset.unmapped else None
 
 
 def decode(data: bytes) -> Image.Image:

@@ -10,6 +10,10 @@ class OrxeError(ValueError):
     """Something that the caller gave does not fit; the message says what and how to mend it."""
 
 
+class OrxeWarning(UserWarning):
+    """Something that the caller gave is odd, though it can be gone on with."""
+
+
 def unknown(kind: str, value: str, known: Iterable[str]) -> OrxeError:
     """An error for a name that nobody knows, with the nearest known names as a suggestion.
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import io
+import warnings
 
 import pytest
 from rich.console import Console
 
 from orxe_plugins import OrxeError, console
+from orxe_plugins.errors import OrxeWarning
 
 
 def test_bars_show_how_far_a_job_is_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +54,25 @@ def test_errors_that_users_can_mend_are_one_line(capfd: pytest.CaptureFixture[st
             raise error
         assert end.value.code == 2
         assert capfd.readouterr().err == f"error: {error}\n"
+
+
+def test_warnings_of_this_project_are_one_line_and_others_stay(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others: list[str] = []
+
+    def before(message: Warning | str, *rest: object) -> None:
+        others.append(str(message))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", before)
+        with console.friendly_errors():
+            warnings.warn("odd [data]", OrxeWarning, stacklevel=1)
+            warnings.warn("theirs", UserWarning, stacklevel=1)
+        assert warnings.showwarning is before
+    assert capfd.readouterr().err == "warning: odd [data]\n"
+    assert others == ["theirs"]
 
 
 def test_errors_of_the_program_keep_their_traceback() -> None:

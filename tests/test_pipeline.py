@@ -16,13 +16,16 @@ from PIL import Image
 
 from orxe_plugins import OrxeError, replay
 from orxe_plugins.cascade_file import load_cascade, read_cascade
+from orxe_plugins.errors import OrxeWarning
 from orxe_plugins.pipeline import Run, load_augmentation
 from orxe_plugins.recipe import load_recipe
 from orxe_plugins.records import load_records
+from orxe_plugins.registry import load_expert
 from orxe_plugins.report.content import evaluation_document
 from orxe_plugins.report.evaluate import evaluate
 from orxe_plugins.routed import disagreements, run_routed
 from orxe_plugins.shift import measure_shift
+from orxe_plugins.tasks import task_named
 
 
 def make_run(recipe: Path, out: Path, *overrides: str, fresh: bool = False) -> Run:
@@ -256,9 +259,22 @@ def test_experts_with_other_classes_are_refused_before_a_record_of_them_is_made(
 def test_more_classes_in_the_data_than_an_expert_knows_are_refused(tiny_recipe: Path, tmp_path: Path) -> None:
     (tmp_path / "map.txt").write_text("x\ny\nz\nant\nbee\ncat\n")
     run = make_run(tiny_recipe, tmp_path / "out", f"data.class_map={tmp_path / 'map.txt'}")
-    with pytest.raises(OrxeError, match=r"class|classes"):
+    with pytest.raises(OrxeError, match="'images' has a class 5, but expert 'small' has 3 classes, 0 to 2: number"):
         run.record()
     assert not list((tmp_path / "out").rglob("*.parquet"))
+
+
+def test_folders_that_are_but_some_of_the_classes_are_pointed_out(tiny_recipe: Path, tmp_path: Path) -> None:
+    expert = load_expert("timm:test_resnet?pretrained=false&num_classes=7")
+    task = task_named("classification")
+    folder = task.dataset(tiny_recipe / "images")
+    with pytest.warns(OrxeWarning, match="has 3 class folders and no class map, so they are classes 0 to 2, but .* 7"):
+        task.prepare(expert, folder.select(range(4)))
+    (tmp_path / "map.txt").write_text("ant 6\nbee 0\ncat 3\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        task.prepare(expert, task.dataset(tiny_recipe / "images", str(tmp_path / "map.txt")).select(range(4)))
+        task.prepare(load_expert("timm:test_resnet?pretrained=false&num_classes=3"), folder)
 
 
 def test_a_recording_of_another_data_set_is_refused_and_left_as_it_was(

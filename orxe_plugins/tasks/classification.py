@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import torch
 from torch import Tensor
 
 from orxe_plugins.confidence import ConfidenceProvider, MaxSoftmax
-from orxe_plugins.datasets import ImageFolder
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.datasets import Dataset, ImageFolder, folders_without_map
+from orxe_plugins.errors import OrxeError, OrxeWarning
+from orxe_plugins.expert import Expert
 from orxe_plugins.tasks.task import Task, register_task
 
 KEEP = ("none", "top5", "all")
@@ -30,6 +32,31 @@ class Classification(Task):
 
     def default_confidence(self) -> ConfidenceProvider:
         return MaxSoftmax()
+
+    def prepare(self, expert: Expert, dataset: Dataset) -> None:
+        """Check that the expert knows the classes of the data set.
+
+        Raises:
+            OrxeError: the data set has a class that the expert has not.
+        """
+        known = getattr(expert, "num_classes", None)
+        if known is None or not len(dataset):
+            return
+        greatest = max(dataset.targets)
+        if greatest >= known:
+            raise OrxeError(
+                f"data set {dataset.name!r} has a class {greatest}, but expert {expert.name!r} has {known} classes, "
+                f"0 to {known - 1}: number the class folders by a class map, or take experts for these classes"
+            )
+        folders = folders_without_map(dataset)
+        if folders is not None and folders < known:
+            warnings.warn(
+                f"data set {dataset.name!r} has {folders} class folders and no class map, so they are classes 0 to "
+                f"{folders - 1}, but expert {expert.name!r} has {known} classes. If they are others, name them in "
+                "synsets.txt beside the folders, or by data.class_map=FILE",
+                OrxeWarning,
+                stacklevel=2,
+            )
 
     def score(self, outputs: Tensor, targets: Sequence[int]) -> np.ndarray:
         truth = torch.as_tensor(targets, device=outputs.device)
