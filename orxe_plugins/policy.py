@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,7 +30,8 @@ class PolicyTable:
         n_samples: number of samples that the table was fitted on.
         details: what else is known of the fit (data set, split, search), as JSON values.
         pareto: more policies that no other one beats, between the fitted ones: see
-            :func:`orxe_plugins.search.choose.pareto_policies`. Their preference is interpolated.
+            :func:`orxe_plugins.search.choose.with_choices`. Their preference is interpolated.
+        compact: policies that no other one of as few experts beats: what :meth:`within` may choose beside the rest.
         params: number of parameters of each expert; empty where that is not known.
         promises: what was tested on a choosing split.
     """
@@ -42,6 +43,7 @@ class PolicyTable:
     n_samples: int = 0
     details: dict[str, Any] = field(default_factory=dict)
     pareto: tuple[PolicyRow, ...] = ()
+    compact: tuple[PolicyRow, ...] = ()
     params: tuple[int, ...] = ()
     promises: tuple[Promise, ...] = ()
 
@@ -50,7 +52,7 @@ class PolicyTable:
         if not rows:
             raise OrxeError("a policy table without a row: fit it with at least one preference")
         promised = [row for promise in self.promises for row in promise.rows]
-        if len({row.policy.n_experts for row in (*rows, *pareto, *promised)}) != 1:
+        if len({row.policy.n_experts for row in (*rows, *pareto, *self.compact, *promised)}) != 1:
             raise OrxeError("the rows of a policy table are for different numbers of experts")
         if self.params and len(self.params) != rows[0].policy.n_experts:
             raise OrxeError(
@@ -213,20 +215,22 @@ class PolicyTable:
             few = max_experts is None or len(row.policy.reachable) <= max_experts
             return few and (max_params is None or self.params_of(row.policy) <= max_params)
 
-        rows, pareto = (tuple(filter(fits, some)) for some in (self.rows, self.pareto))
-        if not rows and not pareto:
+        rows, more = (tuple(filter(fits, some)) for some in (self.rows, (*self.pareto, *self.compact)))
+        if not rows and not more:
             limits = {"experts": max_experts, "parameters": max_params}
             text = " and ".join(f"{limit:,} {what}" for what, limit in limits.items() if limit is not None)
             raise OrxeError(f"no policy gets by with {text}: {self._least(max_params is not None)}")
+        # Beaten rows only got in because the better ones are too large here.
+        more = tuple(row for row in dict.fromkeys(more) if row not in rows and not _beaten(row, (*rows, *more)))
         promises = tuple(promise.within(fits) for promise in self.promises)
-        return replace(self, rows=rows or pareto, pareto=pareto if rows else (), promises=promises)
+        return replace(self, rows=rows or more, pareto=more if rows else (), compact=(), promises=promises)
 
     def params_of(self, policy: Policy) -> int:
         """Parameters of all experts that a policy can come to."""
         return sum(self.params[i] for i in policy.reachable)
 
     def _least(self, params: bool) -> str:
-        reach = [row.policy for row in self.offered]
+        reach = [row.policy for row in (*self.offered, *self.compact)]
         text = f"the smallest one comes to {min(len(policy.reachable) for policy in reach)} experts"
         return text + (f", and the least parameters are {min(map(self.params_of, reach)):,}" if params else "")
 
@@ -242,6 +246,7 @@ class PolicyTable:
             "details": self.details,
             "rows": [row.to_dict() for row in self.rows],
             "pareto": [row.to_dict() for row in self.pareto],
+            "compact": [row.to_dict() for row in self.compact],
             "params": list(self.params),
             "promises": [promise.to_dict() for promise in self.promises],
         }
@@ -254,6 +259,7 @@ class PolicyTable:
             tuple(PolicyRow.from_dict(row) for row in data["rows"]),
             **{key: data[key] for key in keys if key in data},
             pareto=tuple(PolicyRow.from_dict(row) for row in data.get("pareto", ())),
+            compact=tuple(PolicyRow.from_dict(row) for row in data.get("compact", ())),
             params=tuple(data.get("params", ())),
             promises=tuple(Promise.from_dict(promise) for promise in data.get("promises", ())),
         )
@@ -272,6 +278,14 @@ def check_asked(asked: dict[str, float | None], confidence: float | None) -> str
     if confidence is not None and given != ["max_drop"]:
         raise OrxeError(f"confidence={confidence!r} goes with max_drop, not with {given[0]}")
     return given[0]
+
+
+def _beaten(row: PolicyRow, others: Iterable[PolicyRow]) -> bool:
+    """Whether another row costs no more, scores no less, and is not equal in both."""
+    return any(
+        one.cost <= row.cost and one.score >= row.score and (one.cost, one.score) != (row.cost, row.score)
+        for one in others
+    )
 
 
 def _check_number(name: str, value: Any, finite: bool = True) -> None:

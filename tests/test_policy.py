@@ -44,6 +44,7 @@ def tables(draw: st.DrawFn) -> PolicyTable:
         n_samples=draw(st.integers(0, 10**6)),
         details={"recipe": draw(st.text(max_size=5))},
         pareto=tuple(draw(st.lists(row, max_size=6))),
+        compact=tuple(draw(st.lists(row, max_size=3))),
         params=tuple(draw(st.lists(st.integers(0, 10**9), min_size=n, max_size=n) | st.just([]))),
         promises=tuple(draw(st.lists(promise, max_size=2))),
     )
@@ -194,13 +195,16 @@ def test_what_is_within_limits_is_what_fits(table: PolicyTable, max_experts: int
         return few and (not table.params or sum(table.params[i] for i in row.policy.reachable) <= max_params)
 
     limits = {"max_experts": max_experts, **({"max_params": max_params} if table.params else {})}
-    expected = [row for row in table.offered if fits(row)]
-    if not expected:
+    every = [row for row in (*table.offered, *table.compact) if fits(row)]
+    if not every:
         with pytest.raises(OrxeError, match="no policy gets by with"):
             table.within(**limits)
         return
     inside = table.within(**limits)
-    assert list(inside.offered) == expected
+    assert all(fits(row) for row in inside.offered)
+    assert {row for row in table.rows if fits(row)} <= set(inside.offered)
+    for row in every:
+        assert any(one.cost <= row.cost and one.score >= row.score for one in inside.offered)
     assert table.choose(budget=100, **limits) == inside.at_budget(100)
     for promise, whole in zip(inside.promises, table.promises, strict=True):
         assert promise.rows == tuple(filter(fits, whole.rows))
