@@ -10,6 +10,7 @@ from queue import SimpleQueue
 import numpy as np
 
 from orxe_plugins.search import kernels
+from orxe_plugins.search.hull import pick
 from orxe_plugins.search.problem import Cuts, Problem, Samples
 
 
@@ -19,15 +20,18 @@ class Settings:
 
     Attributes:
         skip_gates: search gate 1 too.
-        gate_samples: samples that a gate must win to be worth having.
         min_exits: fewest samples that an enabled expert must answer, of all M.
+        alpha: what an enabled expert beside the last must win to be worth having, in right answers (in
+            samples' losses of 1).
+        beta: the same for a gate 1 that is in use.
         seed: of everything random.
         threads: how many; the result does not depend on it.
     """
 
     skip_gates: bool = True
-    gate_samples: float = 0.0
     min_exits: int = 0
+    alpha: float = 0.0
+    beta: float = 0.0
     seed: int = 0
     threads: int = 1
 
@@ -38,16 +42,16 @@ class Candidate:
 
     Attributes:
         cuts: the policy.
-        cost: mean cost over the reference cost.
+        cost: mean cost over the reference cost, exact: needed experts are paid for too.
         loss: mean loss.
-        gates: number of experts that run on any sample, beside the last of them.
-        legal: whether each of those answers enough samples.
+        penalty: price of the gates in use, in mean loss.
+        legal: whether each expert that runs on any sample, beside the last of them, answers enough samples.
     """
 
     cuts: Cuts
     cost: float
     loss: float
-    gates: int
+    penalty: float
     legal: bool
 
 
@@ -66,9 +70,9 @@ class Candidates:
         self.samples = samples
         self.settings = settings
         self.min_exits = int(np.ceil(settings.min_exits * share))
+        self.alpha, self.beta = settings.alpha * share, settings.beta * share
         self.problems = [
-            Problem.of(samples, p, gate_samples=settings.gate_samples * share, min_exits=self.min_exits)
-            for p in preferences
+            Problem.of(samples, p, alpha=self.alpha, beta=self.beta, min_exits=self.min_exits) for p in preferences
         ]
         self.known: dict[bytes, Candidate] = {}
         self._works: SimpleQueue[kernels.Work] = SimpleQueue()
@@ -118,24 +122,31 @@ class Candidates:
 
     def objectives(self, candidates: Sequence[Candidate]) -> np.ndarray:
         """Objective of each preference and candidate, (P, K); infinite where one is not legal."""
-        cost, loss, gates = np.array([(c.cost, c.loss, c.gates) for c in candidates]).T
+        cost, loss = np.array([(c.cost, c.loss + c.penalty) for c in candidates]).T
         legal = np.array([c.legal for c in candidates])
         preference = np.array([p.preference for p in self.problems])[:, None]
-        gate = np.array([p.task.gate_price / p.scale for p in self.problems])[:, None]
-        return np.where(legal, (1 - preference) * cost + preference * loss + gate * gates, np.inf)
+        return np.where(legal, (1 - preference) * cost + preference * loss, np.inf)
+
+    def pick(self, preferences: Sequence[float]) -> list[Candidate]:
+        """The best known policy for each preference; along rising ones, neither cost nor loss + penalty turns back."""
+        legal = [c for c in self.distinct() if c.legal]
+        cost, loss = np.array([(c.cost, c.loss + c.penalty) for c in legal]).T
+        return [legal[k] for k in pick(cost, loss, preferences)]
 
     def _measure(self, cuts: Cuts) -> Candidate:
         """Cost and loss of a policy, in its plainest form: nothing is said of experts that nobody reaches."""
         s = self.samples
-        ran, answered = np.zeros((2, s.shape[0]), dtype=np.int64)
-        total = kernels.tally(s.rank, s.loss, cuts.exits, cuts.skips, s.n_cuts, ran, answered)
+        ran, answered, asked = np.zeros((3, s.shape[0]), dtype=np.int64)
+        total = kernels.tally(s.rank, s.loss, s.needs, cuts.exits, cuts.skips, s.n_cuts, ran, answered, asked)
         plain = cuts.copy()
         unused = ran == 0
         unused[-1] = False
         plain.exits[unused] = s.n_cuts + 1
         plain.skips[unused] = 0
         plain.skips[int(np.argmax(ran > 0))] = 0  # nobody has a confidence there
-        gates = int(np.count_nonzero(ran)) - 1
+        gates, skips = np.count_nonzero(ran) - 1, np.count_nonzero(plain.skips)
         m = s.shape[1]
+        cost = float((ran + asked) @ s.cost + answered @ s.shared_cost) / m
+        penalty = float(self.alpha * gates + self.beta * skips) / m
         legal = bool((answered[:-1][ran[:-1] > 0] >= self.min_exits).all())
-        return Candidate(plain, float(ran @ s.cost + answered @ s.passing) / m, total / m, gates, legal)
+        return Candidate(plain, cost, total / m, penalty, legal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -9,7 +10,6 @@ import numpy as np
 from numba import njit
 
 from orxe_plugins.policy import Policy
-from orxe_plugins.records import Records
 
 #: ranks are uint16
 MAX_CUTS = 65_535
@@ -27,11 +27,15 @@ class Grid:
         rank: bin of each confidence, uint16 (N, M).
         top_allowed: bool (N,), experts without a confidence of exactly 1: only they can be enabled
             and yet answer nobody.
+        below: greatest confidence of each expert in the bins before each cut, float32 (N, G + 1); -1: none.
+        above: least one in the bins from each cut on, float32 (N, G + 1); 2: none.
     """
 
     edges: np.ndarray
     rank: np.ndarray
     top_allowed: np.ndarray
+    below: np.ndarray
+    above: np.ndarray
 
     @property
     def n_cuts(self) -> int:
@@ -42,18 +46,21 @@ class Grid:
     def of(cls, confidence: np.ndarray, threads: int = 1) -> Grid:
         """The grid of confidences (N, M), float32."""
         edges = _edges(confidence)
+        n = len(confidence)
         rank = np.empty(confidence.shape, dtype=np.uint16)
+        below = np.full((n, len(edges) + 1), -1, dtype=np.float32)
+        above = np.full((n, len(edges) + 1), 2, dtype=np.float32)
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(_ranks, confidence, [edges] * len(confidence), rank))
-        return cls(edges, rank, confidence.max(axis=1) < 1)
+            list(pool.map(_ranks, confidence, [edges] * n, rank, below, above))
+        return cls(edges, rank, below[:, -1] < 1, below, above)
 
-    def policy(self, records: Records, exits: np.ndarray, skips: np.ndarray) -> Policy:
+    def policy(self, exits: np.ndarray, skips: np.ndarray) -> Policy:
         """Cuts (N,) as a policy: each threshold half way between the two confidences that it parts.
 
         A confidence that comes out a little different on another machine then still falls on the
         side that it was fitted on. Ties are never split.
         """
-        last = records.n_experts - 1
+        last = len(self.rank) - 1
         exit_thresholds: list[float | None] = []
         skip_thresholds: list[float] = []
         for i in range(last):
@@ -61,22 +68,17 @@ class Grid:
                 exit_thresholds.append(None)
                 skip_thresholds.append(0.0)
                 continue
-            exit_thresholds.append(self._between(records.confidence[i : i + 1], int(exits[i])))
+            exit_thresholds.append(self._between([i], int(exits[i])))
             earlier = [j for j in range(i) if exits[j] <= self.n_cuts]
-            skip = self._between(records.confidence[earlier], int(skips[i])) if earlier else 0.0
-            skip_thresholds.append(skip)
+            skip_thresholds.append(self._between(earlier, int(skips[i])) if earlier else 0.0)
         return Policy(tuple(exit_thresholds), tuple(skip_thresholds))
 
-    def _between(self, confidences: np.ndarray, cut: int) -> float:
+    def _between(self, experts: Sequence[int], cut: int) -> float:
         if cut == 0:
             return 0.0
         if cut >= self.n_cuts:
             return 1.0
-        below, above = np.float32(-1), np.float32(2)
-        for row in confidences:
-            low, high = _neighbours(row, self.edges[cut])
-            below, above = max(below, low), min(above, high)
-        return midpoint(below, above)
+        return midpoint(self.below[experts, cut].max(), self.above[experts, cut].min())
 
 
 def midpoint(below: float | np.float32, above: float | np.float32) -> float:
@@ -105,7 +107,8 @@ def _edges(confidence: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def _ranks(values, edges, out):  # type: ignore[no-untyped-def]
+def _ranks(values, edges, out, below, above):  # type: ignore[no-untyped-def]
+    """Bins of M values into ``out``; greatest and least value on both sides of each cut, as in :class:`Grid`."""
     for m in range(len(values)):
         low, high = 0, len(edges)  # edges[low] <= value < edges[high]
         while high - low > 1:
@@ -115,15 +118,8 @@ def _ranks(values, edges, out):  # type: ignore[no-untyped-def]
             else:
                 high = middle
         out[m] = low
-
-
-@njit(cache=True, nogil=True)
-def _neighbours(values, edge):  # type: ignore[no-untyped-def]
-    """Greatest value below ``edge`` (-1 if none) and least one from it on (2 if none)."""
-    below, above = np.float32(-1), np.float32(2)
-    for v in values:
-        if v < edge:
-            below = max(below, v)
-        else:
-            above = min(above, v)
-    return below, above
+        below[low + 1] = max(below[low + 1], values[m])
+        above[low] = min(above[low], values[m])
+    for cut in range(1, len(edges) + 1):
+        below[cut] = max(below[cut], below[cut - 1])
+        above[len(edges) - cut] = min(above[len(edges) - cut], above[len(edges) - cut + 1])

@@ -24,11 +24,12 @@ class Task(NamedTuple):
 
     Attributes:
         rank: uint16 (N, M), the confidences on one grid that all experts share.
-        loss: uint8 or float32 (N, M), 1 - score; times ``weight`` it is the price of an answer.
+        loss: uint8 or float64 (N, M), 1 - score; times ``weight`` it is the price of an answer.
         run: int64 (N,), price of running each expert.
         passed: int64 (N,), price of having gone past all experts before each one.
         weight: price of a loss of 1.
         gate_price: price of one more enabled expert, over all samples.
+        skip_price: price of one more gate 1 in use, over all samples. Pair moves do not look at it.
         n_cuts: number of bins G of the ranks.
         allowed: bool (N,), disabled experts that may be enabled.
         top_allowed: bool (N,), experts where "enabled, but nobody exits" can be written down.
@@ -41,6 +42,7 @@ class Task(NamedTuple):
     passed: np.ndarray
     weight: float
     gate_price: int
+    skip_price: int
     n_cuts: int
     allowed: np.ndarray
     top_allowed: np.ndarray
@@ -90,7 +92,11 @@ def prepare(task, work, exits, skips):  # type: ignore[no-untyped-def]
     enabled = np.flatnonzero(exits <= task.n_cuts)
     _fill_following(work.following, enabled, skips, task.n_cuts)
     total = _fill_values(task, work, exits, enabled)
-    return enabled, total + task.gate_price * (len(enabled) - 1)
+    total += task.gate_price * (len(enabled) - 1)
+    for i in enabled[1:]:
+        if skips[i] > 0:
+            total += task.skip_price
+    return enabled, total
 
 
 @njit(cache=True, nogil=True)
@@ -245,6 +251,8 @@ def _search_exit(task, work, i, first, position, exit_cut, skip_cut, n_pending, 
         now = task.gate_price if exit_cut <= n_cuts else np.int64(0)
         return now, np.int64(0), np.int64(0), np.int64(n_cuts + 1)
     base += n_arrive * task.run[i] + task.gate_price
+    if skip_cut > 0 and not fresh:
+        base += task.skip_price
     now = off
     best, cut = off, np.int64(n_cuts + 1)
     legal = True
@@ -279,16 +287,24 @@ def _search_skip(task, work, i, position, exit_cut, skip_cut, n_pending):  # typ
     best, cut, now = total, 0, total
     for c in range(1, task.n_cuts):
         total += hist[c - 1]
-        if total < best:
-            best, cut = total, c
+        if total + task.skip_price < best:
+            best, cut = total + task.skip_price, c
         if c == skip_cut:
-            now = total
+            now = total + task.skip_price
     return now, best, cut
 
 
 @njit(cache=True, nogil=True)
-def tally(rank, loss, exits, skips, n_cuts, ran, answered):  # type: ignore[no-untyped-def]
-    """Count on how many samples each expert ran and how many it answered, into int64 (N,) arrays.
+def tally(rank, loss, needs, exits, skips, n_cuts, ran, answered, asked):  # type: ignore[no-untyped-def]
+    """Count what each expert did on M samples, into int64 (N,) arrays.
+
+    Args:
+        rank, loss: (N, M).
+        needs: int32 (N,), the expert that each one builds on, which stands before it; -1 for none.
+        exits, skips, n_cuts: the policy's cuts and the number of bins.
+        ran: out: on how many samples it ran.
+        answered: out: how many it answered.
+        asked: out: on how many it ran only because a later expert needs it.
 
     Returns:
         The sum of the losses of all answers.
@@ -297,12 +313,19 @@ def tally(rank, loss, exits, skips, n_cuts, ran, answered):  # type: ignore[no-u
     last = len(enabled) - 1
     ran[:] = 0
     answered[:] = 0
+    asked[:] = 0
+    seen = np.full(rank.shape[0], -1)  # the last sample that an expert ran on, for whatever reason
     total = 0.0
     for m in range(rank.shape[1]):
         k = 0
         while True:
             i = enabled[k]
             ran[i] += 1
+            seen[i] = m
+            j = needs[i]
+            if j >= 0 and seen[j] != m:
+                seen[j] = m
+                asked[j] += 1
             r = rank[i, m]
             if k == last or r >= exits[i]:
                 answered[i] += 1

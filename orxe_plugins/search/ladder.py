@@ -59,7 +59,7 @@ ALGORITHM_1_LIMIT = 30_000_000
 def climb(
     samples: Samples, preferences: Sequence[float], settings: Settings, ladder: Sequence[Rung] = LADDER
 ) -> Candidates:
-    """Search for every preference.
+    """Search for every preference, in each view of the costs.
 
     Args:
         samples: all M samples on the full grid.
@@ -70,6 +70,28 @@ def climb(
     Returns:
         All policies that the last step came by, measured on all samples.
     """
+    first, *others = (_climb(view, preferences, settings, ladder) for view in samples.views())
+    for other in others:
+        first.offer(one.cuts for one in other.distinct())
+    if others:
+        first.offer([_with_needed(samples, cuts) for cuts in first.leaders(3)])
+    return first
+
+
+def _with_needed(samples: Samples, cuts: Cuts) -> Cuts:
+    """The same policy, but every needed expert runs before the one that needs it, and answers nobody anew."""
+    repaired = cuts.copy()
+    nobody = samples.n_cuts - 1 + samples.top_allowed
+    for i in np.flatnonzero(samples.needs >= 0):
+        j = samples.needs[i]
+        if cuts.exits[i] <= samples.n_cuts:
+            repaired.skips[j] = 0
+            if cuts.exits[j] > samples.n_cuts:
+                repaired.exits[j] = nobody[j]
+    return repaired
+
+
+def _climb(samples: Samples, preferences: Sequence[float], settings: Settings, ladder: Sequence[Rung]) -> Candidates:
     n, m = samples.shape
     order = np.random.default_rng(settings.seed).permutation(m)
     affordable = n * m * len(preferences) <= ALGORITHM_1_LIMIT
@@ -113,13 +135,14 @@ def _search(candidates: Candidates, rung: Rung, number: int, with_algorithm_1: b
     for turn in range(rung.rounds):
         _go_on(candidates, rung, islands, [seed, number, turn])
     if rung.pair_moves:
+        best = [(k, cuts) for k in range(count) for cuts in candidates.best(k, rung.keep)]
 
         def pairs(problem: Problem, work: Work, task: int) -> Iterator[Cuts]:
-            (cuts,) = candidates.best(task)
+            cuts = best[task][1]
             pair_moves(problem, cuts, work, skip_gates, rung.pair_moves)
             yield cuts
 
-        candidates.map(pairs, range(count))
+        candidates.map(pairs, [k for k, _ in best])
 
 
 def _go_on(candidates: Candidates, rung: Rung, islands: Sequence[int], seed: Sequence[int]) -> None:

@@ -63,7 +63,9 @@ def kicked(problem: Problem, cuts: Cuts, rng: np.random.Generator, skip_gates: b
         if on and rng.random() < 0.5:
             moved.exits[i], moved.skips[i] = problem.never, 0
         elif on or problem.task.allowed[i]:
-            moved.exits[i] = rng.integers(0, bins)
+            # One that answers nobody is of use as a judge of who may skip later experts.
+            judge = problem.task.top_allowed[i] and rng.random() < 0.1
+            moved.exits[i] = bins if judge else rng.integers(0, bins)
             moved.skips[i] = rng.integers(0, bins) if skip_gates and rng.random() < 0.5 else 0
     return moved
 
@@ -88,18 +90,18 @@ def search_around(
 
 
 def pair_moves(problem: Problem, cuts: Cuts, work: Work, skip_gates: bool, max_moves: int = 20) -> int:
-    """Set two thresholds at once as long as that helps, in place; returns the objective in ticks."""
+    """Set two or three thresholds at once as long as that helps, in place; returns the objective in ticks."""
     shift = coarsening(problem.task.n_cuts, PAIR_LEVELS)
-    choice = np.zeros(6, dtype=np.int64)
+    choice = np.zeros(9, dtype=np.int64)
     total = problem.descend(cuts, work, skip_gates)
     for _ in range(max_moves):
         gain, _ = pairs.pair_pass(problem.task, work, cuts.exits, cuts.skips, skip_gates, shift, PAIR_WINDOW, choice)
         if gain <= 0:
             break
-        for expert, gate, cut in choice.reshape(2, 3).tolist():
-            if cut == pairs.OFF:
+        for expert, gate, cut in choice.reshape(3, 3).tolist():
+            if gate and cut == pairs.OFF:
                 cuts.exits[expert], cuts.skips[expert] = problem.never, 0
-            else:
+            elif gate:
                 (cuts.skips if gate == 1 else cuts.exits)[expert] = cut
         total = problem.descend(cuts, work, skip_gates)
     return total

@@ -45,8 +45,13 @@ class Objective:
         """A score on the scale where 0 is the cheapest expert's mean and 1 the best one's."""
         return (score - self.zero) / (self.one - self.zero)
 
+    def score(self, loss: float) -> float:
+        """The score that a mean loss stands for."""
+        return self.zero + (1 - loss) * (self.one - self.zero)
+
     def losses(self, score: np.ndarray) -> np.ndarray:
-        """1 - mapped score: uint8 of the same shape for 0/1 scores, else float32."""
+        """1 - mapped score: uint8 of the same shape for 0/1 scores, else float64."""
         if score.dtype == np.uint8:
             return (1 - score).astype(np.uint8)
-        return (1 - (score - self.zero) / (self.one - self.zero)).astype(np.float32)
+        losses: np.ndarray = 1 - (score - self.zero) / (self.one - self.zero)
+        return losses

@@ -1,4 +1,4 @@
-"""Pair moves: two thresholds minimised at once, on a coarse grid, compiled by numba.
+"""Pair moves: two thresholds (or three, see ``triples``) minimised at once, on a coarse grid, compiled by numba.
 
 Line searches stop where no threshold alone improves: at "use this expert in place of that one", say, or
 "run this expert, but only on the easier ones". Both change two thresholds at once.
@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from orxe_plugins.search.kernels import advance, prepare, start
+from orxe_plugins.search.triples import best_of_triple
 
 #: how a choice says "disabled"
 OFF = -1
@@ -28,7 +29,7 @@ def pair_pass(task, work, exits, skips, skip_gates, shift, window, out):  # type
         skip_gates: try gate 1 too.
         shift: the coarse grid has bins of 2 ** shift ranks.
         window: how many enabled experts may lie between the two.
-        out: int64 (6,), out: expert, gate (1 or 2) and cut of each; a cut of -1 is "disabled".
+        out: int64 (9,), out: expert, gate (1 or 2; 0 for no third one) and cut of each; a cut of -1 is "disabled".
 
     Returns:
         The gain, and the objective before.
@@ -36,8 +37,9 @@ def pair_pass(task, work, exits, skips, skip_gates, shift, window, out):  # type
     n_experts, n_samples = task.rank.shape
     enabled, before = prepare(task, work, exits, skips)
     levels = ((task.n_cuts - 1) >> shift) + 1
-    grids = np.empty((2, levels, levels), np.int64)
-    rows = np.empty((2, levels, 2), np.int64)
+    # The last column is for those who go the same way whatever the first threshold is.
+    grids = np.empty((2, levels + 1, levels), np.int64)
+    rows = np.empty((2, levels + 1, 2), np.int64)
     n_pending = start(work, n_samples)
     fresh = True
     best = np.int64(0)
@@ -77,7 +79,18 @@ def pair_pass(task, work, exits, skips, skip_gates, shift, window, out):  # type
                         )
                         if gain > best:
                             best = gain
-                            out[:] = np.array([i, gate_i, x, j, gate_j, y])
+                            out[:] = np.array([i, gate_i, x, j, gate_j, y, 0, 0, 0])
+            for j in range(i + 1, n_experts - 1 if skip_gates else 0):
+                on_j = exits[j] <= task.n_cuts
+                if on_j or task.allowed[j]:
+                    gain, x, s, y = best_of_triple(
+                        task, work, exits, skips, enabled, i, j, shift, n_pending, fresh, grids[:, :levels]
+                    )
+                    if gain > best:
+                        best = gain
+                        out[:] = np.array([i, 2, x, j, 1, s, j, 2, y])
+                if on_j:
+                    break
         if on:
             n_pending = advance(task, work, i, exits[i], skips[i], n_pending, fresh)
             fresh = False
@@ -104,7 +117,7 @@ def _best_of_pair(  # type: ignore[no-untyped-def]
     costs then is known for each way that the second one may decide. Filed by the two ranks that are
     compared, prefix sums give the objective of all settings.
     """
-    levels = grids.shape[1]
+    levels = grids.shape[2]
     behind = np.searchsorted(enabled, i + 1)
     after = work.following[behind]
     on = exits[i] <= task.n_cuts
@@ -140,7 +153,7 @@ def _best_of_pair(  # type: ignore[no-untyped-def]
                     off_row[b] += high - low
                 if arrives:
                     continue
-            row, column = (np.int64(branch), a) if branch < 2 else (np.int64(1), np.int64(levels - 1))
+            row, column = (np.int64(branch), a) if branch < 2 else (np.int64(1), np.int64(levels))
             rows[row, column, 0] += low
             rows[row, column, 1] += off
             if b >= 0:
@@ -148,7 +161,7 @@ def _best_of_pair(  # type: ignore[no-untyped-def]
     price_i = task.gate_price if gate_i == 2 else np.int64(0)
     price_j = task.gate_price if gate_j == 2 else np.int64(0)
     now += (price_i if on else 0) + (price_j if exits[j] <= task.n_cuts else 0)
-    best, x, y = _least(grids, rows, price_i, price_j, gate_j == 2, now)
+    best, x, y = _least(grids, rows, price_i, price_j, gate_i == 2 and task.top_allowed[i], gate_j == 2, now)
     if gate_i == 2:
         total = off_total + price_j
         for b in range(levels - 1, -1, -1):
@@ -157,7 +170,7 @@ def _best_of_pair(  # type: ignore[no-untyped-def]
                 best, x, y = total, OFF, b
         if gate_j == 2 and off_off < best:
             best, x, y = off_off, OFF, OFF
-    return now - best, x << shift if x > 0 else x, y << shift if y > 0 else y
+    return now - best, min(x << shift, task.n_cuts) if x > 0 else x, y << shift if y > 0 else y
 
 
 @njit(cache=True, nogil=True)
@@ -206,18 +219,18 @@ def _follow(task, work, exits, skips, enabled, k, j, gate_j, m, current, fresh, 
 
 
 @njit(cache=True, nogil=True)
-def _least(grids, rows, price_i, price_j, j_may_be_off, now):  # type: ignore[no-untyped-def]
+def _least(grids, rows, price_i, price_j, i_may_answer_nobody, j_may_be_off, now):  # type: ignore[no-untyped-def]
     """Least objective over all settings where expert i is enabled, and the setting; ``now`` if none is less."""
-    levels = grids.shape[1]
+    levels = grids.shape[2]
     sums = np.zeros(levels, np.int64)  # by the second rank, over both branches
     total = off_total = np.int64(0)
-    for a in range(levels):
+    for a in range(levels + 1):
         total += rows[1, a, 0]
         off_total += rows[1, a, 1]
         for b in range(levels):
             sums[b] += grids[1, a, b]
     best, x, y = now, 0, 0
-    for cut in range(levels):
+    for cut in range(levels + i_may_answer_nobody):
         here = total + price_i + price_j
         for b in range(levels - 1, -1, -1):
             here += sums[b]

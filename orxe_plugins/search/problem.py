@@ -21,10 +21,12 @@ class Samples:
 
     Attributes:
         rank: uint16 (N, M).
-        loss: uint8 or float32 (N, M).
+        loss: uint8 or float64 (N, M).
         n_cuts: number of bins of the ranks.
         top_allowed: bool (N,).
         cost, shared_cost: costs over the reference cost, float64 (N,).
+        needs: expert that each one builds on, int32 (N,); -1 for none.
+        run_cost: what the kernels count for running each expert, float64 (N,); see :meth:`views`.
     """
 
     rank: np.ndarray
@@ -33,6 +35,8 @@ class Samples:
     top_allowed: np.ndarray
     cost: np.ndarray
     shared_cost: np.ndarray
+    needs: np.ndarray
+    run_cost: np.ndarray
 
     @classmethod
     def of(cls, records: Records, grid: Grid, objective: Objective) -> Samples:
@@ -45,6 +49,8 @@ class Samples:
             top_allowed=grid.top_allowed,
             cost=records.cost / reference,
             shared_cost=records.shared_cost / reference,
+            needs=np.array(records.needs, dtype=np.int32),
+            run_cost=records.cost / reference,
         )
 
     @property
@@ -68,17 +74,29 @@ class Samples:
             top_allowed=self.top_allowed[rows],
             cost=self.cost[rows],
             shared_cost=self.shared_cost[rows],
+            needs=np.full(len(rows), -1, dtype=np.int32),
+            run_cost=self.run_cost[rows],
         )
+
+    def views(self) -> list[Samples]:
+        """The same samples in each way in which the kernels should see the costs.
+
+        The kernels charge an expert where it runs, but not where a later one needs its answer and it did
+        not run. Where experts need others, two more views enclose the truth: needed experts run for
+        nothing, as if every sample had paid for them anyway; and experts pay for those that they need.
+        """
+        needing = np.flatnonzero(self.needs >= 0)
+        if not len(needing):
+            return [self]
+        free, charged = self.cost.copy(), self.cost.copy()
+        free[self.needs[needing]] = 0
+        charged[needing] += self.cost[self.needs[needing]]
+        return [self, replace(self, run_cost=free), replace(self, run_cost=charged)]
 
     @cached_property
     def max_loss(self) -> float:
         """The greatest loss, or gain, of one answer."""
         return float(max(self.loss.max(), -self.loss.min(initial=0)))
-
-    @property
-    def passing(self) -> np.ndarray:
-        """What a sample pays beside the experts that ran on it, by which of them answers it, (N,)."""
-        return self.shared_cost
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +141,8 @@ class Problem:
         samples: Samples,
         preference: float,
         allowed: np.ndarray | None = None,
-        gate_samples: float = 0.0,
+        alpha: float = 0.0,
+        beta: float = 0.0,
         min_exits: int = 0,
     ) -> Problem:
         """The problem of one preference.
@@ -132,22 +151,21 @@ class Problem:
             samples: the records.
             preference: between 0 and 1.
             allowed: bool (N,), experts that may be enabled; all by default.
-            gate_samples: a gate must gain this many samples' answers to be worth having.
+            alpha, beta: prices of a gate 2 and a gate 1, in answers; see ``candidates.Settings``.
             min_exits: fewest samples that an enabled expert must answer.
         """
         n, m = samples.shape
         # At the ends one of the two terms is worth nothing; it still decides between equals.
         least = 1 / (50 * n * m)
         preference = min(max(preference, least), 1 - least)
-        bound = samples.cost.sum() + samples.shared_cost[-1] + max(1.0, samples.max_loss)
+        bound = samples.run_cost.sum() + samples.shared_cost[-1] + max(1.0, samples.max_loss)
         ticks = float(2.0 ** min(40, np.floor(61 - np.log2(bound * m))))
-        run = np.rint((1 - preference) * ticks * samples.cost).astype(np.int64)
+        run = np.rint((1 - preference) * ticks * samples.run_cost).astype(np.int64)
         passed = np.rint((1 - preference) * ticks * samples.shared_cost).astype(np.int64)
         weight = float(np.rint(preference * ticks))
         everyone = np.ones(n, dtype=bool) if allowed is None else allowed
-        gate_price = round(weight * gate_samples)
         task = kernels.Task(
-            samples.rank, samples.loss, run, passed, weight, gate_price,
+            samples.rank, samples.loss, run, passed, weight, round(weight * alpha), round(weight * beta),
             samples.n_cuts, everyone, samples.top_allowed, min_exits,
         )  # fmt: skip
         return cls(task, preference, ticks)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
+import numpy as np
+
+from orxe_plugins.errors import OrxeError
 from orxe_plugins.policy import PolicyRow, PolicyTable, check_preferences
 from orxe_plugins.records import Records
-from orxe_plugins.search.candidates import Settings
+from orxe_plugins.search.bounds import lower_bounds
+from orxe_plugins.search.candidates import Candidates, Settings
+from orxe_plugins.search.exhaustive import try_all
 from orxe_plugins.search.grid import Grid
 from orxe_plugins.search.ladder import climb
 from orxe_plugins.search.objective import Objective
 from orxe_plugins.search.problem import Samples, cpu_count
-from orxe_plugins.search.replay import replay
+from orxe_plugins.search.two import fit_two
 
 
 def fit_policies(
@@ -21,26 +27,90 @@ def fit_policies(
     *,
     seed: int = 0,
     threads: int | None = None,
+    min_exits: int = 0,
+    alpha: float = 0.0,
+    beta: float = 0.0,
 ) -> PolicyTable:
-    """A policy for each preference: the least objective that the search finds on ``records``."""
+    """A policy for each preference: the least objective that the search finds on ``records``.
+
+    Along rising preference, cost and score never fall (with ``alpha`` or ``beta``: the score less
+    its penalty). ``details["search"]`` holds the objective of each row, a bound that no policy can be
+    below, and the gap between the two.
+
+    Args:
+        records: of the fitting split, N experts in routing order.
+        preferences: each between 0 and 1.
+        skip_gates: search gate 1 too.
+        seed: of everything random.
+        threads: all cores by default; the result does not depend on it.
+        min_exits: an enabled expert before the last must answer at least this many samples; 0 is off.
+        alpha: an enabled expert before the last must win this many right answers, or cost worth as
+            many, to stay: objective + preference * alpha / M for each. 0 is off. The supplement (B)
+            speaks of regularisation coefficients alpha and beta without a formula; this is our reading.
+        beta: the same for each gate 1 in use. 0 is off.
+
+    Raises:
+        OrxeError: a preference is out of range, a regulariser is negative, or there is no sample.
+    """
     wanted = check_preferences(preferences)
-    threads = threads or cpu_count()
+    for name, value in (("min_exits", min_exits), ("alpha", alpha), ("beta", beta)):
+        if not (np.isfinite(value) and value >= 0):
+            raise OrxeError(f"{name} is {value!r}: expected a number of at least 0; 0 switches it off")
+    settings = Settings(skip_gates, min_exits, alpha, beta, seed, threads or cpu_count())
     objective = Objective.of(records)
-    grid = Grid.of(records.confidence, threads)
-    samples = Samples.of(records, grid, objective)
-    candidates = climb(samples, wanted, Settings(skip_gates=skip_gates, seed=seed, threads=threads))
-    found = candidates.distinct()
-    best = candidates.objectives(found).argmin(axis=1)
-    rows = []
-    for preference, k in zip(wanted, best, strict=True):
-        policy = grid.policy(records, found[k].cuts.exits, found[k].cuts.skips)
-        outcome = replay(records, policy)
-        rows.append(PolicyRow(preference, policy, outcome.cost, outcome.score))
+    rows = (_two if records.n_experts == 2 else _many)(records, wanted, objective, settings)
     return PolicyTable(
         tuple(rows),
         cost_unit=records.cost_unit,
         reference_cost=float(records.standalone_cost[-1]),
         reference_score=float(records.mean_score[-1]),
         n_samples=len(records),
-        details={"search": {"skip_gates": skip_gates, "seed": seed}},
+        details={"search": _details(records, rows, objective, settings)},
     )
+
+
+def _two(records: Records, preferences: Sequence[float], objective: Objective, settings: Settings) -> list[PolicyRow]:
+    found = fit_two(records, preferences, objective, settings.min_exits, settings.alpha)
+    return [
+        PolicyRow(preference, policy, float(cost), float(score))
+        for preference, policy, cost, score in zip(preferences, found.policies, found.cost, found.score, strict=True)
+    ]
+
+
+def _many(records: Records, preferences: Sequence[float], objective: Objective, settings: Settings) -> list[PolicyRow]:
+    grid = Grid.of(records.confidence, settings.threads)
+    samples = Samples.of(records, grid, objective)
+    found = _search(samples, preferences, settings).pick(preferences)
+    return [
+        PolicyRow(
+            preference,
+            grid.policy(one.cuts.exits, one.cuts.skips),
+            one.cost * objective.reference_cost,
+            objective.score(one.loss),
+        )
+        for preference, one in zip(preferences, found, strict=True)
+    ]
+
+
+def _search(samples: Samples, preferences: Sequence[float], settings: Settings) -> Candidates:
+    best = try_all(samples, preferences, settings)
+    if not best:
+        return climb(samples, preferences, settings)
+    candidates = Candidates(samples, preferences, settings, samples.shape[1])
+    candidates.offer(best)
+    return candidates
+
+
+def _details(records: Records, rows: Sequence[PolicyRow], objective: Objective, settings: Settings) -> dict[str, Any]:
+    reached = np.array([objective(row.preference, row.cost, row.score) for row in rows])
+    bounds = lower_bounds(records, [row.preference for row in rows], threads=settings.threads)
+    return {
+        "skip_gates": settings.skip_gates,
+        "seed": settings.seed,
+        "min_exits": settings.min_exits,
+        "alpha": settings.alpha,
+        "beta": settings.beta,
+        "objective": reached.tolist(),
+        "lower_bound": bounds.tolist(),
+        "gap": np.maximum(reached - bounds, 0).tolist(),
+    }

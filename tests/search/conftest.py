@@ -58,6 +58,8 @@ def try_everything() -> Callable[[Records, bool], tuple[np.ndarray, np.ndarray]]
 def _objective(records: Records, preference: float, cost: np.ndarray, score: np.ndarray) -> np.ndarray:
     """DESIGN, section 3, again in its own words."""
     reference = records.cost[-1] + records.shared_cost[-1]
+    if records.needs[-1] >= 0:
+        reference += records.cost[records.needs[-1]]
     means = np.asarray(records.score, dtype=np.float64).mean(axis=1)
     low, high = 0.0, 1.0
     if np.min(records.score) < 0 or np.max(records.score) > 1:
