@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from orxe_plugins.datasets import Dataset
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.expert import ClassifierExpert, Expert
 from orxe_plugins.experts_file import read_experts_file
+from orxe_plugins.fitting import fit_table, keep_experts
 from orxe_plugins.gate_fit import GateSettings
 from orxe_plugins.gates import GateFiles, train_gates, with_gates
-from orxe_plugins.policy import PolicyTable
 from orxe_plugins.progress import Progress, Silent
 from orxe_plugins.recipe import Recipe
 from orxe_plugins.records import Records
@@ -26,26 +26,9 @@ from orxe_plugins.records.recorder import record
 from orxe_plugins.records.temperature import fit_temperatures, with_temperatures
 from orxe_plugins.registry import ExpertSpec, load_adapter, load_expert, parse_address
 from orxe_plugins.report.metric import Metric
-from orxe_plugins.search import fit_policies, select_pool
+from orxe_plugins.splits import Splits, split_records
 from orxe_plugins.tasks import Task, task_named
 from orxe_plugins.views import ImageView, widest_view
-
-
-@dataclass(frozen=True, eq=False)
-class Splits:
-    """The records of a run, apart: what policies are fitted on and what they are reported on.
-
-    Attributes:
-        fit: the fitting split.
-        report: the reporting split.
-        same: whether both hold the same samples, so that the report flatters.
-        gate: what ranking gates are trained on, apart from both; None if the recipe has none.
-    """
-
-    fit: Records
-    report: Records
-    same: bool
-    gate: Records | None = None
 
 
 class Run:
@@ -134,17 +117,11 @@ class Run:
         folders = [folder for folder, _, _ in self._recordings()]
         fit = load_records(folders[0])
         report = load_records(folders[-1])
-        share = self.recipe.data.split
-        if self.recipe.data.report_root is None and share.fit < 1:
-            fit = fit.split(share.fit, share.seed)[0]
-            report = report.split(share.fit, share.seed)[1]
-        same = self.recipe.data.report_root is None and share.fit == 1
-        if not len(fit) or not len(report):
-            raise OrxeError(f"{len(fit)} samples to fit on and {len(report)} to report on: expected some for both")
-        gate = None
-        if self.recipe.gates is not None:
-            gate, fit = fit.split(self.recipe.gates.share, seed=share.seed + 1)
-        return Splits(fit, report, same, gate)
+        splits = split_records(self.recipe.data, fit, report)
+        if self.recipe.gates is None:
+            return splits
+        gate, fit = splits.fit.split(self.recipe.gates.share, seed=self.recipe.data.split.seed + 1)
+        return replace(splits, fit=fit, gate=gate)
 
     def train_gates(self) -> GateFiles:
         """Train the ranking gates that the recipe asks for; those that are trained on these records already stay."""
@@ -178,17 +155,13 @@ class Run:
             specs = {n: replace(s, confidence=gates.confidence(n) or s.confidence) for n, s in specs.items()}
         if self._fits_temperature:
             temperatures = fit_temperatures(splits.fit)
-            fit, report = (with_temperatures(part, temperatures) for part in (splits.fit, splits.report))
-            splits = replace(splits, fit=fit, report=report)
+            splits = splits.map(lambda records: with_temperatures(records, temperatures))
+            fit = splits.fit
             specs = {name: replace(spec, confidence=fit.details["confidence"][name]) for name, spec in specs.items()}
-        names: Sequence[str] = splits.fit.names
-        if self.recipe.select_pool is not None:
-            names = select_pool(splits.fit, self.recipe.select_pool.k, self.recipe.preferences)
-            splits = replace(splits, fit=splits.fit.experts(names), report=splits.report.experts(names))
-        table = fit_policies(splits.fit, self.recipe.preferences, skip_gates=self.recipe.skip_gates)
-        table = self._described(table, splits)
+        splits = keep_experts(self.recipe, splits)
+        table = fit_table(self.recipe, splits)
         costs = dict(zip(splits.fit.names, splits.fit.cost.tolist(), strict=True))
-        chosen = tuple(replace(specs[name], cost=costs[name]) for name in names)
+        chosen = tuple(replace(specs[name], cost=costs[name]) for name in splits.fit.names)
         file = CascadeFile(chosen, table, self.recipe.task, self._input_view_of(chosen), self.recipe.path)
         write_cascade(self.cascade_folder, file)
         return file, splits
@@ -196,8 +169,14 @@ class Run:
     def gated(self, splits: Splits, gates: GateFiles) -> Splits:
         """The splits with the gates' confidences and costs in place of the experts' own."""
         folders = [folder for folder, _, _ in self._recordings()]
-        fit = with_gates(splits.fit, folders[0], gates)
-        return replace(splits, fit=fit, report=with_gates(splits.report, folders[-1], gates))
+        # Augmented samples have features of their own, and so do those of another folder.
+        choosing = folders[-1] if self.recipe.data.report_root is None else folders[0]
+        return replace(
+            splits,
+            fit=with_gates(splits.fit, folders[0], gates),
+            report=with_gates(splits.report, folders[-1], gates),
+            choose=None if splits.choose is None else with_gates(splits.choose, choosing, gates),
+        )
 
     def metric(self, records: Records) -> Metric:
         """What the score of some recorded samples is, as the task says."""
@@ -269,15 +248,6 @@ class Run:
                 progress=self.progress,
                 fresh=self.fresh,
             )
-
-    def _described(self, table: PolicyTable, splits: Splits) -> PolicyTable:
-        details = {
-            "recipe": self.recipe.name,
-            "fitted_on": dict(splits.fit.details),
-            "split": {"fit": self.recipe.data.split.fit, "seed": self.recipe.data.split.seed},
-            "reported_on_the_same_samples": splits.same,
-        }
-        return replace(table, details={**table.details, **details})
 
     def _input_view_of(self, specs: Sequence[ExpertSpec]) -> ImageView | None:
         # Records along the tensor path were made with the whole pool's view: inference must keep it.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.policy import check_preferences
@@ -21,15 +21,18 @@ class _Model(BaseModel):
 
 
 class Split(_Model):
-    """Which samples policies are fitted on, and which they are reported on.
+    """Which samples policies are fitted on, which promises are tested on, and which both are reported on.
 
     Attributes:
         fit: share of the samples to fit on; the rest is for the report. 1 fits and reports on all
             of them, and the report says so.
+        choose: share of the samples that is neither fitted nor reported on, but tests promises. It is taken
+            from what is not fitted on; where there is a ``report_root``, from ``root``.
         seed: seed of the random split over sample ids.
     """
 
     fit: float = Field(default=0.5, gt=0, le=1)
+    choose: float = Field(default=0.0, ge=0, lt=1)
     seed: int = 0
 
 
@@ -89,6 +92,21 @@ class SaverChoice(_Model):
     base: Annotated[list[str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
 
 
+class PromiseWish(_Model):
+    """A drop to promise: see :mod:`orxe_plugins.search.promise`."""
+
+    max_drop: float = Field(gt=0, lt=1)
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+
+
+class Regulariser(_Model):
+    """What keeps a search from trusting few samples; off by default: see :func:`orxe_plugins.search.fit_policies`."""
+
+    min_exits: int = Field(default=0, ge=0)
+    alpha: float = Field(default=0.0, ge=0)
+    beta: float = Field(default=0.0, ge=0)
+
+
 class Gates(_Model):
     """Trained confidences: see :mod:`orxe_plugins.gate_fit`.
 
@@ -143,6 +161,9 @@ class Recipe(_Model):
         skip_gates: search for skip thresholds too.
         gates: train ranking gates, which take the place of the experts' own confidence.
         select_pool, select_saver: optional choices before the search.
+        max_experts, max_params: what fits into the memory: the cascade keeps the best experts that do.
+        regulariser: keeps the search from trusting few samples.
+        promise: drops to promise, one or a list; they are tested on the choosing split (``data.split.choose``).
         folder: the recipe's own folder.
     """
 
@@ -164,7 +185,30 @@ class Recipe(_Model):
     gates: Gates | None = None
     select_pool: PoolChoice | None = None
     select_saver: SaverChoice | None = None
+    max_experts: int | None = Field(default=None, gt=0)
+    max_params: float | None = Field(default=None, gt=0)
+    regulariser: Regulariser = Regulariser()
+    promise: Annotated[list[PromiseWish], BeforeValidator(lambda v: [v] if isinstance(v, Mapping) else v)] = Field(
+        default_factory=list
+    )
     folder: Path
+
+    @model_validator(mode="after")
+    def _splits_agree(self) -> Recipe:
+        split, two_folders = self.data.split, self.data.report_root is not None
+        if split.choose and not two_folders and split.fit + split.choose >= 1:
+            raise OrxeError(
+                f"data.split takes {split.fit:g} to fit and {split.choose:g} to choose on, "
+                "which leaves nothing to report on: expected less than 1 together"
+            )
+        if split.choose and two_folders and self.record.augment is not None:
+            raise OrxeError(
+                "data.split.choose would be taken from augmented samples, of which nothing can be promised for "
+                "clean ones: leave out data.report_root or record.augment"
+            )
+        if self.promise and not split.choose:
+            raise OrxeError("promise is tested on samples of its own: add data.split.choose, such as 0.25")
+        return self
 
 
 def recipe_names() -> dict[str, Path]:

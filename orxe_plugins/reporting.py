@@ -20,7 +20,8 @@ from orxe_plugins.datasets import BadSampleError, decode
 from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.expert import ClassifierExpert
 from orxe_plugins.gates import GateFiles
-from orxe_plugins.pipeline import Run, Splits
+from orxe_plugins.pipeline import Run
+from orxe_plugins.policy import PolicyTable
 from orxe_plugins.progress import Progress
 from orxe_plugins.recipe import Recipe, recipe_names
 from orxe_plugins.records import Records
@@ -36,6 +37,7 @@ from orxe_plugins.report.tables import Column, Table
 from orxe_plugins.routed import disagreements, run_routed
 from orxe_plugins.search import replay
 from orxe_plugins.shift import ViewShift, measure_shift
+from orxe_plugins.splits import Splits
 from orxe_plugins.tasks import task_named, task_names
 from orxe_plugins.views import ImageView
 
@@ -46,10 +48,18 @@ def report_run(job: Run, file: CascadeFile, splits: Splits, more_tables: Sequenc
     """Evaluate the cascade on the reporting split, print its table and write the report's files."""
     console.say("evaluating on the reporting split")
     metric = job.metric(splits.report)
-    evaluation = evaluate(file.table, splits.report, fitted_on=splits.fit, metric=metric)
+    evaluation = evaluate(
+        file.table, splits.report, fitted_on=splits.fit, metric=metric, extras=_search_extras(file.table)
+    )
     files = write_report(evaluation, job.report_folder, more_tables=more_tables)
     evaluation_document(evaluation, more_tables=more_tables).print(console.out)
     _print_paths(files, job.cascade_folder)
+
+
+def _search_extras(table: PolicyTable) -> dict[str, Sequence[float]]:
+    """What the search says of each row beside its figures."""
+    gap = table.details.get("search", {}).get("gap")
+    return {} if gap is None else {"Gap": gap}
 
 
 def print_savers(job: Run, splits: Splits, bases: Sequence[str]) -> None:

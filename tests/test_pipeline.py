@@ -339,3 +339,65 @@ def test_what_a_fitted_file_says_can_be_read_by_people(tiny_recipe: Path, out: P
     assert [expert["name"] for expert in raw["experts"]] == ["small", "medium", "large"]
     assert raw["table"]["details"]["recipe"] == "tiny"
     assert raw["table"]["details"]["split"] == {"fit": 0.6, "seed": 1}
+
+
+def test_a_promise_is_tested_on_samples_of_its_own_and_reported_on_others(tiny_recipe: Path, out: Path) -> None:
+    run = make_run(
+        tiny_recipe, out, "data.split={fit: 0.4, choose: 0.3, seed: 1}",
+        "promise=[{max_drop: 0.9, confidence: 0.5}, {max_drop: 0.001}]",
+    )  # fmt: skip
+    file, splits = run.fitted()
+    assert splits.choose is not None
+    parts = [set(part.sample_ids.tolist()) for part in (splits.fit, splits.choose, splits.report)]
+    assert len(set.union(*parts)) == sum(map(len, parts)) == len(load_records(out / "records"))
+    kept, refused = file.table.promises
+    assert kept.n_samples == len(splits.choose) and kept.rows and not refused.rows
+    read = read_cascade(run.cascade_folder)
+    assert read.table == file.table
+    cascade = load_cascade(run.cascade_folder)
+    assert cascade.set_preference(max_drop=0.9, confidence=0.5) == kept.row.policy  # type: ignore[union-attr]
+    with pytest.raises(OrxeError, match="no policy can promise a drop of at most 0.001 with 95 % confidence"):
+        cascade.set_preference(max_drop=0.001, confidence=0.95)
+    evaluation = evaluate(file.table, splits.report, fitted_on=splits.fit)
+    shown = evaluation.promises[0]
+    outcome = replay(splits.report, kept.row.policy)  # type: ignore[union-attr]
+    assert shown.mean_drop == pytest.approx(splits.report.mean_score[-1] - outcome.score)
+    text = evaluation_document(evaluation).to_markdown()
+    assert f"Promised drops (choosing split, {len(splits.choose)} samples)" in text
+    assert "no policy can promise a drop of at most 0.001" in text
+
+
+def test_the_choosing_split_leaves_the_others_samples_apart(tiny_recipe: Path, out: Path) -> None:
+    two = make_run(tiny_recipe, out, "data.split.fit=0.4").splits()
+    three = make_run(tiny_recipe, out, "data.split.fit=0.4", "data.split.choose=0.2").splits()
+    assert three.choose is not None
+    assert three.fit.sample_ids.tolist() == two.fit.sample_ids.tolist()
+    rest = {*three.choose.sample_ids.tolist(), *three.report.sample_ids.tolist()}
+    assert rest == set(two.report.sample_ids.tolist())
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("promise={max_drop: 0.01}", "promise is tested on samples of its own: add data.split.choose"),
+        ("data.split={fit: 0.6, choose: 0.4}", "leaves nothing to report on"),
+        ("promise={max_drop: 2}", "max_drop is 2"),
+        ("max_experts=0", "max_experts is 0"),
+    ],
+)
+def test_promises_and_limits_that_make_no_sense_are_refused(
+    tiny_recipe: Path, tmp_path: Path, override: str, message: str
+) -> None:
+    with pytest.raises(OrxeError, match=message):
+        load_recipe(tiny_recipe, out=tmp_path, overrides=[override])
+
+
+def test_the_cascade_keeps_what_fits_into_the_memory(tiny_recipe: Path, out: Path) -> None:
+    params = dict(zip(*(lambda r: (r.names, r.params.tolist()))(load_records(out / "records")), strict=True))
+    two = sorted(params.values())[:2]
+    file, splits = make_run(tiny_recipe, out, f"max_params={sum(two)}").fitted()
+    assert sum(params[str(spec.name)] for spec in file.specs) <= sum(two)
+    assert splits.fit.names == tuple(spec.name for spec in file.specs)
+    assert len(make_run(tiny_recipe, out, "max_experts=2").search().specs) <= 2
+    with pytest.raises(OrxeError, match="no expert has at most 1 parameters"):
+        make_run(tiny_recipe, out, "max_params=1").search()

@@ -9,6 +9,7 @@ from orxe_plugins.policy import Policy
 from orxe_plugins.report.document import Document, Highlight, Picture
 from orxe_plugins.report.formats import Formats, cost_unit_meaning, preference_range, short_names
 from orxe_plugins.report.frontier import frontier_figure
+from orxe_plugins.report.promised import promise_table
 from orxe_plugins.report.results import Evaluation, ExpertResult, IntervalSettings, PolicyResult, Result, Samples
 from orxe_plugins.report.shares import shares_figure
 from orxe_plugins.report.tables import Column, Table
@@ -18,6 +19,7 @@ PATHS = {
     "tensor": "every expert derives its view from the cascade's one input tensor",
 }
 _LISTED = 5
+_EXTRA_HINTS = {"Gap": "objective on the fitting split minus a bound that no policy can be below"}
 
 
 def evaluation_document(evaluation: Evaluation, title: str = "", more_tables: Sequence[Table] = ()) -> Document:
@@ -33,7 +35,13 @@ def evaluation_document(evaluation: Evaluation, title: str = "", more_tables: Se
         title=title or (f"Cascade on {name}" if name else "Cascade"),
         summary=summary(evaluation),
         warnings=warnings(evaluation.reported_on, evaluation.fitted_on, evaluation.shared_samples),
-        tables=(policy_table(evaluation), expert_table(evaluation), threshold_table(evaluation), *more_tables),
+        tables=(
+            policy_table(evaluation),
+            *_promises(evaluation),
+            expert_table(evaluation),
+            threshold_table(evaluation),
+            *more_tables,
+        ),
         pictures=(
             Picture("frontier", frontier_caption(evaluation), lambda theme: frontier_figure(evaluation, theme)),
             Picture("shares", _SHARES_CAPTION, lambda theme: shares_figure(evaluation, theme)),
@@ -140,7 +148,7 @@ def policy_table(evaluation: Evaluation) -> Table:
         Column("Preference", numeric=False),
         *_figure_columns(evaluation),
         Column("Optimism", drop=4, hint="mean score on the fitting split minus that on the reporting split"),
-        *(Column(name, drop=4, hint="given by the search") for name in extras),
+        *(Column(name, drop=4, hint=_EXTRA_HINTS.get(name, "given by the search")) for name in extras),
         Column("Exit share %", numeric=False, in_files=False),
         *(Column(f"#{i + 1} %", hint=f"share of the samples that {names[i]} answers", in_terminal=False) for i in used),
     )
@@ -150,6 +158,13 @@ def policy_table(evaluation: Evaluation) -> Table:
         f"Policies ({evaluation.reported_on.title})", columns, rows, marked,
         "#1, #2, ... are the experts below, cheapest first. The marked row was chosen on the fitting split.",
     )  # fmt: skip
+
+
+def _promises(evaluation: Evaluation) -> tuple[Table, ...]:
+    if not evaluation.promises:
+        return ()
+    choosing = evaluation.promises[0].promise.n_samples
+    return (promise_table(evaluation.promises, Formats.of(evaluation), evaluation.metric_name, choosing),)
 
 
 def _policy_row(
@@ -241,10 +256,18 @@ def facts(evaluation: Evaluation) -> tuple[tuple[str, str], ...]:
     """How the figures came about."""
     return (
         *sample_facts(evaluation.reported_on, evaluation.fitted_on),
+        *_choosing_fact(evaluation),
         ("Cost", cost_unit_meaning(evaluation.cost_unit)),
         ("Intervals", intervals_text(evaluation.intervals)),
         ("Optimism of the chosen policy", _optimism_text(evaluation)),
     )
+
+
+def _choosing_fact(evaluation: Evaluation) -> tuple[tuple[str, str], ...]:
+    if not evaluation.promises:
+        return ()
+    first = evaluation.promises[0].promise
+    return (("Promises tested on", f"choosing split, {first.n_samples:,} samples, apart from both; {first.test}"),)
 
 
 def sample_facts(reported_on: Samples, fitted_on: Samples) -> tuple[tuple[str, str], ...]:

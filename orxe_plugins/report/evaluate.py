@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.policy import Policy, PolicyTable
+from orxe_plugins.policy import Policy, PolicyTable, Promise
 from orxe_plugins.records import Records
 from orxe_plugins.report.estimates import estimate_policies
 from orxe_plugins.report.metric import Metric
@@ -16,6 +16,8 @@ from orxe_plugins.report.results import (
     ExpertResult,
     IntervalSettings,
     PolicyResult,
+    PromiseResult,
+    Result,
     Samples,
 )
 
@@ -64,7 +66,8 @@ def evaluate(
     metric = metric or Metric()
     settings = intervals or IntervalSettings()
     alone = [Policy.only(i, records.n_experts) for i in range(records.n_experts)]
-    results = estimate_policies([*(row.policy for row in table), *alone], records, metric, settings)
+    promised = [one.row.policy for one in table.promises if one.row is not None]
+    results = estimate_policies([*(row.policy for row in table), *promised, *alone], records, metric, settings)
     return Evaluation(
         policies=tuple(
             PolicyResult(row.preference, row.policy, results[row.policy], row.cost, row.score, extra)
@@ -82,6 +85,7 @@ def evaluate(
         fitted_on=_fit_samples(table, fitted_on, data),
         shared_samples=_shared(records, fitted_on),
         intervals=settings,
+        promises=tuple(_promised(promise, results, results[alone[-1]]) for promise in table.promises),
     )
 
 
@@ -112,6 +116,11 @@ def _shared(records: Records, fitted_on: Records | None) -> int | None:
     if fitted_on is None:
         return None
     return len(set(records.sample_ids.tolist()) & set(fitted_on.sample_ids.tolist()))
+
+
+def _promised(promise: Promise, results: Mapping[Policy, Result], last: Result) -> PromiseResult:
+    result = None if promise.row is None else results[promise.row.policy]
+    return PromiseResult(promise, result, None if result is None else last.mean_score - result.mean_score)
 
 
 def _row_extras(table: PolicyTable, extras: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:

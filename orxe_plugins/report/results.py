@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orxe_plugins.policy import Policy
+from orxe_plugins.policy import Policy, Promise
 
 
 @dataclass(frozen=True)
@@ -192,6 +192,26 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class PromiseResult:
+    """One promise and what became of it on samples that had no part in it.
+
+    Attributes:
+        promise: what was tested; it names no policy if none passed.
+        result: how its cheapest policy did on the reporting split; None if there is none.
+        mean_drop: the drop of its mean per-sample score on the reporting split, which is what was promised of.
+    """
+
+    promise: Promise
+    result: Result | None
+    mean_drop: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        result = None if self.result is None else self.result.to_dict()
+        return {**self.promise.to_dict(), "reported": result, "reported_drop": self.mean_drop}
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Every policy of a table and every single expert on the reporting split.
 
@@ -205,6 +225,7 @@ class Evaluation:
         reported_on, fitted_on: the two splits.
         shared_samples: how many samples lie in both splits; None if that is not known.
         intervals: how intervals were made.
+        promises: promised drops, and what became of them on the reporting split.
     """
 
     policies: tuple[PolicyResult, ...]
@@ -217,6 +238,7 @@ class Evaluation:
     fitted_on: Samples
     shared_samples: int | None
     intervals: IntervalSettings
+    promises: tuple[PromiseResult, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -249,6 +271,7 @@ class Evaluation:
             "chosen": {"preference": self.chosen.preference, "reason": self.choice.reason},
             "experts": [expert.to_dict() for expert in self.experts],
             "policies": [policy.to_dict() for policy in self.policies],
+            "promises": [promise.to_dict() for promise in self.promises],
         }
 
 

@@ -1,0 +1,50 @@
+"""Fitting: from the splits of a run to the policy table that its recipe asks for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from orxe_plugins.policy import PolicyTable
+from orxe_plugins.recipe import Recipe
+from orxe_plugins.search import fit_policies, select_pool
+from orxe_plugins.search.choose import choose_experts, with_choices
+from orxe_plugins.search.promise import with_promises
+from orxe_plugins.splits import Splits
+
+
+def keep_experts(recipe: Recipe, splits: Splits) -> Splits:
+    """The splits with those experts alone that the recipe wants in the cascade; the fitting split decides."""
+    names = splits.fit.names
+    if recipe.select_pool is not None:
+        names = select_pool(splits.fit, recipe.select_pool.k, recipe.preferences)
+    if recipe.max_experts is not None or recipe.max_params is not None:
+        names = choose_experts(
+            splits.fit.experts(names),
+            recipe.preferences,
+            max_experts=recipe.max_experts,
+            max_params=recipe.max_params,
+        )
+    return splits if names == splits.fit.names else splits.map(lambda records: records.experts(names))
+
+
+def fit_table(recipe: Recipe, splits: Splits) -> PolicyTable:
+    """Fit policies on the fitting split, add what lies between them, test promises on the choosing split."""
+    regulariser = {name: value for name, value in recipe.regulariser.model_dump().items() if value}
+    table = fit_policies(splits.fit, recipe.preferences, skip_gates=recipe.skip_gates, **regulariser)
+    # What a regulariser has refused must not come back between its policies.
+    if not regulariser:
+        table = with_choices(table, splits.fit)
+    if recipe.promise:
+        assert splits.choose is not None
+        table = with_promises(table, splits.choose, [(one.max_drop, one.confidence) for one in recipe.promise])
+    return replace(table, details={**table.details, **_described(recipe, splits)})
+
+
+def _described(recipe: Recipe, splits: Splits) -> dict[str, object]:
+    return {
+        "recipe": recipe.name,
+        "fitted_on": dict(splits.fit.details),
+        "split": recipe.data.split.model_dump(exclude_defaults=True, exclude={"fit", "seed"})
+        | {"fit": recipe.data.split.fit, "seed": recipe.data.split.seed},
+        "reported_on_the_same_samples": splits.same,
+    }

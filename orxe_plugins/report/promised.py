@@ -1,0 +1,57 @@
+"""Promised drops in the report: what was tested on the choosing split, and how it did on the reporting split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orxe_plugins.report.formats import Formats
+from orxe_plugins.report.results import PromiseResult
+from orxe_plugins.report.tables import Column, Table
+
+
+def promise_table(results: Sequence[PromiseResult], formats: Formats, metric_name: str, choosing: int) -> Table:
+    """One row for each promise.
+
+    Args:
+        results: what to show.
+        formats: how numbers are written.
+        metric_name: what the score is called.
+        choosing: number of samples of the choosing split.
+    """
+    columns = (
+        Column("Drop at most"),
+        Column("Confidence"),
+        Column("Preference", numeric=False, drop=4),
+        Column(f"{formats.cost_unit}, reported"),
+        Column(f"{metric_name}, reported", drop=2),
+        Column("Drop when tested", hint="mean drop on the choosing split"),
+        Column("Difference, reported", hint="score minus that of the last expert on the reporting split, paired"),
+        Column("p-value", drop=3),
+        Column("Policies tested", drop=3),
+    )
+    note = (
+        "Tested from the costliest policy to the cheapest until the first failure, each on the same samples, "
+        "which no threshold was fitted on (Learn-then-Test). Over the draw of these samples, the true drop of the mean "
+        "score of a promised policy exceeds the first column with a probability of at most 1 - confidence."
+    )
+    refused = [one.promise.reason for one in results if one.result is None]
+    title = f"Promised drops (choosing split, {choosing:,} samples)"
+    return Table(title, columns, tuple(_row(one, formats) for one in results), note=" ".join((note, *refused)))
+
+
+def _row(one: PromiseResult, formats: Formats) -> tuple[str, ...]:
+    promise, result = one.promise, one.result
+    # An allowed drop is a setting, not a measurement: it keeps all of its digits.
+    head = (f"{formats.scale * promise.max_drop:g}", f"{100 * promise.confidence:g} %")
+    if result is None or promise.row is None:
+        return (*head, "none", "", "", "", "", "", str(promise.tried))
+    return (
+        *head,
+        f"{promise.row.preference:.3f}",
+        formats.cost_interval(result.cost),
+        formats.score_interval(result.score),
+        formats.difference(promise.drops[-1]),
+        formats.difference_interval(result.score_difference),
+        f"{promise.p_values[-1]:.2g}",
+        str(promise.tried),
+    )
