@@ -5,6 +5,9 @@ BIN := .venv/bin
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=Agg
 WORKERS ?= auto
 
+# Threads that wait without spinning: on a machine that does other work too, spinning ones can take fifty times as long.
+export OMP_WAIT_POLICY ?= passive
+
 .PHONY: demo demo-detection test check format bench bench-search figures clean help
 
 help:  ## list the targets

@@ -18,7 +18,7 @@ from orxe_plugins.recipe import load_recipe
 
 pytest.importorskip("ultralytics")
 #: enough for a run, not for good detectors
-TINY = ["prepare_options.scenes=24", "prepare_options.train_scenes=32", "prepare_options.epochs=2"]
+TINY = ["prepare_options.scenes=24", "prepare_options.train_scenes=32", "prepare_options.epochs={small: 2, large: 2}"]
 TINY += ["preferences=[0, 0.5, 1]"]
 
 
