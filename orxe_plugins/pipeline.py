@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from orxe_plugins.cascade_file import CascadeFile, write_cascade
+from orxe_plugins.cost.latency import LatencyTable, measure_latency
 from orxe_plugins.datasets import Dataset
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.expert import ClassifierExpert, Expert
 from orxe_plugins.experts_file import read_experts_file
-from orxe_plugins.fitting import fit_table, keep_experts
+from orxe_plugins.fitting import fit_table, keep_experts, price
 from orxe_plugins.gate_fit import GateSettings
 from orxe_plugins.gates import GateFiles, train_gates, with_gates
 from orxe_plugins.progress import Progress, Silent
@@ -158,13 +159,38 @@ class Run:
             splits = splits.map(lambda records: with_temperatures(records, temperatures))
             fit = splits.fit
             specs = {name: replace(spec, confidence=fit.details["confidence"][name]) for name, spec in specs.items()}
-        splits = keep_experts(self.recipe, splits)
-        table = fit_table(self.recipe, splits)
+        latency = self.latency() if self.recipe.cost.kind == "latency" else None
+        splits = keep_experts(self.recipe, price(self.recipe, splits, latency))
+        table = fit_table(self.recipe, splits, latency)
         costs = dict(zip(splits.fit.names, splits.fit.cost.tolist(), strict=True))
         chosen = tuple(replace(specs[name], cost=costs[name]) for name in splits.fit.names)
         file = CascadeFile(chosen, table, self.recipe.task, self._input_view_of(chosen), self.recipe.path)
         write_cascade(self.cascade_folder, file)
         return file, splits
+
+    def latency(self) -> LatencyTable:
+        """What the experts take on this machine; what was measured before, ``latency.json``, is kept."""
+        cost = self.recipe.cost
+        path = self.out / "latency.json" if cost.table is None else Path(str(cost.table))
+        if cost.table is not None or (path.is_file() and not self.fresh):
+            return LatencyTable.load(path)
+        dataset = self._dataset(self.recipe.data.root)
+        images = [dataset.load(i % len(dataset)) for i in range(max(cost.batch_sizes))]
+        view = self.input_view if self.recipe.path == "tensor" else None
+
+        def batch(size: int) -> Any:
+            return images[:size] if view is None else view.from_images(images[:size])
+
+        experts = (self._sharing(expert, view) for expert in self.experts())
+        table = measure_latency(experts, batch, cost.batch_sizes, progress=self.progress)
+        table.save(path)
+        return table
+
+    @staticmethod
+    def _sharing(expert: Expert, view: ImageView | None) -> Expert:
+        if view is not None and isinstance(expert, ClassifierExpert):
+            expert.input_view = view
+        return expert
 
     def gated(self, splits: Splits, gates: GateFiles) -> Splits:
         """The splits with the gates' confidences and costs in place of the experts' own."""
@@ -209,7 +235,16 @@ class Run:
         if spec is None or spec.loader is None or not path.is_file():
             raise OrxeError(f"recipe {self.recipe.name!r} names {str(path)!r} as its {key}, which is no Python file")
         module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException as error:
+            del sys.modules[name]
+            if not isinstance(error, ModuleNotFoundError):
+                raise
+            raise OrxeError(
+                f"recipe {self.recipe.name!r} needs the Python package {error.name!r}, which is not installed. "
+                'Install it, or all that the recipes of this project need with\npip install "orxe-plugins[all]"'
+            ) from error
         return module
 
     # --- helpers ------------------------------------------------------------------------------

@@ -308,6 +308,15 @@ def test_a_file_beside_the_recipe_that_is_not_there_is_named(tiny_recipe: Path, 
         make_run(recipe, tmp_path / "out").prepare()
 
 
+def test_a_package_that_a_recipe_needs_is_named(tiny_recipe: Path, tmp_path: Path) -> None:
+    recipe = own_recipe(tiny_recipe, tmp_path / "own", name="needy", prepare="prepare.py")
+    (recipe / "prepare.py").write_text("import no_such_package.part\n")
+    for _ in range(2):
+        with pytest.raises(OrxeError, match="recipe 'needy' needs the Python package 'no_such_package'") as caught:
+            make_run(recipe, tmp_path / "out").prepare()
+    assert str(caught.value).splitlines()[-1] == 'pip install "orxe-plugins[all]"'
+
+
 def test_a_recipes_own_prepare_and_plugin_are_run(tiny_recipe: Path, tmp_path: Path) -> None:
     recipe = own_recipe(
         tiny_recipe, tmp_path / "own", name="planned", prepare="prepare.py", prepare_options={"word": "done"},
@@ -401,3 +410,19 @@ def test_the_cascade_keeps_what_fits_into_the_memory(tiny_recipe: Path, out: Pat
     assert len(make_run(tiny_recipe, out, "max_experts=2").search().specs) <= 2
     with pytest.raises(OrxeError, match="no expert has at most 1 parameters"):
         make_run(tiny_recipe, out, "max_params=1").search()
+
+
+def test_milliseconds_and_millijoules_are_costs_too(tiny_recipe: Path, out: Path) -> None:
+    run = make_run(tiny_recipe, out, "cost={kind: latency, batch_size: 4, batch_sizes: [1, 4]}")
+    file, splits = run.fitted()
+    assert file.table.cost_unit == splits.report.cost_unit == "ms"
+    assert (out / "latency.json").is_file()
+    assert len(file.table.details["latency"]["expected_ms"]) == len(file.table)
+    assert run.fitted()[0] == file, "what was measured once is kept"
+    energy = {"small": 30.0, "medium": 20.0, "large": 90.0}
+    text = ", ".join(f"{name}: {value}" for name, value in energy.items())
+    cascade = make_run(tiny_recipe, out, f"cost={{kind: energy, table: {{{text}}}}}").search()
+    assert cascade.table.cost_unit == "mJ" and cascade.table.reference_cost == 90
+    assert [(spec.name, spec.cost) for spec in cascade.specs] == [("medium", 20), ("small", 30), ("large", 90)]
+    with pytest.raises(OrxeError, match="cost of kind energy needs a table"):
+        load_recipe(tiny_recipe, out=out, overrides=["cost.kind=energy"])

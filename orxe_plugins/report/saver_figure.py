@@ -60,7 +60,7 @@ def _mark_crossing(axes: Axes, curves: SaverCurves, scale: float, theme: Theme, 
     x, y = 100 * curves.crossing, scale * curves.crossing_score
     style = (0, (4, 2.5)) if dashed else "solid"
     axes.plot([x], [y], linestyle="none", marker="o", markersize=11, markerfacecolor="none",
-              markeredgecolor=theme.mark, markeredgewidth=1.6, zorder=5, label="_crossing")  # fmt: skip
+              markeredgecolor=theme.mark, markeredgewidth=1.6, zorder=5, clip_on=False, label="_crossing")  # fmt: skip
     axes.axvline(x, color=theme.muted, linestyle=style, linewidth=0.9, zorder=1)
     # The two labels stand on the two sides of their lines, at different heights, so that they never meet.
     left = x > 50
