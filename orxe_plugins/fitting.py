@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from orxe_plugins.cost.latency import LatencyTable
 from orxe_plugins.policy import PolicyTable
 from orxe_plugins.recipe import Recipe
 from orxe_plugins.search import fit_policies, select_pool
+from orxe_plugins.search.batched import batch_ms, batched_costs, with_costs
 from orxe_plugins.search.choose import choose_experts, with_choices
 from orxe_plugins.search.promise import with_promises
 from orxe_plugins.splits import Splits
@@ -27,7 +29,24 @@ def keep_experts(recipe: Recipe, splits: Splits) -> Splits:
     return splits if names == splits.fit.names else splits.map(lambda records: records.experts(names))
 
 
-def fit_table(recipe: Recipe, splits: Splits) -> PolicyTable:
+def price(recipe: Recipe, splits: Splits, latency: LatencyTable | None) -> Splits:
+    """The splits with the costs that the recipe asks for; the fitting split decides at which sub-batches.
+
+    Args:
+        recipe: the recipe.
+        splits: as recorded, in GMACs.
+        latency: what was measured, for latencies.
+    """
+    if isinstance(recipe.cost.table, dict):
+        energy = recipe.cost.table
+        return splits.map(lambda records: with_costs(records, energy, "mJ"))
+    if latency is None:
+        return splits
+    costs = batched_costs(splits.fit, latency, recipe.preferences, recipe.cost.batch_size, skip_gates=recipe.skip_gates)
+    return splits.map(lambda records: with_costs(records, costs.ms, "ms"))
+
+
+def fit_table(recipe: Recipe, splits: Splits, latency: LatencyTable | None = None) -> PolicyTable:
     """Fit policies on the fitting split, add what lies between them, test promises on the choosing split."""
     regulariser = {name: value for name, value in recipe.regulariser.model_dump().items() if value}
     table = fit_policies(splits.fit, recipe.preferences, skip_gates=recipe.skip_gates, **regulariser)
@@ -37,7 +56,12 @@ def fit_table(recipe: Recipe, splits: Splits) -> PolicyTable:
     if recipe.promise:
         assert splits.choose is not None
         table = with_promises(table, splits.choose, [(one.max_drop, one.confidence) for one in recipe.promise])
-    return replace(table, details={**table.details, **_described(recipe, splits)})
+    details = {**table.details, **_described(recipe, splits)}
+    if latency is not None:
+        size = recipe.cost.batch_size
+        expected = [batch_ms(splits.fit, row.policy, latency, size) for row in table]
+        details["latency"] = {"batch_size": size, "expected_ms": expected, **latency.to_dict()}
+    return replace(table, details=details)
 
 
 def _described(recipe: Recipe, splits: Splits) -> dict[str, object]:

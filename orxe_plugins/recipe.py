@@ -92,6 +92,33 @@ class SaverChoice(_Model):
     base: Annotated[list[str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
 
 
+class CostChoice(_Model):
+    """What a cost is: see docs/choosing.md.
+
+    Attributes:
+        kind: "gmacs" as recorded; "latency" in milliseconds; "energy" in millijoules.
+        batch_size: of the whole batch that latencies are for.
+        batch_sizes: sizes that are measured.
+        table: of energy: expert's name -> mJ per sample; of latency: a file that a measurement wrote, in
+            place of measuring.
+    """
+
+    kind: Literal["gmacs", "latency", "energy"] = "gmacs"
+    batch_size: int = Field(default=32, gt=0)
+    batch_sizes: list[int] = Field(default_factory=lambda: [1, 4, 16, 64], min_length=1)
+    table: dict[str, float] | str | None = None
+
+    @model_validator(mode="after")
+    def _table_fits(self) -> CostChoice:
+        if self.kind == "energy" and not isinstance(self.table, dict):
+            raise OrxeError("cost of kind energy needs a table, as no meter is built in: {small: 12.5, large: 90}")
+        if (self.kind == "latency" and isinstance(self.table, dict)) or (self.kind == "gmacs" and self.table):
+            raise OrxeError(
+                f"cost.table does not go with kind {self.kind!r}: a mapping is for energy, a file for latency"
+            )
+        return self
+
+
 class PromiseWish(_Model):
     """A drop to promise: see :mod:`orxe_plugins.search.promise`."""
 
@@ -162,6 +189,7 @@ class Recipe(_Model):
         gates: train ranking gates, which take the place of the experts' own confidence.
         select_pool, select_saver: optional choices before the search.
         max_experts, max_params: what fits into the memory: the cascade keeps the best experts that do.
+        cost: what the search counts as cost.
         regulariser: keeps the search from trusting few samples.
         promise: drops to promise, one or a list; they are tested on the choosing split (``data.split.choose``).
         folder: the recipe's own folder.
@@ -187,6 +215,7 @@ class Recipe(_Model):
     select_saver: SaverChoice | None = None
     max_experts: int | None = Field(default=None, gt=0)
     max_params: float | None = Field(default=None, gt=0)
+    cost: CostChoice = CostChoice()
     regulariser: Regulariser = Regulariser()
     promise: Annotated[list[PromiseWish], BeforeValidator(lambda v: [v] if isinstance(v, Mapping) else v)] = Field(
         default_factory=list
@@ -205,6 +234,10 @@ class Recipe(_Model):
             raise OrxeError(
                 "data.split.choose would be taken from augmented samples, of which nothing can be promised for "
                 "clean ones: leave out data.report_root or record.augment"
+            )
+        if self.gates is not None and self.cost.kind != "gmacs":
+            raise OrxeError(
+                f"what trained gates cost is counted in GMACs, not as {self.cost.kind}: leave out one of both"
             )
         if self.promise and not split.choose:
             raise OrxeError("promise is tested on samples of its own: add data.split.choose, such as 0.25")

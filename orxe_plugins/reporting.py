@@ -58,8 +58,12 @@ def report_run(job: Run, file: CascadeFile, splits: Splits, more_tables: Sequenc
 
 def _search_extras(table: PolicyTable) -> dict[str, Sequence[float]]:
     """What the search says of each row beside its figures."""
-    gap = table.details.get("search", {}).get("gap")
-    return {} if gap is None else {"Gap": gap}
+    extras = {}
+    if (gap := table.details.get("search", {}).get("gap")) is not None:
+        extras["Gap"] = gap
+    if (latency := table.details.get("latency")) is not None:
+        extras[f"ms in batches of {latency['batch_size']}"] = latency["expected_ms"]
+    return extras
 
 
 def print_savers(job: Run, splits: Splits, bases: Sequence[str]) -> None:
