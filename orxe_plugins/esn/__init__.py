@@ -5,6 +5,7 @@ from orxe_plugins.esn.experts import EndExpert, ExitExpert, OnBackbone
 from orxe_plugins.esn.files import TrainedExits, load_exits, save_exits
 from orxe_plugins.esn.fit import ExitSettings, train_exits
 from orxe_plugins.esn.loss import exit_loss
+from orxe_plugins.esn.make import make_exits
 from orxe_plugins.esn.network import ExitNetwork, NetworkShape
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "TrainedExits",
     "exit_loss",
     "load_exits",
+    "make_exits",
     "save_exits",
     "train_exits",
 ]

@@ -94,7 +94,8 @@ def record(
             data set or was recorded otherwise, instead of going on.
 
     Returns:
-        The records of these experts, cheapest first, as :func:`load_records` gives them.
+        The records of these experts, and of those that they need, cheapest first, as :func:`load_records` gives
+        them.
 
     Raises:
         OrxeError: the folder holds another data set, an expert with other weights, or was recorded
@@ -109,11 +110,13 @@ def record(
     store = RecordStore(folder)
     store.make()
     names: list[str] = []
+    needed: list[str] = []
 
     def plan(expert: Expert) -> _Job:
         if expert.name in names:
             raise OrxeError(f"two experts to record are called {expert.name!r}: give each a name of its own")
         names.append(expert.name)
+        needed.extend(filter(None, [expert.needs]))
         task.prepare(expert, dataset)
         manifest = expert_manifest(expert, size, batch_size, cost_unit)
         check_expert(store, manifest, fresh)
@@ -134,7 +137,7 @@ def record(
             _record_expert(job, store, dataset_manifest, feed, builder, workers, progress or Silent())
     if not names:
         raise OrxeError("no expert to record is given: expected at least one")
-    return load_records(folder, names)
+    return load_records(folder, list(dict.fromkeys([*needed, *names])))
 
 
 def default_shard_size(n_samples: int) -> int:

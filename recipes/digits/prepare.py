@@ -1,8 +1,9 @@
-"""Write scikit-learn's digits as image files and train the recipe's experts on a part of them."""
+"""Write scikit-learn's digits as image files and train the recipe's experts, and their exits, on a part of them."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torch import Tensor
 
+from orxe_plugins.esn import ExitSettings, make_exits
 from orxe_plugins.expert import Expert
 from orxe_plugins.progress import Progress
 from orxe_plugins.recipe import Recipe
@@ -19,6 +21,9 @@ from orxe_plugins.training import Schedule, make_expert, train
 
 #: how long each expert is trained; the small one is cut short, so that there is something to win
 SCHEDULES = {"small": Schedule(epochs=4), "medium": Schedule(epochs=12), "large": Schedule(epochs=12)}
+#: exits see every image this often, turned and shifted anew
+EXIT_COPIES = 20
+EXITS = ExitSettings(epochs=20, warmup_epochs=5, lr=2e-3)
 
 
 def prepare(recipe: Recipe, out: Path, progress: Progress, train_share: float, seed: int) -> None:
@@ -43,8 +48,22 @@ def prepare(recipe: Recipe, out: Path, progress: Progress, train_share: float, s
         train(expert.module, views, targets, loss, SCHEDULES[expert.name], augment=nudge, progress=progress,
               label=f"training {expert.name}")  # fmt: skip
 
-    for entry in recipe.experts:
-        make_expert(entry.spec(), fit)
+    def batches() -> Iterator[Tensor]:
+        torch.manual_seed(seed)
+        views = torch.stack([torch.from_numpy(np.array(enlarged(images[i]))) for i in order[:n_train]])
+        for rows in views[:, None].repeat(EXIT_COPIES, 1, 1, 1).split(256):  # (B, 1, h, w)
+            yield nudge(rows.float()).round().clamp(0, 255).to(torch.uint8)
+
+    specs = [entry.spec() for entry in recipe.experts]
+    for spec in specs:
+        if "esn" not in spec.options:
+            make_expert(spec, fit)
+    make_exits(specs, batches, targets.repeat(EXIT_COPIES), EXITS, progress)
+
+
+def enlarged(image: Image.Image, side: int = 32) -> Image.Image:
+    """The image with enough pixels to be turned by a little."""
+    return image.resize((side, side), Image.Resampling.BILINEAR)
 
 
 def write_images(folder: Path, images: list[Image.Image], digits: np.ndarray, chosen: np.ndarray) -> None:

@@ -260,6 +260,8 @@ def test_tracing_gives_the_routed_answers(resnet: Pool) -> None:
         routed = cascade(images)
         cascade.dense = True
         torch.testing.assert_close(cascade(images), routed, rtol=1e-4, atol=1e-4)
+        traced = torch.jit.trace(cascade, images[:4], check_trace=False)
+        torch.testing.assert_close(traced(images), routed, rtol=1e-4, atol=1e-4)
 
 
 def test_plain_exits_build_on_no_saver(resnet: Pool) -> None:

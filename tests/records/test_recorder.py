@@ -214,3 +214,14 @@ def test_a_shard_that_was_moved_from_elsewhere_is_refused(recording: ModuleType,
     shutil.copy(other, mine)
     with pytest.raises(OrxeError, match="shard-00000"):
         load_records(tmp_path / "one")
+
+
+def test_an_exit_is_recorded_alone_and_loaded_with_the_expert_that_it_needs(
+    recording: ModuleType, images: Path, tmp_path: Path
+) -> None:
+    saver, later = recording.experts(2)
+    later.needs = saver.name
+    recording.run([saver], images, tmp_path)
+    records = recording.run([later], images, tmp_path)
+    assert records.names == (saver.name, later.name)
+    assert records.needs == (-1, 0)
