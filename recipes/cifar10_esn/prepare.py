@@ -1,0 +1,120 @@
+"""Hold out a part of CIFAR-10's training images, and train the saver, the base and its exits on the others."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from orxe_plugins.datasets import ImageFolder
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.esn import ExitSettings, make_exits
+from orxe_plugins.expert import ClassifierExpert, Expert
+from orxe_plugins.progress import Progress
+from orxe_plugins.recipe import Recipe
+from orxe_plugins.training import Schedule, make_expert, train
+from orxe_plugins.views import ImageView
+
+SCHEDULES = {"saver": Schedule(epochs=6, batch_size=128), "base": Schedule(epochs=9, batch_size=128)}
+#: the schedule of TinySaver's Table 7 in larger steps, with a learning rate that grows as their root
+EXITS = ExitSettings(batch_size=512, lr=1.25e-3)
+
+
+def prepare(recipe: Recipe, out: Path, progress: Progress, data: str, every: int, copies: int, seed: int) -> None:
+    """Make ``out/fit`` and the checkpoints that the recipe names; what is there already is kept.
+
+    Args:
+        recipe: the recipe; its experts are trained.
+        out: the run's folder.
+        progress: is told of every step.
+        data: folder with CIFAR-10's training images, one folder for each class.
+        every: every so many-th image of it is held out for thresholds; nothing is trained on those.
+        copies: how often exits see each image, mirrored and moved anew.
+        seed: of that.
+    """
+    folder = ImageFolder(data)
+    chosen = hold_out(folder, every, out / "fit")
+    specs = [entry.spec() for entry in recipe.experts if not isinstance(entry, str)]
+    if all(Path(file).exists() for spec in specs for file in (spec.checkpoint, spec.options.get("esn")) if file):
+        return
+    images, targets = load_images(folder, chosen, progress)
+
+    def batches() -> Iterator[Tensor]:
+        torch.manual_seed(seed)
+        for _ in range(copies):
+            yield from (jitter(rows).to(torch.uint8) for rows in images.split(256))
+
+    for spec in specs:
+        if "esn" not in spec.options:
+            make_expert(spec, lambda expert: fit(expert, images, targets, progress))
+    make_exits(specs, batches, targets.repeat(copies), EXITS, progress)
+
+
+def load_images(folder: ImageFolder, chosen: list[int], progress: Progress) -> tuple[Tensor, Tensor]:
+    """Some images of one size, uint8 (M, 3, H, W), and their classes, int64 (M,)."""
+    progress.start(len(chosen), "reading the images")
+    pixels = []
+    for i in chosen:
+        pixels.append(np.asarray(folder.load(i)))
+        progress.advance(1)
+    if len({image.shape for image in pixels}) != 1:
+        raise OrxeError(f"the images in {folder.folder} differ in size: expected CIFAR-10's, 32 x 32 pixels")
+    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2), torch.tensor([folder.targets[i] for i in chosen])
+
+
+def hold_out(folder: ImageFolder, every: int, target: Path) -> list[int]:
+    """Copy every so many-th image to ``target``, all or none; the others' positions come back."""
+    held = range(0, len(folder), every)
+    if not target.exists():
+        unfinished = target.with_name(target.name + ".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        for i in held:
+            path = unfinished / folder.sample_ids[i]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder.folder / folder.sample_ids[i], path)
+        unfinished.rename(target)
+    return sorted(set(range(len(folder))) - set(held))
+
+
+def fit(expert: Expert, images: Tensor, targets: Tensor, progress: Progress) -> None:
+    """Train one classifier on uint8 images (M, 3, H, W)."""
+    assert isinstance(expert, ClassifierExpert)
+    view = expert.view
+
+    def seen(rows: Tensor) -> Tensor:
+        return view_of(jitter(rows), view)
+
+    expert.module.to(memory_format=torch.channels_last)
+    train(expert.module, images, targets, loss, SCHEDULES[expert.name], augment=seen, progress=progress,
+          label=f"training {expert.name}")  # fmt: skip
+    expert.module.to(memory_format=torch.contiguous_format)
+
+
+def loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross entropy, a little smoothed."""
+    return F.cross_entropy(logits, targets, label_smoothing=0.05)
+
+
+def jitter(images: Tensor, shift: int = 4) -> Tensor:
+    """Mirror half of the images (B, 3, H, W) and move every one by up to ``shift`` pixels."""
+    images = torch.where(torch.rand(len(images), 1, 1, 1) < 0.5, images.flip(3), images)
+    height, width = images.shape[2:]
+    padded = F.pad(images.float(), (shift,) * 4, mode="reflect")
+    tops, lefts = torch.randint(0, 2 * shift + 1, (2, len(images))).tolist()
+    return torch.stack(
+        [image[:, y : y + height, x : x + width] for image, y, x in zip(padded, tops, lefts, strict=True)]
+    )
+
+
+def view_of(images: Tensor, view: ImageView) -> Tensor:
+    """What a model sees of images (B, 3, H, W) with values from 0 to 255, (B, 3, h, w)."""
+    values = images.float() / 255
+    if tuple(values.shape[2:]) != view.size:
+        values = F.interpolate(values, view.size, mode="bilinear", align_corners=False)
+    mean, std = (torch.tensor(part).view(1, -1, 1, 1) for part in (view.mean, view.std))
+    return ((values - mean) / std).contiguous(memory_format=torch.channels_last)
