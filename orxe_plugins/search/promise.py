@@ -141,8 +141,9 @@ def _needed(drop: np.ndarray, wanted: Promise) -> float:
     slack, level = wanted.max_drop - drop.mean(), 1 - wanted.confidence
     if slack <= 0:
         return math.inf
-    # With no difference at all, so many equal samples are what it takes.
-    at_least = math.log(level) / math.log1p(-wanted.max_drop)
+    fewest = 1  # where no sample differs
+    while p_value(np.zeros(fewest), wanted.max_drop, level) > level:
+        fewest += 1 + fewest // 20
     by_spread = 2 * math.log(1 / level) * drop.var() / slack**2
     # The samples at hand were not enough, whatever the approximation says.
-    return float(f"{max(at_least, by_spread, len(drop) + 1):.2g}")
+    return float(f"{max(fewest, by_spread, len(drop) + 1):.2g}")

@@ -116,9 +116,9 @@ def test_policies_that_never_differ_need_as_many_samples_as_the_error_says() -> 
     def alike(m: int) -> Records:
         return Records.from_arrays(["a", "b"], [1, 2], np.full((2, m), 0.9), np.ones((2, m), np.uint8))
 
-    with pytest.raises(OrxeError, match="about 300 would be needed"):
+    with pytest.raises(OrxeError, match="about 4[0-9]0 would be needed"):
         promise(table, alike(50), 0.01)
-    assert promise(table, alike(1000), 0.01).row == row
+    assert promise(table, alike(430), 0.01).row == row
 
 
 def test_the_last_expert_alone_is_no_promise() -> None:
