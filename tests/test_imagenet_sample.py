@@ -30,6 +30,8 @@ TOP1 = {
     "tf_efficientnet_lite2": 91.53,
 }
 PAIR = ["mobilenetv2_100_224", "tf_efficientnet_lite1"]
+#: the best three of the eight for that score
+TRIPLE = ["mobilenetv1_050_160", *PAIR]
 
 pytestmark = pytest.mark.slow
 
@@ -54,11 +56,15 @@ def test_each_expert_is_as_right_as_is_known(records: Records) -> None:
     assert measured == pytest.approx(TOP1, abs=0.3)
 
 
-def test_three_experts_are_enough_for_the_best_score_at_a_third_of_the_cost(records: Records) -> None:
-    table = fit_policies(records, np.linspace(0, 1, 51))
-    outcomes = [replay(records, policy) for policy in {row.policy for row in table}]
-    good = [outcome for outcome in outcomes if outcome.score >= 0.9153 - 1e-4 and (outcome.run_share > 0).sum() <= 3]
-    assert min(outcome.cost for outcome in good) <= 0.285
+@pytest.mark.parametrize("names", [TRIPLE, list(TOP1)], ids=["three experts", "all eight"])
+def test_the_best_single_score_costs_a_third(records: Records, names: list[str]) -> None:
+    """Thresholds tuned on all images, as the known figure was: 0.281 GMACs with three experts."""
+    chosen = records.experts(names)
+    outcomes = [
+        replay(chosen, policy) for policy in {row.policy for row in fit_policies(chosen, np.linspace(0, 1, 51))}
+    ]
+    good = [outcome.cost for outcome in outcomes if 100 * outcome.score >= TOP1["tf_efficientnet_lite2"] - 0.01]
+    assert min(good) <= 0.285
 
 
 def test_two_experts_at_the_known_threshold(records: Records) -> None:
