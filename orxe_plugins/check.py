@@ -105,8 +105,7 @@ def _check_expert(job: Run, spec: ExpertSpec, dataset: Dataset | None, cost: boo
 
 
 def _cost(expert: Expert) -> float:
-    expert.measure_cost()
-    return float(expert.cost or 0.0)
+    return expert.measure_cost() + expert.shared_cost
 
 
 def _dataset(job: Run, root: str) -> Dataset:
