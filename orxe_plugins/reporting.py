@@ -214,7 +214,7 @@ def _recipes() -> dict[str, str]:
 
 
 def _routed_row(what: str, cost: float, score: float, share: Any, differ: str) -> tuple[str, ...]:
-    return (what, f"{cost:.4f}", f"{100 * score:.2f}", *(f"{100 * part:.1f}" for part in share), differ)
+    return (what, f"{cost:.4g}", f"{100 * score:.2f}", *(f"{100 * part:.1f}" for part in share), differ)
 
 
 def _routed_table(rows: Sequence[tuple[str, ...]], records: Records, score_name: str, preference: float) -> Table:
