@@ -27,7 +27,7 @@ class Task(NamedTuple):
         loss: uint8 or float64 (N, M), 1 - score; times ``weight`` it is the price of an answer.
         run: int64 (N,), price of running each expert.
         passed: int64 (N,), price of having gone past all experts before each one.
-        weight: price of a loss of 1.
+        weight: price of a loss of 1: an int where losses are, as whole numbers are multiplied faster.
         gate_price: price of one more enabled expert, over all samples.
         skip_price: price of one more gate 1 in use, over all samples. Pair moves do not look at it.
         n_cuts: number of bins G of the ranks.
@@ -40,7 +40,7 @@ class Task(NamedTuple):
     loss: np.ndarray
     run: np.ndarray
     passed: np.ndarray
-    weight: float
+    weight: float | int
     gate_price: int
     skip_price: int
     n_cuts: int
@@ -57,7 +57,7 @@ class Work(NamedTuple):
         following: uint8 (N, G), ``following[k, r]`` is the expert that a sample of rank r runs next
             of the enabled ones from the k-th on.
         hist: int64 (G + 1,), changes of the objective by rank.
-        counts: int64 (G + 1,), samples by rank.
+        counts: int64 (G + 1,), samples by rank, where ``min_exits`` asks for them.
         pending: int32 (M,), samples that no expert has answered yet.
         current: uint16 (M,), beside ``pending``: the rank that the last expert gave them.
     """
@@ -228,8 +228,10 @@ def _search_exit(task, work, i, first, position, exit_cut, skip_cut, n_pending, 
     hist, counts, value = work.hist, work.counts, work.value
     rank, loss, weight, n_cuts = task.rank[i], task.loss[i], task.weight, task.n_cuts
     after = work.following[position]
+    counting = task.min_exits > 0
     hist[:] = 0
-    counts[:] = 0
+    if counting:
+        counts[:] = 0
     off = base = np.int64(0)
     n_arrive = 0
     for x in range(n_pending):
@@ -242,7 +244,8 @@ def _search_exit(task, work, i, first, position, exit_cut, skip_cut, n_pending, 
         r = rank[m]
         answer = task.passed[i] + np.int64(weight * loss[m])
         hist[r] += value[after[r], m] - answer
-        counts[r] += 1
+        if counting:
+            counts[r] += 1
         base += answer
         off += value[without, m]
         n_arrive += 1
@@ -258,13 +261,14 @@ def _search_exit(task, work, i, first, position, exit_cut, skip_cut, n_pending, 
     legal = True
     total, stay = base, 0
     for c in range(n_cuts + (1 if task.top_allowed[i] else 0)):
-        enough = n_arrive - stay >= task.min_exits
+        enough = not counting or n_arrive - stay >= task.min_exits
         if c == exit_cut:
             now, legal = total, enough
         if total < best and enough:
             best, cut = total, np.int64(c)
         total += hist[c]
-        stay += counts[c]
+        if counting:
+            stay += counts[c]
     if best == now and legal and best < off:
         cut = np.int64(exit_cut)
     return now, off, best, cut

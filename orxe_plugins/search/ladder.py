@@ -46,8 +46,8 @@ class Rung:
 
 
 LADDER = (
-    Rung(samples=8192, bins=1024, starts=4, rounds=4, kicks=12, pair_moves=4, algorithm_1=True),
-    Rung(samples=65_536, bins=8192, keep=2, kicks=2),
+    Rung(samples=4096, bins=1024, starts=4, rounds=4, kicks=12, pair_moves=4, algorithm_1=True),
+    Rung(samples=65_536, bins=8192, keep=2),
     Rung(samples=2**62, bins=2**16, max_sweeps=4, algorithm_1=True),
 )
 #: searches at once on the lowest rung, at least: a few preferences are searched for several times over

@@ -162,10 +162,13 @@ class Problem:
         ticks = float(2.0 ** min(40, np.floor(61 - np.log2(bound * m))))
         run = np.rint((1 - preference) * ticks * samples.run_cost).astype(np.int64)
         passed = np.rint((1 - preference) * ticks * samples.shared_cost).astype(np.int64)
-        weight = float(np.rint(preference * ticks))
+        weight: float | int = float(np.rint(preference * ticks))
+        gate_price, skip_price = round(weight * alpha), round(weight * beta)
+        if samples.loss.dtype == np.uint8:
+            weight = int(weight)
         everyone = np.ones(n, dtype=bool) if allowed is None else allowed
         task = kernels.Task(
-            samples.rank, samples.loss, run, passed, weight, round(weight * alpha), round(weight * beta),
+            samples.rank, samples.loss, run, passed, weight, gate_price, skip_price,
             samples.n_cuts, everyone, samples.top_allowed, min_exits,
         )  # fmt: skip
         return cls(task, preference, ticks)
