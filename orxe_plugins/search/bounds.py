@@ -22,7 +22,7 @@ from orxe_plugins.search.objective import Objective
 from orxe_plugins.search.problem import Samples, coarsening, cpu_count
 from orxe_plugins.search.two import fit_two
 
-_BINS = 512
+_BINS = 128
 #: with real-valued scores, bounds are computed for so many preferences that experts ** 2 x samples stay below this
 _LIMIT = 20_000_000_000
 
@@ -83,7 +83,7 @@ def _binary_tables(samples: Samples, first: int, shift: int, bins: int) -> _Tabl
     """Tables for 0/1 losses: samples are counted once by the cheapest expert that is right on them."""
     n = samples.shape[0]
     alone = samples.cost + samples.shared_cost
-    counts = np.zeros((n - first, 2, n + 1, bins), dtype=np.int64)
+    counts = np.zeros((n - first, 2, n + 1, bins), dtype=np.int32)
     _count(samples.rank[first], samples.loss, alone, first, shift, counts)
     cheapest = np.minimum.accumulate(alone[::-1])[::-1]  # of the experts from each one on
 

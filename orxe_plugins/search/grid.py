@@ -14,6 +14,8 @@ from orxe_plugins.policy import Policy
 #: ranks are uint16
 MAX_CUTS = 65_535
 _SAMPLE = 4_000_000
+#: a power of 2, so that a float32 times it is exact
+_STEPS = 2**16
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +49,13 @@ class Grid:
         """The grid of confidences (N, M), float32."""
         edges = _edges(confidence)
         n = len(confidence)
+        # The last edge at or below each of many even steps: where to look for a confidence's bin.
+        steps = np.searchsorted(edges, np.arange(_STEPS + 2, dtype=np.float32) / _STEPS, side="right") - 1
         rank = np.empty(confidence.shape, dtype=np.uint16)
         below = np.full((n, len(edges) + 1), -1, dtype=np.float32)
         above = np.full((n, len(edges) + 1), 2, dtype=np.float32)
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(_ranks, confidence, [edges] * n, rank, below, above))
+            list(pool.map(_ranks, confidence, [edges] * n, [steps] * n, rank, below, above))
         return cls(edges, rank, below[:, -1] < 1, below, above)
 
     def policy(self, exits: np.ndarray, skips: np.ndarray) -> Policy:
@@ -107,10 +111,11 @@ def _edges(confidence: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def _ranks(values, edges, out, below, above):  # type: ignore[no-untyped-def]
+def _ranks(values, edges, steps, out, below, above):  # type: ignore[no-untyped-def]
     """Bins of M values into ``out``; greatest and least value on both sides of each cut, as in :class:`Grid`."""
     for m in range(len(values)):
-        low, high = 0, len(edges)  # edges[low] <= value < edges[high]
+        step = int(values[m] * np.float32(_STEPS))
+        low, high = steps[step], steps[step + 1] + 1  # edges[low] <= value < edges[high]
         while high - low > 1:
             middle = (low + high) >> 1
             if edges[middle] <= values[m]:

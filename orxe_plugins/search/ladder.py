@@ -53,7 +53,7 @@ LADDER = (
 #: searches at once on the lowest rung, at least: a few preferences are searched for several times over
 ISLANDS = 8
 #: Algorithm 1 itself runs on all samples where experts x samples x preferences are at most so many
-ALGORITHM_1_LIMIT = 30_000_000
+ALGORITHM_1_LIMIT = 10_000_000
 
 
 def climb(
