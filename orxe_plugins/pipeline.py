@@ -116,8 +116,10 @@ class Run:
     def splits(self) -> Splits:
         """The recorded samples, split for fitting and reporting."""
         folders = [folder for folder, _, _ in self._recordings()]
-        fit = load_records(folders[0])
-        report = load_records(folders[-1])
+        # Experts that the recipe no longer names may still lie in the folders.
+        names = [str(spec.name) for spec in self.specs]
+        fit = load_records(folders[0], names)
+        report = load_records(folders[-1], names)
         splits = split_records(self.recipe.data, fit, report)
         if self.recipe.gates is None:
             return splits

@@ -74,7 +74,9 @@ def hold_out(folder: ImageFolder, every: int, target: Path) -> list[int]:
         unfinished = target.with_name(target.name + ".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         for i in held:
-            path = unfinished / folder.sample_ids[i]
+            name = Path(folder.sample_ids[i])
+            # Test images go by the same names: a report would take them for the same images.
+            path = unfinished / name.parent / f"train-{name.name}"
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder.folder / folder.sample_ids[i], path)
         unfinished.rename(target)
