@@ -63,6 +63,16 @@ def test_the_splits_share_no_sample_and_hold_all(tiny_recipe: Path, out: Path) -
     assert set(make_run(tiny_recipe, out, "data.split.seed=2").splits().fit.sample_ids) != fit
 
 
+def test_a_recorded_expert_that_the_recipe_no_longer_names_is_left_out(
+    tiny_recipe: Path, out: Path, tmp_path: Path
+) -> None:
+    experts = yaml.safe_load((tiny_recipe / "recipe.yaml").read_text())["experts"]
+    recipe = own_recipe(tiny_recipe, tmp_path / "fewer", experts=experts[1:])
+    file, splits = make_run(recipe, out).fitted()
+    assert splits.fit.names == tuple(spec.name for spec in file.specs)
+    assert len(file.specs) == len(experts) - 1
+
+
 def test_nothing_of_the_reporting_split_reaches_the_search(tiny_recipe: Path, out: Path) -> None:
     run = make_run(tiny_recipe, out, "record.keep=all")
     before = run.search().table
