@@ -46,7 +46,7 @@ class Rung:
 
 
 LADDER = (
-    Rung(samples=4096, bins=1024, starts=4, rounds=4, kicks=12, pair_moves=4, algorithm_1=True),
+    Rung(samples=4096, bins=1024, starts=4, rounds=3, kicks=12, pair_moves=4, algorithm_1=True),
     Rung(samples=65_536, bins=8192, keep=2),
     Rung(samples=2**62, bins=2**16, max_sweeps=4, algorithm_1=True),
 )
