@@ -46,7 +46,7 @@ def main() -> None:
     options = _options()
     result: dict[str, Any] = {
         "settings": {
-            "splits": options.splits, "max_drops": options.max_drops, "preferences": 101,
+            "splits": options.splits, "max_drops": options.max_drops, "preferences": options.preferences,
             "confidence": options.confidence,
         },
         "data": {},
@@ -65,7 +65,7 @@ def main() -> None:
 
 def measure(records: Records, options: argparse.Namespace) -> dict[str, Any]:
     """Every method at every allowed drop, over all splits."""
-    tables = Tables(options.confidence, options.max_drops)
+    tables = Tables(options.confidence, options.preferences)
     rows = []
     for max_drop in options.max_drops:
         for name, method in tables.methods().items():
@@ -82,8 +82,8 @@ def measure(records: Records, options: argparse.Namespace) -> dict[str, Any]:
 class Tables:
     """The methods; tables that were fitted on a half are kept, as several of them share one."""
 
-    def __init__(self, confidence: float, max_drops: list[float]) -> None:
-        self.confidence, self.max_drops = confidence, max_drops
+    def __init__(self, confidence: float, preferences: int) -> None:
+        self.confidence, self.preferences = confidence, np.linspace(0, 1, preferences)
         self._kept: dict[tuple[str, str], PolicyTable] = {}
 
     def methods(self) -> dict[str, Method]:
@@ -99,13 +99,13 @@ class Tables:
         }
 
     def fit(self, kind: str, fit: Records, **regulariser: float) -> PolicyTable:
-        """A table for 101 preferences."""
+        """A table for all preferences."""
         key = (kind, str(hash(tuple(fit.sample_ids.tolist()))))
         if key not in self._kept:
             if kind == "pareto":
-                self._kept[key] = with_choices(self.fit("plain", fit), fit)
+                self._kept[key] = with_choices(self.fit("plain", fit), fit, max_samples=2048, expansions=64)
             else:
-                self._kept[key] = fit_policies(fit, np.linspace(0, 1, 101), **regulariser)  # type: ignore[arg-type]
+                self._kept[key] = fit_policies(fit, self.preferences, **regulariser)  # type: ignore[arg-type]
         return self._kept[key]
 
     def promised(self, half: Records, max_drop: float) -> Policy | None:
@@ -174,6 +174,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=_named_folder, action="append", metavar="NAME=FOLDER", help="may come again")
     parser.add_argument("--splits", type=int, default=10)
+    parser.add_argument("--preferences", type=int, default=21, help="from 0 to 1")
     parser.add_argument("--max-drops", type=float, nargs="+", default=[0.005, 0.01, 0.02, 0.05])
     parser.add_argument("--confidence", type=float, default=0.95)
     parser.add_argument("--out", type=Path, default=ROOT)

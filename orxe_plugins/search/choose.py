@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,7 +22,10 @@ from orxe_plugins.search.pool import PREFERENCES, select_pool
 from orxe_plugins.search.replay import replay
 from orxe_plugins.search.thresholds import fit_policies
 
+_T = TypeVar("_T")
 _BATCH = 16
+#: experts x samples x policies that are replayed, at most
+_REPLAYS = 2_000_000_000
 
 
 def with_choices(
@@ -47,7 +51,10 @@ def with_choices(
         seed: of the draw of these samples.
     """
     table.policies_for(records.n_experts)
-    found = _replayed(records, _explore(table, records, max_samples, expansions, seed), table)
+    explored = _explore(table, records, max_samples, expansions, seed)
+    # A replay takes time in proportion to N x M: of very many samples, fewer policies are looked at.
+    affordable = max(max_rows // 2, _REPLAYS // (records.n_experts * len(records)))
+    found = _replayed(records, _thinned(explored, affordable), table)
     fitted = {row.policy for row in table}
     pareto = [row for row in front(found) if row.policy not in fitted and _between(row, table.rows)]
     compact: list[PolicyRow] = []
@@ -213,8 +220,8 @@ def _between(row: PolicyRow, fitted: Sequence[PolicyRow]) -> bool:
     return all((row.cost - one.cost) * (row.score - one.score) > 0 for one in fitted)
 
 
-def _thinned(rows: Sequence[PolicyRow], count: int) -> tuple[PolicyRow, ...]:
-    """At most ``count`` rows, evenly chosen."""
+def _thinned(rows: Sequence[_T], count: int) -> tuple[_T, ...]:
+    """At most ``count`` of them, evenly chosen."""
     if len(rows) <= count:
         return tuple(rows)
     return tuple(rows[i] for i in np.linspace(0, len(rows) - 1, count).round().astype(int))
