@@ -70,7 +70,8 @@ def pool(value: Any) -> Tensor:
         value: (B, F), (B, T, F) or (B, F, H, W); of a tuple, list or mapping the last value counts.
     """
     while not isinstance(value, Tensor):
-        if not isinstance(value, (Sequence, Mapping)) or not value:
+        # The last letter of a text is a text again.
+        if not isinstance(value, (Sequence, Mapping)) or isinstance(value, str) or not value:
             raise OrxeError(f"the layer that a ranking gate looks at gives a {type(value).__name__}: expected a tensor")
         value = list(value.values())[-1] if isinstance(value, Mapping) else value[-1]
     value = value.float()

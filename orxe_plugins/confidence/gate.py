@@ -79,8 +79,8 @@ class RankingGate(ConfidenceProvider):
             raise OrxeError(
                 f"ranking gate {self.file!r} cannot be read: {error}. Train it by `orxe train-gate RECIPE`"
             ) from error
-        self._summarise = summary_named(self.summary)
-        self.eval()
+        summary_named(self.summary)  # raises now rather than at the first image
+        self.requires_grad_(False).eval()
 
     def options(self) -> dict[str, Any]:
         return {"file": self.file}

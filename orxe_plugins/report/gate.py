@@ -258,7 +258,8 @@ def _height(grid: np.ndarray, cost: np.ndarray, score: np.ndarray) -> float:
 
 
 def _estimate(values: np.ndarray, level: float) -> Estimate:
-    """The first value, with the quantiles of the others."""
+    """The first value, with the quantiles of the others; what is but a rounding error is 0."""
+    values = values.round(12)
     low, high = np.nanquantile(values[1:], [(1 - level) / 2, (1 + level) / 2])
     return Estimate(float(values[0]), float(low), float(high))
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from orxe_plugins.report.content import intervals_text, sample_facts
 from orxe_plugins.report.document import Document, Picture
 from orxe_plugins.report.files import ReportFiles, write_document
-from orxe_plugins.report.formats import Formats, cost_unit_meaning, short_names
+from orxe_plugins.report.formats import Formats, cost_unit_meaning, short_names, significant
 from orxe_plugins.report.gate import GateEvaluation
 from orxe_plugins.report.results import Estimate
 from orxe_plugins.report.tables import Column, Table
@@ -62,7 +62,17 @@ def summary(evaluation: GateEvaluation) -> tuple[str, ...]:
     over = evaluation.over_random
     beats = "above" if over.low > 0 else "below" if over.high < 0 else "not told apart from"
     random = f"Their curve is {beats} that of random exit between the same experts: {_signed(evaluation, over)}."
-    return found, random
+    return found, random, _ranking_sentence(evaluation)
+
+
+def _ranking_sentence(evaluation: GateEvaluation) -> str:
+    """For how many experts the gate ranks better, worse, or neither."""
+    gains = [ranking.tau_gain for ranking in evaluation.rankings]
+    better, worse = sum(gain.low > 0 for gain in gains), sum(gain.high < 0 for gain in gains)
+    return (
+        f"By Kendall's tau, the gate ranks the answers better than the native confidence for {better} of "
+        f"{len(gains)} experts and worse for {worse}."
+    )
 
 
 def ranking_table(evaluation: GateEvaluation) -> Table:
@@ -87,7 +97,7 @@ def ranking_table(evaluation: GateEvaluation) -> Table:
             _plain(each.gate_auroc),
             _plain(each.native_auroc),
             _interval(each.auroc_gain),
-            f"{100 * each.gate_share:.2f}",
+            significant(100 * each.gate_share, 2),
         )
         for name, each in zip(names, evaluation.rankings, strict=True)
     )

@@ -24,8 +24,9 @@ IGNORE = 255
 class Segmentation(Task):
     """One class per pixel; outputs are logits (B, C, h, w), a target is a mask of the image's size.
 
-    Logits are resized to the mask, bilinearly, before the classes are compared. mIoU belongs to a
-    data set: the confusion matrices of all images are merged first, whichever expert answered.
+    Logits are resized to the mask, bilinearly, before the classes are compared; the experts of one
+    cascade must give logits of one size. mIoU belongs to a data set: the confusion matrices of all
+    images are merged first, whichever expert answered.
     """
 
     metric_name = "mIoU"
@@ -66,7 +67,9 @@ class Segmentation(Task):
         texts = []
         for classes in outputs.argmax(dim=1):
             count = torch.bincount(classes.flatten())
-            texts.append(" ".join(f"{i}: {100 * int(count[i]) / int(count.sum()):.1f} %" for i in count.nonzero()))
+            texts.append(
+                " ".join(f"{i}: {100 * int(count[i]) / int(count.sum()):.1f} %" for i in count.nonzero()[:, 0].tolist())
+            )
         return texts
 
     def metric(self, score: np.ndarray, predictions: Mapping[str, Any], targets: Sequence[Any]) -> float:

@@ -132,20 +132,32 @@ def test_areas_are_means_of_the_curves_height() -> None:
 
 
 def test_the_report_names_gates_that_are_better(good: GateEvaluation) -> None:
-    found, random = gate_document(good).summary
+    found, random, ranking = gate_document(good).summary
     assert found.startswith("The gates are better than the native confidence")
     assert "above that of random exit" in random
+    assert "better than the native confidence for 2 of 2 experts and worse for 0" in ranking
 
 
 def test_the_report_says_so_when_gates_are_no_better() -> None:
-    found, _ = gate_document(evaluate(0.5, 0.5)).summary
+    found, *_ = gate_document(evaluate(0.5, 0.5)).summary
     assert found.startswith("The gates are no better than the native confidence, as far as 500 samples can tell")
 
 
 def test_the_report_says_so_when_gates_are_worse() -> None:
-    found, random = gate_document(evaluate(None, 0.1)).summary
+    found, random, ranking = gate_document(evaluate(None, 0.1)).summary
     assert found.startswith("The gates are worse than the native confidence")
     assert "not told apart from" in random or "below" in random
+    assert "for 0 of 2 experts and worse for 2" in ranking
+
+
+def test_gates_that_change_no_policy_are_no_better_and_no_worse() -> None:
+    """Sums in another order differ in the last digit, which is no difference."""
+    evaluation = evaluate(None, None)
+    same = replace(evaluation, gain=Estimate(0.0, 0.0, 0.0))
+    assert gate_document(same).summary[0].startswith("The gates are no better")
+    splits = made_up(100, 1, 0.3)
+    twice = evaluate_gates(GateSplits(*[splits] * 5), NAMES[:2], PREFERENCES, intervals=FEW)
+    assert (twice.gain.value, twice.gain.low, twice.gain.high) == (0, 0, 0)
 
 
 def test_the_report_prints_the_oracles_curve(good: GateEvaluation, tmp_path: Path) -> None:
