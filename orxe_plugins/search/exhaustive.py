@@ -20,6 +20,8 @@ _LIMIT = 1_000_000
 def try_all(samples: Samples, preferences: Sequence[float], settings: Settings) -> list[Cuts]:
     """The best policy for each preference; none at all where there are too many policies to try."""
     n, m = samples.shape
+    if m * 2.0 ** (n - 1) > _LIMIT:  # on or off alone are too many
+        return []
     choices = _choices(samples, settings.skip_gates)
     count = math.prod(len(each) for each in choices)
     if count * m > _LIMIT:
@@ -47,11 +49,13 @@ def _choices(samples: Samples, skip_gates: bool) -> list[np.ndarray]:
     """Cuts that can be told apart: gate 2 of each expert but the last, then gate 1 of each."""
     n = samples.shape[0]
     nobody, never = samples.n_cuts, samples.n_cuts + 1
+    seen = [np.unique(row) for row in samples.rank[:-1]]
     exits = [
-        np.unique([0, *samples.rank[i].tolist(), *([nobody] if samples.top_allowed[i] else []), never])
-        for i in range(n - 1)
+        np.unique(np.concatenate([[0, never], here, [nobody] if top else []]))
+        for here, top in zip(seen, samples.top_allowed, strict=False)
     ]
-    skips = [np.unique([0, *(samples.rank[:i].ravel().tolist() if skip_gates else [])]) for i in range(n - 1)]
+    earlier = [seen[:i] if skip_gates else [] for i in range(n - 1)]
+    skips = [np.unique(np.concatenate([[0], *some])) for some in earlier]
     return exits + skips
 
 
