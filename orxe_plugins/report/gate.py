@@ -93,11 +93,6 @@ class GateEvaluation:
     trained_on: Samples
     intervals: IntervalSettings
 
-    @property
-    def better(self) -> bool:
-        """Whether the gates' curve lies above the native one by more than chance explains."""
-        return self.gain.low > 0
-
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
         curves = [

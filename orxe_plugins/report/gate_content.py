@@ -49,18 +49,17 @@ def write_gate_report(evaluation: GateEvaluation, folder: Path) -> ReportFiles:
 
 def summary(evaluation: GateEvaluation) -> tuple[str, ...]:
     """What was found."""
-    gain = _signed(evaluation, evaluation.gain)
-    if evaluation.better:
-        found = f"The gates are better than the native confidence: the area under the curve differs by {gain}."
-    elif evaluation.gain.high < 0:
-        found = f"The gates are worse than the native confidence: the area under the curve differs by {gain}."
+    gain, side = _signed(evaluation, evaluation.gain), _side(evaluation, evaluation.gain)
+    if side:
+        verdict = "better" if side > 0 else "worse"
+        found = f"The gates are {verdict} than the native confidence: the area under the curve differs by {gain}."
     else:
         found = (
             f"The gates are no better than the native confidence, as far as {evaluation.reported_on.count:,} samples "
             f"can tell: the area under the curve differs by {gain}."
         )
     over = evaluation.over_random
-    beats = "above" if over.low > 0 else "below" if over.high < 0 else "not told apart from"
+    beats = {1: "above", -1: "below", 0: "not told apart from"}[_side(evaluation, over)]
     random = f"Their curve is {beats} that of random exit between the same experts: {_signed(evaluation, over)}."
     return found, random, _ranking_sentence(evaluation)
 
@@ -170,6 +169,13 @@ def _interval(value: Estimate) -> str:
 def _formats(evaluation: GateEvaluation) -> Formats:
     """One digit more than for scores: gates differ by little."""
     return Formats(evaluation.percent, 2 if evaluation.percent else 4, evaluation.cost_unit)
+
+
+def _side(evaluation: GateEvaluation, value: Estimate) -> int:
+    """1 or -1 if the interval lies on one side of 0, 0 otherwise; what would be written as 0 is 0."""
+    formats = _formats(evaluation)
+    least = 0.5 * 10**-formats.digits / formats.scale
+    return int(value.low > 0 and value.value >= least) - int(value.high < 0 and value.value <= -least)
 
 
 def _signed(evaluation: GateEvaluation, value: Estimate) -> str:
