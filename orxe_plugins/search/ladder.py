@@ -52,8 +52,8 @@ LADDER = (
 )
 #: searches at once on the lowest rung, at least: a few preferences are searched for several times over
 ISLANDS = 8
-#: Algorithm 1 itself runs on all samples where experts x samples x preferences are at most so many
-ALGORITHM_1_LIMIT = 10_000_000
+#: of at most so many samples, Algorithm 1 itself runs on all of them
+ALGORITHM_1_SAMPLES = 100_000
 
 
 def climb(
@@ -92,9 +92,9 @@ def _with_needed(samples: Samples, cuts: Cuts) -> Cuts:
 
 
 def _climb(samples: Samples, preferences: Sequence[float], settings: Settings, ladder: Sequence[Rung]) -> Candidates:
-    n, m = samples.shape
+    m = samples.shape[1]
     order = np.random.default_rng(settings.seed).permutation(m)
-    affordable = n * m * len(preferences) <= ALGORITHM_1_LIMIT
+    affordable = m <= ALGORITHM_1_SAMPLES
     candidates: Candidates | None = None
     above: list[Cuts] = []
     size = (0, -1)

@@ -83,6 +83,7 @@ class _Scorer:
         self.samples = samples.some(np.arange(len(records)), coarsening(grid.n_cuts, _BINS))
         self.preferences = preferences
         self.means = records.mean_score
+        self.needs = records.needs
         self.threads = threads
         self._fits: dict[tuple[int, ...], _Fit] = {}
 
@@ -90,8 +91,15 @@ class _Scorer:
     def never(self) -> int:
         return self.samples.n_cuts + 1
 
+    def complete(self, chosen: Iterable[int]) -> bool:
+        """Whether every expert that one of these needs is among them."""
+        inside = set(chosen)
+        return all(self.needs[i] < 0 or self.needs[i] in inside for i in inside)
+
     def fit(self, chosen: tuple[int, ...]) -> _Fit:
-        """Search for every preference with these experts alone (positions, rising)."""
+        """Search for every preference with these experts alone (positions, rising); they have to be complete."""
+        if not self.complete(chosen):
+            return _Fit(np.inf, ())
         if chosen not in self._fits:
             part = self.samples.experts(chosen)
             with ThreadPoolExecutor(self.threads) as pool:
@@ -134,9 +142,9 @@ def _quick_search(samples: Samples, preference: float) -> tuple[float, np.ndarra
 
 def _grow(scorer: _Scorer, k: int) -> tuple[int, ...]:
     """Start with the most accurate expert; add the one that helps most, k - 1 times."""
-    chosen: tuple[int, ...] = (int(np.argmax(scorer.means)),)
+    chosen = _most_accurate(scorer, k)
     while len(chosen) < k:
-        outside = [i for i in range(len(scorer.means)) if i not in chosen]
+        outside = [i for i in range(len(scorer.means)) if i not in chosen and scorer.complete((*chosen, i))]
         gain, _ = scorer.gains(chosen)
         cheaper = [i for i in outside if i < chosen[-1]]
         short = sorted(cheaper, key=lambda i: -gain[i])[:_SHORTLIST]
@@ -144,6 +152,15 @@ def _grow(scorer: _Scorer, k: int) -> tuple[int, ...]:
             short = outside[:_SHORTLIST]
         chosen = min((_with(chosen, i) for i in short), key=lambda tried: scorer.fit(tried).objective)
     return chosen
+
+
+def _most_accurate(scorer: _Scorer, k: int) -> tuple[int, ...]:
+    """The most accurate expert of which there is room for what it needs, and that."""
+    for i in np.argsort(-scorer.means, kind="stable").tolist():
+        chosen = (i,) if scorer.needs[i] < 0 else (scorer.needs[i], i)
+        if len(chosen) <= k:
+            return chosen
+    raise AssertionError("whoever is needed needs nobody, so that one alone always fits")
 
 
 def _swap(scorer: _Scorer, chosen: tuple[int, ...]) -> tuple[int, ...]:
@@ -156,6 +173,7 @@ def _swap(scorer: _Scorer, chosen: tuple[int, ...]) -> tuple[int, ...]:
             rest = tuple(i for i in chosen if i != out)
             if not rest:
                 tried += [(i,) for i in range(len(scorer.means))]
+            if not rest or not scorer.complete(rest):
                 continue
             gain, _ = scorer.gains(rest)
             cheaper = [i for i in range(rest[-1]) if i not in chosen]

@@ -82,3 +82,20 @@ def test_an_expert_that_another_one_beats_in_both_is_not_pareto_optimal() -> Non
 def test_at_least_one_expert() -> None:
     with pytest.raises(OrxeError, match="k is 0"):
         select_pool(records_of(3, 10, 0), 0)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+def test_a_needed_expert_comes_with_the_one_that_needs_it(k: int) -> None:
+    rng = np.random.default_rng(3)
+    ability = np.array([[0.4], [0.5], [0.85], [0.99], [0.9]])
+    records = Records.from_arrays(
+        ["cheap", "saver", "exit-1", "exit-2", "end"],
+        [0.1, 0.2, 0.05, 0.05, 0.05],
+        rng.random((5, 200)),
+        rng.random((5, 200)) < ability,
+        shared_cost=[0, 0, 1, 2, 3],
+        needs=[None, None, "saver", "saver", None],
+    )
+    chosen = select_pool(records, k, PREFERENCES, threads=1)
+    assert len(chosen) == k
+    assert records.experts(chosen).names == chosen
