@@ -1,4 +1,4 @@
-"""Turn scikit-learn's digits by known angles, in many sizes, and train the recipe's regressors on a part of them."""
+"""Turn scikit-learn's digits by known angles, far and near, and train the recipe's regressors on a part of them."""
 
 from __future__ import annotations
 
@@ -19,40 +19,51 @@ from orxe_plugins.training import Schedule, make_expert, train
 
 #: greatest angle in radians, 60 degrees
 GREATEST = np.pi / 3
-#: side of the canvas and of the digits on it, in pixels: a small digit is lost on an expert that sees few pixels
-CANVAS, SIDES = 32, (8, 30)
+#: side of the canvas and of the digits on it, far and near ones, in pixels: few pixels show too little of the far ones
+CANVAS, FAR, NEAR = 64, (5, 10), (28, 62)
+FAR_SHARE = 0.4
 SCHEDULES = {
-    "small": Schedule(epochs=8, batch_size=64),
-    "medium": Schedule(epochs=10, batch_size=64),
-    "large": Schedule(epochs=8, batch_size=64),
+    "small": Schedule(epochs=10, batch_size=64),
+    "medium": Schedule(epochs=8, batch_size=64),
+    "large": Schedule(epochs=4, batch_size=64),
 }
 
 
-def prepare(recipe: Recipe, out: Path, progress: Progress, train_share: float, turns: int, seed: int) -> None:
-    """Make ``out/turned`` (images and ``targets.csv``) and the checkpoints; what is there already is kept.
+def prepare(
+    recipe: Recipe,
+    out: Path,
+    progress: Progress,
+    train_share: float,
+    train_turns: int,
+    tune_share: float,
+    tune_turns: int,
+    seed: int,
+) -> None:
+    """Make ``out/turned`` (images with their ``targets.csv``) and the checkpoints; what is there already is kept.
 
     Args:
         recipe: the recipe; its experts are trained.
         out: the run's folder.
         progress: is told of every training step.
         train_share: share of the digits to train on; no image of them is written.
-        turns: angles at which each of those is seen.
+        train_turns: angles at which each of those is seen.
+        tune_share: share of the digits for gates and thresholds; the rest is for the report.
+        tune_turns: angles at which each of those is seen; a digit of the report is seen once.
         seed: of the split and the angles.
     """
     pixels, _ = load_digits(return_X_y=True)
     digits = [Image.fromarray(np.round(row * 255 / 16).astype(np.uint8)) for row in pixels.reshape(-1, 8, 8)]
     chance = np.random.default_rng(seed)
-    order = chance.permutation(len(digits))
-    n_train = round(train_share * len(digits))
-    angles = chance.uniform(-GREATEST, GREATEST, len(digits))
-    write_images(out / "turned", {int(i): turn(digits[i], angles[i], chance) for i in order[n_train:]}, angles)
-    many = chance.uniform(-GREATEST, GREATEST, (n_train, turns))
-    targets = torch.from_numpy(many.reshape(-1, 1).astype(np.float32))  # (M, 1)
+    ends = [round(train_share * len(digits)), round((train_share + tune_share) * len(digits))]
+    training, tuning, report = np.split(chance.permutation(len(digits)), ends)
+    write_images(out / "turned" / "tuning", turned(digits, tuning, tune_turns, chance))
+    write_images(out / "turned" / "report", turned(digits, report, 1, chance))
 
-    seen = [turn(digits[i], angle, chance) for i, row in zip(order[:n_train], many, strict=True) for angle in row]
+    seen = list(turned(digits, training, train_turns, chance).values())
+    targets = torch.tensor([[angle] for _, angle in seen])  # (M, 1)
 
     def fit(expert: Expert) -> None:
-        views = expert.prepare(seen)  # (M, 1, h, w)
+        views = expert.prepare([image for image, _ in seen])  # (M, 1, h, w)
         train(expert.module, views, targets, smooth_l1_loss, SCHEDULES[expert.name], progress=progress,
               label=f"training {expert.name}")  # fmt: skip
 
@@ -60,9 +71,21 @@ def prepare(recipe: Recipe, out: Path, progress: Progress, train_share: float, t
         make_expert(entry.spec(), fit)
 
 
+def turned(
+    digits: list[Image.Image], chosen: np.ndarray, turns: int, chance: np.random.Generator
+) -> dict[str, tuple[Image.Image, float]]:
+    """Some of the digits at so many angles each: file name -> image and angle."""
+    images = {}
+    for i in chosen:
+        for k in range(turns):
+            angle = float(chance.uniform(-GREATEST, GREATEST))
+            images[f"{i:04d}-{k}.png"] = (turn(digits[i], angle, chance), angle)
+    return images
+
+
 def turn(digit: Image.Image, angle: float, chance: np.random.Generator) -> Image.Image:
-    """A digit of random size at a random place on a canvas, turned anticlockwise by so many radians."""
-    side = int(chance.integers(*SIDES, endpoint=True))
+    """A far or a near digit at a random place on a canvas, turned anticlockwise by so many radians."""
+    side = int(chance.integers(*(FAR if chance.random() < FAR_SHARE else NEAR), endpoint=True))
     resized = digit.resize((side, side), Image.Resampling.BICUBIC)
     turned = resized.rotate(float(np.degrees(angle)), Image.Resampling.BILINEAR)
     canvas = Image.new("L", (CANVAS, CANVAS))
@@ -71,7 +94,7 @@ def turn(digit: Image.Image, angle: float, chance: np.random.Generator) -> Image
     return canvas
 
 
-def write_images(folder: Path, images: dict[int, Image.Image], angles: np.ndarray) -> None:
+def write_images(folder: Path, images: dict[str, tuple[Image.Image, float]]) -> None:
     """Write images and their table of angles, all or none."""
     if folder.exists():
         return
@@ -81,7 +104,7 @@ def write_images(folder: Path, images: dict[int, Image.Image], angles: np.ndarra
     with (unfinished / "targets.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["image", "angle"])
-        for i, image in images.items():
-            image.save(unfinished / f"{i:04d}.png")
-            writer.writerow([f"{i:04d}.png", f"{angles[i]:.6f}"])
+        for name, (image, angle) in images.items():
+            image.save(unfinished / name)
+            writer.writerow([name, f"{angle:.6f}"])
     unfinished.rename(folder)
