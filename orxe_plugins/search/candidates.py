@@ -55,6 +55,19 @@ class Candidate:
     legal: bool
 
 
+@dataclass(frozen=True)
+class Job:
+    """One search for one preference.
+
+    Attributes:
+        preference: its number.
+        search: takes its problem and memory to work in, and gives policies.
+    """
+
+    preference: int
+    search: Callable[[Problem, kernels.Work], Iterable[Cuts]]
+
+
 class Candidates:
     """The problems of P preferences on the same M samples, and the policies that are known for them.
 
@@ -78,23 +91,24 @@ class Candidates:
         self._works: SimpleQueue[kernels.Work] = SimpleQueue()
         self._n_works = 0
 
-    def map(self, function: Callable[[Problem, kernels.Work, int], Iterable[Cuts]], tasks: Sequence[int]) -> None:
-        """Run ``function(problem, memory, task number)`` for preferences, given by number, and keep what it finds."""
-        count = min(self.settings.threads, len(tasks))
+    def map(self, jobs: Sequence[Job]) -> list[list[Cuts]]:
+        """Do all jobs and keep what they find, which is returned too, for each of them."""
+        count = max(1, min(self.settings.threads, len(jobs)))
         while self._n_works < count:
             self._works.put(self.problems[0].work())
             self._n_works += 1
 
-        def run(number: int) -> list[Cuts]:
+        def do(job: Job) -> list[Cuts]:
             work = self._works.get()
             try:
-                return list(function(self.problems[tasks[number]], work, number))
+                return list(job.search(self.problems[job.preference], work))
             finally:
                 self._works.put(work)
 
         with ThreadPoolExecutor(count) as pool:
-            found = list(pool.map(run, range(len(tasks))))
+            found = list(pool.map(do, jobs))
         self.offer(cuts for some in found for cuts in some)
+        return found
 
     def offer(self, policies: Iterable[Cuts]) -> None:
         """Measure policies that are not known yet and keep them."""

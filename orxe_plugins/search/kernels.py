@@ -90,7 +90,7 @@ def prepare(task, work, exits, skips):  # type: ignore[no-untyped-def]
         The enabled experts, rising, and the objective of the policy.
     """
     enabled = np.flatnonzero(exits <= task.n_cuts)
-    _fill_following(work.following, enabled, skips, task.n_cuts)
+    fill_following(work.following, enabled, skips, task.n_cuts)
     total = _fill_values(task, work, exits, enabled)
     total += task.gate_price * (len(enabled) - 1)
     for i in enabled[1:]:
@@ -100,7 +100,7 @@ def prepare(task, work, exits, skips):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _fill_following(following, enabled, skips, n_cuts):  # type: ignore[no-untyped-def]
+def fill_following(following, enabled, skips, n_cuts):  # type: ignore[no-untyped-def]
     last = len(enabled) - 1
     following[last, :] = enabled[last]
     for k in range(last - 1, -1, -1):
@@ -226,7 +226,7 @@ def _search_exit(task, work, i, first, position, exit_cut, skip_cut, n_pending, 
         first: the next enabled expert behind i; ``position`` says the how manieth it is.
     """
     hist, counts, value = work.hist, work.counts, work.value
-    rank, loss, weight, n_cuts = task.rank[i], task.loss[i], task.weight, task.n_cuts
+    rank, loss, weight = task.rank[i], task.loss[i], task.weight
     after = work.following[position]
     counting = task.min_exits > 0
     hist[:] = 0
@@ -251,16 +251,32 @@ def _search_exit(task, work, i, first, position, exit_cut, skip_cut, n_pending, 
         n_arrive += 1
     if n_arrive == 0:
         # An expert that nobody reaches is worth its price or nothing.
-        now = task.gate_price if exit_cut <= n_cuts else np.int64(0)
-        return now, np.int64(0), np.int64(0), np.int64(n_cuts + 1)
+        now = task.gate_price if exit_cut <= task.n_cuts else np.int64(0)
+        return now, np.int64(0), np.int64(0), np.int64(task.n_cuts + 1)
     base += n_arrive * task.run[i] + task.gate_price
     if skip_cut > 0 and not fresh:
         base += task.skip_price
+    now, best, cut = best_exit(task, i, hist, counts, n_arrive, base, off, exit_cut)
+    return now, off, best, cut
+
+
+@njit(cache=True, nogil=True)
+def best_exit(task, i, hist, counts, n_arrive, base, off, exit_cut):  # type: ignore[no-untyped-def]
+    """Objective of those that arrive at expert i: now, at best, and the best cut.
+
+    Args:
+        hist: int64 (G + 1,), by rank: what going past instead of exiting costs more.
+        counts: int64 (G + 1,), by rank: how many arrive, where ``min_exits`` asks for it.
+        n_arrive: how many arrive in all, at least 1.
+        base, off: their objective where all exit, and with the expert disabled.
+        exit_cut: the cut now.
+    """
+    counting = task.min_exits > 0
     now = off
-    best, cut = off, np.int64(n_cuts + 1)
+    best, cut = off, np.int64(task.n_cuts + 1)
     legal = True
     total, stay = base, 0
-    for c in range(n_cuts + (1 if task.top_allowed[i] else 0)):
+    for c in range(task.n_cuts + (1 if task.top_allowed[i] else 0)):
         enough = not counting or n_arrive - stay >= task.min_exits
         if c == exit_cut:
             now, legal = total, enough
@@ -271,23 +287,49 @@ def _search_exit(task, work, i, first, position, exit_cut, skip_cut, n_pending, 
             stay += counts[c]
     if best == now and legal and best < off:
         cut = np.int64(exit_cut)
-    return now, off, best, cut
+    return now, best, cut
 
 
 @njit(cache=True, nogil=True)
 def _search_skip(task, work, i, position, exit_cut, skip_cut, n_pending):  # type: ignore[no-untyped-def]
     """Objective of those that wait before expert i: now, at the best skip cut, and that cut."""
-    hist, value = work.hist, work.value
-    rank, loss, weight = task.rank[i], task.loss[i], task.weight
+    work.hist[:] = 0
+    total = add_skips(task, work, i, position, exit_cut, n_pending, work.hist, 1)
+    return best_skip(task, work.hist, total, skip_cut)
+
+
+@njit(cache=True, nogil=True)
+def add_skips(task, work, i, position, exit_cut, n_pending, hist, sign):  # type: ignore[no-untyped-def]
+    """Count those that wait before expert i into ``hist``, or out of it.
+
+    Args:
+        position: of the expert among the enabled ones.
+        hist: int64 (G + 1,), by rank so far: what going past the expert instead of running it costs more.
+        sign: 1, or -1 to take them out.
+
+    Returns:
+        The objective of all of them, where all run the expert, times ``sign``.
+    """
+    value, rank, loss, weight = work.value, task.rank[i], task.loss[i], task.weight
     after = work.following[position]
     run, answer = task.run[i], task.run[i] + task.passed[i]
-    hist[:] = 0
     total = np.int64(0)
     for x in range(n_pending):
         m, r = work.pending[x], rank[work.pending[x]]
         inside = answer + np.int64(weight * loss[m]) if r >= exit_cut else run + value[after[r], m]
-        hist[work.current[x]] += value[after[work.current[x]], m] - inside
+        hist[work.current[x]] += sign * (value[after[work.current[x]], m] - inside)
         total += inside
+    return sign * total
+
+
+@njit(cache=True, nogil=True)
+def best_skip(task, hist, total, skip_cut):  # type: ignore[no-untyped-def]
+    """Objective of those that wait before an expert: now, at the best skip cut, and that cut.
+
+    Args:
+        hist, total: see :func:`add_skips`.
+        skip_cut: the cut now.
+    """
     best, cut, now = total, 0, total
     for c in range(1, task.n_cuts):
         total += hist[c - 1]

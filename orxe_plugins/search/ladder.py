@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orxe_plugins.search.candidates import Candidates, Settings
+from orxe_plugins.search.candidates import Candidates, Job, Settings
 from orxe_plugins.search.kernels import Work
-from orxe_plugins.search.local import algorithm_1, pair_moves, search_around, starts
+from orxe_plugins.search.local import pair_moves, search_around, starts
 from orxe_plugins.search.problem import Cuts, Problem, Samples, coarsening
+from orxe_plugins.search.steepest import algorithm_1
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Rung:
         kicks: of the iterated local search, in each round.
         pair_moves: how many may follow.
         max_sweeps: sweeps of each descent, at most.
-        algorithm_1: whether its result is a start too, where that is affordable.
+        enough: a sweep that gains no more than this share of the objective ends a descent.
+        algorithm_1: whether its result is a start too.
     """
 
     samples: int
@@ -42,18 +44,17 @@ class Rung:
     kicks: int = 0
     pair_moves: int = 0
     max_sweeps: int = 60
+    enough: float = 0.0
     algorithm_1: bool = False
 
 
 LADDER = (
     Rung(samples=4096, bins=1024, starts=4, rounds=3, kicks=12, pair_moves=4, algorithm_1=True),
     Rung(samples=65_536, bins=8192, keep=2),
-    Rung(samples=2**62, bins=2**16, max_sweeps=4, algorithm_1=True),
+    Rung(samples=2**62, bins=2**16, max_sweeps=4, enough=1e-5, algorithm_1=True),
 )
 #: searches at once on the lowest rung, at least: a few preferences are searched for several times over
 ISLANDS = 8
-#: of at most so many samples, Algorithm 1 itself runs on all of them
-ALGORITHM_1_SAMPLES = 100_000
 
 
 def climb(
@@ -94,7 +95,6 @@ def _with_needed(samples: Samples, cuts: Cuts) -> Cuts:
 def _climb(samples: Samples, preferences: Sequence[float], settings: Settings, ladder: Sequence[Rung]) -> Candidates:
     m = samples.shape[1]
     order = np.random.default_rng(settings.seed).permutation(m)
-    affordable = m <= ALGORITHM_1_SAMPLES
     candidates: Candidates | None = None
     above: list[Cuts] = []
     size = (0, -1)
@@ -106,57 +106,74 @@ def _climb(samples: Samples, preferences: Sequence[float], settings: Settings, l
         part = samples if whole else samples.some(np.sort(order[: size[0]]), shift)
         candidates = Candidates(part, preferences, settings, m)
         candidates.offer(_shifted(cuts, samples.n_cuts, part.n_cuts, -shift) for cuts in above)
-        _search(candidates, rung, number, rung.algorithm_1 and (affordable or not whole))
+        _search(candidates, rung, number)
         above = [_shifted(cuts, part.n_cuts, samples.n_cuts, shift) for cuts in candidates.leaders(3)]
     assert candidates is not None
     return candidates
 
 
-def _search(candidates: Candidates, rung: Rung, number: int, with_algorithm_1: bool) -> None:
-    skip_gates, seed = candidates.settings.skip_gates, candidates.settings.seed
+def _search(candidates: Candidates, rung: Rung, number: int) -> None:
     count = len(candidates.problems)
+    seed = [candidates.settings.seed, number]
+    everyone = range(count)
     islands = [k % count for k in range(max(count, ISLANDS if rung.kicks else 1))]
-
-    def begin(problem: Problem, work: Work, task: int) -> Iterator[Cuts]:
-        for cuts in starts(problem, np.random.default_rng([seed, number, task]), rung.starts or 0, skip_gates):
-            problem.descend(cuts, work, skip_gates, rung.max_sweeps)
-            yield cuts
-
-    def plain(problem: Problem, work: Work, task: int) -> Iterator[Cuts]:
-        cuts = algorithm_1(problem, work, skip_gates)
-        yield cuts.copy()
-        problem.descend(cuts, work, skip_gates, rung.max_sweeps)
-        yield cuts
-
     if rung.starts is not None:
-        candidates.map(begin, islands)
-    if with_algorithm_1:
-        candidates.map(plain, range(count))
-    for turn in range(rung.rounds):
-        _go_on(candidates, rung, islands, [seed, number, turn])
+        candidates.map([_begin(candidates, rung, k, [*seed, task]) for task, k in enumerate(islands)])
+    plain = [_plain(candidates, k) for k in everyone] if rung.algorithm_1 else []
+    # Algorithm 1 is as long as a descent on all samples, so that one preference alone keeps two cores busy.
+    found = candidates.map(plain + _go_on(candidates, rung, islands, [*seed, 0]))
+    for turn in range(1, rung.rounds):
+        candidates.map(_go_on(candidates, rung, islands, [*seed, turn]))
+    steepest = {candidates.known[cuts.key].cuts.key for some in found[: len(plain)] for cuts in some}
+    still = [k for k in everyone if candidates.best(k)[0].key in steepest]
+    candidates.map(_go_on(candidates, rung, still, [*seed, rung.rounds]))
     if rung.pair_moves:
-        best = [(k, cuts) for k in range(count) for cuts in candidates.best(k, rung.keep)]
+        candidates.map([_pairs(candidates, rung, k, cuts) for k in everyone for cuts in candidates.best(k, rung.keep)])
 
-        def pairs(problem: Problem, work: Work, task: int) -> Iterator[Cuts]:
-            cuts = best[task][1]
-            pair_moves(problem, cuts, work, skip_gates, rung.pair_moves)
+
+def _begin(candidates: Candidates, rung: Rung, preference: int, seed: Sequence[int]) -> Job:
+    """Descend from both ends and from random starts."""
+    skip_gates = candidates.settings.skip_gates
+
+    def search(problem: Problem, work: Work) -> Iterator[Cuts]:
+        for cuts in starts(problem, np.random.default_rng(seed), rung.starts or 0, skip_gates):
+            problem.descend(cuts, work, skip_gates, rung.max_sweeps, rung.enough)
             yield cuts
 
-        candidates.map(pairs, [k for k, _ in best])
+    return Job(preference, search)
 
 
-def _go_on(candidates: Candidates, rung: Rung, islands: Sequence[int], seed: Sequence[int]) -> None:
-    """Search around the best known policies of every preference."""
-    best = {k: candidates.best(k, rung.keep) for k in set(islands)}
-    tasks = [(k, cuts) for k in islands for cuts in best[k]]
+def _plain(candidates: Candidates, preference: int) -> Job:
+    """Algorithm 1."""
+    return Job(preference, lambda problem, work: [algorithm_1(problem, work, candidates.settings.skip_gates)])
 
-    def around(problem: Problem, work: Work, task: int) -> Iterator[Cuts]:
-        rng = np.random.default_rng([*seed, task])
-        yield search_around(
-            problem, tasks[task][1].copy(), work, rng, rung.kicks, candidates.settings.skip_gates, rung.max_sweeps
-        )
 
-    candidates.map(around, [k for k, _ in tasks])
+def _go_on(candidates: Candidates, rung: Rung, preferences: Sequence[int], seed: Sequence[int]) -> list[Job]:
+    """Search around the best known policies of preferences, given by number."""
+    skip_gates = candidates.settings.skip_gates
+    best = {k: candidates.best(k, rung.keep) for k in set(preferences)}
+
+    def around(preference: int, start: Cuts, task: int) -> Job:
+        def search(problem: Problem, work: Work) -> list[Cuts]:
+            rng = np.random.default_rng([*seed, task])
+            cuts = start.copy()
+            return [search_around(problem, cuts, work, rng, rung.kicks, skip_gates, rung.max_sweeps, rung.enough)]
+
+        return Job(preference, search)
+
+    tasks = [(k, cuts) for k in preferences for cuts in best[k]]
+    return [around(k, cuts, task) for task, (k, cuts) in enumerate(tasks)]
+
+
+def _pairs(candidates: Candidates, rung: Rung, preference: int, start: Cuts) -> Job:
+    """Pair moves from a policy on."""
+
+    def search(problem: Problem, work: Work) -> list[Cuts]:
+        cuts = start.copy()
+        pair_moves(problem, cuts, work, candidates.settings.skip_gates, rung.pair_moves)
+        return [cuts]
+
+    return Job(preference, search)
 
 
 def _shifted(cuts: Cuts, bins: int, new_bins: int, shift: int) -> Cuts:

@@ -16,23 +16,6 @@ PAIR_LEVELS = 32
 PAIR_WINDOW = 2
 
 
-def algorithm_1(problem: Problem, work: Work, skip_gates: bool) -> Cuts:
-    """Algorithm 1 of ORXE's supplement with exact line searches.
-
-    From "all to the last" on, every round tries each gate 2 and adopts the best change alone. Then gate 2
-    is fixed, and gate 1 is searched in the same way.
-    """
-    cuts = problem.both_ends()[0]
-    for gate in (0, 1) if skip_gates else (0,):
-        while True:
-            _, _, gain, cut, _ = problem.sweep(cuts, work, gate1=gate == 1, gate2=gate == 0, adopt=False)
-            best = int(np.argmax(gain[gate]))
-            if gain[gate, best] <= 0:
-                break
-            (cuts.exits, cuts.skips)[gate][best] = cut[gate, best]
-    return cuts
-
-
 def starts(problem: Problem, rng: np.random.Generator, count: int, skip_gates: bool) -> Iterator[Cuts]:
     """Both plain ends, then ``count`` random starts.
 
@@ -78,12 +61,13 @@ def search_around(
     kicks: int,
     skip_gates: bool,
     max_sweeps: int = 60,
+    enough: float = 0.0,
 ) -> Cuts:
     """Iterated local search: descend; then kick, descend, and keep what is better."""
-    best = problem.descend(cuts, work, skip_gates, max_sweeps)
+    best = problem.descend(cuts, work, skip_gates, max_sweeps, enough)
     for _ in range(kicks):
         tried = kicked(problem, cuts, rng, skip_gates)
-        total = problem.descend(tried, work, skip_gates, max_sweeps)
+        total = problem.descend(tried, work, skip_gates, max_sweeps, enough)
         if total < best:
             best, cuts = total, tried
     return cuts

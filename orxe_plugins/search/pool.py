@@ -11,7 +11,9 @@ import numpy as np
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.policy import check_preferences
 from orxe_plugins.records import Records
+from orxe_plugins.search.candidates import Settings
 from orxe_plugins.search.grid import Grid
+from orxe_plugins.search.ladder import climb
 from orxe_plugins.search.objective import Objective
 from orxe_plugins.search.problem import Cuts, Problem, Samples, coarsening, cpu_count
 
@@ -34,8 +36,9 @@ def select_pool(
 
     Greedy forward selection from the most accurate expert, then swaps until none helps. Beside it,
     two plain choices are tried: the k cheapest Pareto-optimal experts, and k of them evenly
-    spread. The best of the three is where the swaps start, so the result is never worse than
-    those on the samples that the choice is made on.
+    spread. The best of the three is where the swaps start. All this goes by quick searches; a
+    thorough one chooses between the outcome and the three, so that it is never worse than those
+    on the samples that the choice is made on.
 
     Args:
         records: of the whole pool, on the fitting split.
@@ -62,7 +65,8 @@ def select_pool(
     scorer = _Scorer(ordered, wanted, threads or cpu_count())
     candidates = [_grow(scorer, k), *_pareto_choices(ordered, k)]
     best = min(candidates, key=lambda chosen: scorer.fit(chosen).objective)
-    return tuple(ordered.names[i] for i in _swap(scorer, best))
+    finalists = dict.fromkeys([_swap(scorer, best), *filter(scorer.complete, candidates)])
+    return tuple(ordered.names[i] for i in min(finalists, key=scorer.thorough))
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,11 @@ class _Scorer:
                 found = list(pool.map(lambda preference: _quick_search(part, preference), self.preferences))
             self._fits[chosen] = _Fit(sum(value for value, _ in found), tuple(exits for _, exits in found))
         return self._fits[chosen]
+
+    def thorough(self, chosen: tuple[int, ...]) -> float:
+        """Objective of these experts, summed over the preferences, as the search itself finds it on this grid."""
+        found = climb(self.samples.experts(chosen), self.preferences, Settings(skip_gates=False, threads=self.threads))
+        return float(found.objectives(found.distinct()).min(axis=1).sum())
 
     def gains(self, chosen: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
         """What each expert cheaper than the last chosen one is worth, (last + 1,), by one line search.

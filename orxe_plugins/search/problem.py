@@ -225,7 +225,9 @@ class Problem:
         before, adopted = kernels.sweep(self.task, work, cuts.exits, cuts.skips, gate2, gate1, adopt, gain, cut, lose)
         return int(before), int(adopted), gain, cut, lose
 
-    def descend(self, cuts: Cuts, work: kernels.Work, skip_gates: bool, max_sweeps: int = 60) -> int:
+    def descend(
+        self, cuts: Cuts, work: kernels.Work, skip_gates: bool, max_sweeps: int = 60, enough: float = 0.0
+    ) -> int:
         """Sweep over all thresholds, in place, until nothing improves; returns the objective in ticks.
 
         Args:
@@ -233,12 +235,13 @@ class Problem:
             work: memory.
             skip_gates: search gate 1 too.
             max_sweeps: at most that many.
+            enough: stop when a sweep improves the objective by no more than this share of it.
         """
         total = 0
         for _ in range(max_sweeps):
             before, gained = self.sweep(cuts, work, skip_gates)[:2]
             total = before - gained
-            if gained == 0:
+            if gained <= enough * abs(total):
                 break
         return total
 

@@ -10,7 +10,7 @@ import numpy as np
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.policy import PolicyRow, PolicyTable, check_preferences
 from orxe_plugins.records import Records
-from orxe_plugins.search.bounds import lower_bounds
+from orxe_plugins.search.bounds import bounds_of, lower_bounds
 from orxe_plugins.search.candidates import Candidates, Settings
 from orxe_plugins.search.exhaustive import try_all
 from orxe_plugins.search.grid import Grid
@@ -58,30 +58,35 @@ def fit_policies(
             raise OrxeError(f"{name} is {value!r}: expected a number of at least 0; 0 switches it off")
     settings = Settings(skip_gates, min_exits, alpha, beta, seed, threads or cpu_count())
     objective = Objective.of(records)
-    rows = (_two if records.n_experts == 2 else _many)(records, wanted, objective, settings)
+    rows, bounds = (_two if records.n_experts == 2 else _many)(records, wanted, objective, settings)
     return PolicyTable(
         tuple(rows),
         cost_unit=records.cost_unit,
         reference_cost=float(records.standalone_cost[-1]),
         reference_score=float(records.mean_score[-1]),
         n_samples=len(records),
-        details={"search": _details(records, rows, objective, settings)},
+        details={"search": _details(rows, bounds, objective, settings)},
     )
 
 
-def _two(records: Records, preferences: Sequence[float], objective: Objective, settings: Settings) -> list[PolicyRow]:
+#: the row of each preference, and the bound on its objective
+_Fitted = tuple[list[PolicyRow], np.ndarray]
+
+
+def _two(records: Records, preferences: Sequence[float], objective: Objective, settings: Settings) -> _Fitted:
     found = fit_two(records, preferences, objective, settings.min_exits, settings.alpha)
-    return [
+    rows = [
         PolicyRow(preference, policy, float(cost), float(score))
         for preference, policy, cost, score in zip(preferences, found.policies, found.cost, found.score, strict=True)
     ]
+    return rows, lower_bounds(records, preferences)
 
 
-def _many(records: Records, preferences: Sequence[float], objective: Objective, settings: Settings) -> list[PolicyRow]:
+def _many(records: Records, preferences: Sequence[float], objective: Objective, settings: Settings) -> _Fitted:
     grid = Grid.of(records.confidence, settings.threads)
     samples = Samples.of(records, grid, objective)
     found = _search(samples, preferences, settings).pick(preferences)
-    return [
+    rows = [
         PolicyRow(
             preference,
             grid.policy(one.cuts.exits, one.cuts.skips),
@@ -90,6 +95,7 @@ def _many(records: Records, preferences: Sequence[float], objective: Objective, 
         )
         for preference, one in zip(preferences, found, strict=True)
     ]
+    return rows, bounds_of(samples, preferences, settings.threads)
 
 
 def _search(samples: Samples, preferences: Sequence[float], settings: Settings) -> Candidates:
@@ -101,9 +107,8 @@ def _search(samples: Samples, preferences: Sequence[float], settings: Settings) 
     return candidates
 
 
-def _details(records: Records, rows: Sequence[PolicyRow], objective: Objective, settings: Settings) -> dict[str, Any]:
+def _details(rows: Sequence[PolicyRow], bounds: np.ndarray, objective: Objective, settings: Settings) -> dict[str, Any]:
     reached = np.array([objective(row.preference, row.cost, row.score) for row in rows])
-    bounds = lower_bounds(records, [row.preference for row in rows], threads=settings.threads)
     return {
         "skip_gates": settings.skip_gates,
         "seed": settings.seed,

@@ -16,9 +16,9 @@ from orxe_plugins.search import grid as grid_module
 from orxe_plugins.search.candidates import Settings
 from orxe_plugins.search.grid import Grid
 from orxe_plugins.search.ladder import climb
-from orxe_plugins.search.local import algorithm_1
 from orxe_plugins.search.objective import Objective
 from orxe_plugins.search.problem import Problem, Samples
+from orxe_plugins.search.steepest import algorithm_1
 
 PREFERENCES = (0.0, 0.03, 0.2, 0.5, 0.8, 0.9, 0.97, 1.0)
 Make = Callable[..., Records]
