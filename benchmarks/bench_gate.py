@@ -27,14 +27,29 @@ from orxe_plugins.expert import DetectorExpert
 from orxe_plugins.features import pool
 from orxe_plugins.gate_fit import GateSettings, fit_gate
 
-#: small experts of every adapter, with random weights; a cascade's first expert is hardly smaller
-EXPERTS = (
-    "timm:mobilenetv3_small_050?pretrained=false",
-    "torchvision:shufflenet_v2_x0_5?weights=none",
-    "torchvision:ssdlite320_mobilenet_v3_large?weights=none&score_thresh=0.02",
-    "ultralytics:yolov8n.yaml?imgsz=320",
-    "mmdet:rtmdet_tiny_8xb32-300e_coco?random_weights=true",
-)
+#: small experts of every adapter, with random weights: models that people use, the smallest that the tests put a
+#: gate on (tests/adapters/test_gates.py), and toys that show where a gate is no longer cheap
+EXPERTS = {
+    "in use": (
+        "timm:mobilenetv3_small_050?pretrained=false",
+        "torchvision:shufflenet_v2_x0_5?weights=none",
+        "torchvision:ssdlite320_mobilenet_v3_large?weights=none&score_thresh=0.02",
+        "ultralytics:yolov8n.yaml?imgsz=320",
+        "mmdet:rtmdet_tiny_8xb32-300e_coco?random_weights=true",
+    ),
+    "in tests": (
+        "timm:test_resnet?pretrained=false&num_classes=3",
+        "torchvision:shufflenet_v2_x0_5?weights=none&num_classes=3&input_size=64",
+        "torchvision:ssdlite320_mobilenet_v3_large?weights=none&classes=[cat, dog, bird]",
+        "ultralytics:yolov8n.yaml?imgsz=160",
+        "mmdet:rtmdet_tiny_8xb32-300e_coco?random_weights=true&cfg_options={test_dataloader.dataset.pipeline.1.scale: "
+        "[96, 96], test_dataloader.dataset.pipeline.2.size: [96, 96]}",
+    ),
+    "toy": (
+        "timm:test_resnet?pretrained=false&num_classes=3&input_size=32",
+        "ultralytics:yolov8n.yaml?imgsz=64",
+    ),
+}
 REPEATS = 20
 
 
@@ -43,11 +58,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, epilog="Example: python benchmarks/bench_gate.py --runs 10")
     parser.add_argument("--runs", type=int, default=30, help="pairs of measurements for each row")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8], help="batch sizes")
-    parser.add_argument("--experts", nargs="+", default=EXPERTS, help="addresses of experts")
+    parser.add_argument("--experts", nargs="+", help="addresses of other experts")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder of the results")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = [row for address in options.experts for row in measure(load_expert(address), options.batches, options.runs)]
+    chosen = {"asked for": options.experts} if options.experts else EXPERTS
+    rows = [
+        {"kind": kind, **row}
+        for kind, addresses in chosen.items()
+        for address in addresses
+        for row in measure(load_expert(address), options.batches, options.runs)
+    ]
     table = to_markdown(rows)
     print(table)
     about = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__, "threads": 1}
@@ -128,12 +149,13 @@ def trained_gate(expert: Expert, images: list[np.ndarray], gmacs: float) -> Rank
 
 def to_markdown(rows: list[dict[str, Any]]) -> str:
     """The rows as a Markdown table."""
-    lines = ["| expert | GMACs | batch | expert alone (ms) | gate: MACs % | gate: time % (quartiles) |",
-             "| --- | ---: | ---: | ---: | ---: | ---: |"]  # fmt: skip
+    lines = ["| | expert | GMACs | batch | expert alone (ms) | gate: MACs % | gate: time % (quartiles) |",
+             "| --- | --- | ---: | ---: | ---: | ---: | ---: |"]  # fmt: skip
     for row in rows:
         low, high = row["time_share_quartiles"]
+        name = row["expert"].partition("?")[0]
         lines.append(
-            f"| {row['expert'].partition('?')[0]} | {row['gmacs']:.3g} | {row['batch']} | {row['expert_ms']:.1f} | "
+            f"| {row['kind']} | {name} | {row['gmacs']:.3g} | {row['batch']} | {row['expert_ms']:.1f} | "
             f"{100 * row['macs_share']:.2g} | {100 * row['time_share']:.2f} ({100 * low:.2f} to {100 * high:.2f}) |"
         )
     return "\n".join(lines)
@@ -143,7 +165,8 @@ def legend(runs: int) -> str:
     """How to read the table."""
     return (
         f"Median and quartiles of {runs} pairs of measurements on images of 640 x 480 pixels, preparation included; "
-        "one thread, random weights."
+        'one thread, random weights. "in use": models that people use, at their own size; "in tests": the smallest '
+        'expert of each adapter that the tests put a gate on; "toy": so small that fixed costs show.'
     )
 
 

@@ -49,7 +49,10 @@ class FeatureTap:
         Raises:
             OrxeError: other than B samples passed.
         """
-        pooled = torch.cat(self._pooled) if self._pooled else torch.zeros(0, 0)
+        if len(self._pooled) == 1:
+            pooled = self._pooled[0]
+        else:
+            pooled = torch.cat(self._pooled) if self._pooled else torch.zeros(0, 0)
         if len(pooled) != size:
             raise OrxeError(f"{len(pooled)} of {size} samples passed the layer that a ranking gate looks at")
         if len(self._rows) < 2:

@@ -79,8 +79,7 @@ def fit_gate(
         n_held = max(8, round(settings.hold_out * len(x)))
         held, rest = order[:n_held], order[n_held:]
         net = GateNet(x.shape[1], settings.hidden or _width(x.shape[1], expert_gmacs))
-        net.mean.copy_(x[rest].mean(0))
-        net.scale.copy_(1 / x[rest].std(0).clamp(min=1e-6))
+        net.standardise_as(x[rest])
         return _train(net, x[rest], y[rest], x[held], y[held], settings, progress or Silent(), label)
 
 

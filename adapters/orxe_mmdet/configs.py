@@ -46,7 +46,8 @@ def load_config(path: Path, repo: str | Path | None = None, cfg_options: Mapping
     Args:
         path: the file.
         repo: a checkout of mmdetection, for configs of its ``projects``, such as Co-DETR.
-        cfg_options: values to set, by dotted keys, as ``--cfg-options`` of mmdet's tools takes them.
+        cfg_options: values to set, by dotted keys, as ``--cfg-options`` of mmdet's tools takes them. A list
+            becomes a tuple where the config has one: recipes know no tuples, and mmcv takes no list for a size.
 
     Returns:
         The config without any mention of pretrained backbones: the expert's checkpoint holds them.
@@ -60,11 +61,22 @@ def load_config(path: Path, repo: str | Path | None = None, cfg_options: Mapping
         way_out = "give repo=CHECKOUT of mmdetection" if repo is None else f"is it in the checkout {str(repo)!r}?"
         raise OrxeError(f"mmdet config {str(path)!r} imports what is not installed: {error}; {way_out}") from error
     if cfg_options:
-        cfg.merge_from_dict(dict(cfg_options))
+        cfg.merge_from_dict({key: _of_the_same_kind(cfg, key, value) for key, value in cfg_options.items()})
     if "model" not in cfg or "test_dataloader" not in cfg:
         raise OrxeError(f"mmdet config {str(path)!r} has no model or no test_dataloader: it is not a detector's config")
     _drop_pretrained(cfg.model)
     return cfg
+
+
+def _of_the_same_kind(cfg: Config, key: str, value: Any) -> Any:
+    """A list as a tuple, if that is what the config has at this dotted key."""
+    old: Any = cfg
+    for part in key.split("."):
+        try:
+            old = old[int(part)] if isinstance(old, (list, tuple)) else old[part]
+        except (KeyError, IndexError, ValueError, TypeError):
+            return value  # a new key
+    return tuple(value) if isinstance(old, tuple) and isinstance(value, list) else value
 
 
 def pretrained_url(path: Path) -> str:

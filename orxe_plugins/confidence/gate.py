@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, dropout, gelu, linear
 
 from orxe_plugins.confidence.provider import ConfidenceProvider, register_confidence
 from orxe_plugins.confidence.summary import summary_named
@@ -24,26 +24,37 @@ _ABOUT = "gate"
 class GateNet(nn.Module):
     """Features and output summary to one logit: standardise, one hidden layer.
 
+    Beside a small expert every operation of a gate counts, so that there are few of them.
+
     Args:
         inputs: width D of features and summary together.
         hidden: width of the hidden layer.
     """
 
-    mean: Tensor
     scale: Tensor
+    shift: Tensor
 
     def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(inputs))
         self.register_buffer("scale", torch.ones(inputs))
+        self.register_buffer("shift", torch.zeros(inputs))
         self.hidden = nn.Linear(inputs, hidden)
         self.out = nn.Linear(hidden, 1)
-        self.dropout = nn.Dropout(0.1)
+
+    def standardise_as(self, inputs: Tensor) -> None:
+        """Bring inputs like these (M, D) to mean 0 and spread 1 from now on; what never changes says nothing."""
+        mean, spread = inputs.mean(0), inputs.std(0)
+        changes = spread > 1e-6 * (1 + mean.abs())
+        self.scale.copy_(torch.where(changes, 1 / spread, 0))
+        self.shift.copy_(-mean * self.scale)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits (B,) of inputs (B, D)."""
-        standard = ((inputs - self.mean) * self.scale).clamp(-10, 10)
-        return self.out(self.dropout(nn.functional.gelu(self.hidden(standard)))).squeeze(1)
+        standard = torch.addcmul(self.shift, inputs, self.scale).clamp_(-10, 10)
+        seen = gelu(linear(standard, self.hidden.weight, self.hidden.bias), approximate="tanh")
+        if self.training:
+            seen = dropout(seen, 0.1)
+        return linear(seen, self.out.weight, self.out.bias).squeeze(1)
 
     @property
     def macs(self) -> int:
@@ -100,7 +111,7 @@ class RankingGate(ConfidenceProvider):
         width = self.net.hidden.in_features
         if inputs.shape[1] != width:
             raise OrxeError(f"ranking gate {self.file!r} takes {width} inputs, but this expert gives {inputs.shape[1]}")
-        return self.net(inputs.to(self.net.mean.device)).sigmoid()
+        return self.net(inputs.to(self.net.shift.device)).sigmoid()
 
 
 def save_gate(net: GateNet, summary: str, file: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -13,7 +14,8 @@ from orxe_plugins.errors import unknown
 
 _TOP = 5
 _BOXES = 10
-_LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75)
+_LEVELS = np.array([0.05, 0.1, 0.25, 0.5, 0.75], dtype=np.float32)
+_COLUMNS = 20
 _QUANTILES = (0.05, 0.25, 0.5, 0.75)
 
 
@@ -21,8 +23,10 @@ def of_logits(logits: Tensor) -> Tensor:
     """Of a classifier's logits (B, C): the largest log-probabilities, falling, and the entropy; (B, 6)."""
     log_p = torch.log_softmax(logits.float(), dim=1).clamp(min=-20)  # (B, C)
     top = log_p.topk(min(_TOP, log_p.shape[1]), dim=1).values
-    entropy = -(log_p.exp() * log_p).sum(dim=1, keepdim=True)
-    return torch.cat([pad(top, (0, _TOP - top.shape[1]), value=-20.0), entropy], dim=1)
+    entropy = torch.special.entr(log_p.exp()).sum(dim=1, keepdim=True)
+    if top.shape[1] < _TOP:
+        top = pad(top, (0, _TOP - top.shape[1]), value=-20.0)
+    return torch.cat([top, entropy], dim=1)
 
 
 def of_values(values: Tensor) -> Tensor:
@@ -37,7 +41,44 @@ def of_boxes(found: Sequence[Detections]) -> Tensor:
     spread of the boxes' size (logarithm of the side in pixels), number of labels, share of the
     most frequent label.
     """
-    return torch.stack([_of_image(boxes.best_first()) for boxes in found])
+    device = found[0].scores.device
+    # NumPy, for these are many steps on few numbers, each of which costs torch twice as much.
+    scores = torch.cat([one.scores for one in found]).cpu().numpy()  # (sum of K,)
+    boxes = torch.cat([one.boxes for one in found]).cpu().numpy()  # (sum of K, 4)
+    labels = torch.cat([one.labels for one in found]).cpu().numpy()  # (sum of K,)
+    n, sizes = len(found), [len(one) for one in found]
+    image = np.repeat(np.arange(n), sizes)  # (sum of K,)
+    rows = np.zeros((n, _COLUMNS))
+    level = np.searchsorted(_LEVELS, scores)  # how many levels each score is above
+    at_level = np.bincount(image * (len(_LEVELS) + 1) + level, minlength=n * (len(_LEVELS) + 1)).reshape(n, -1)
+    over = at_level[:, :0:-1].cumsum(axis=1)[:, ::-1]  # (B, 5)
+    rows[:, :5] = np.log1p(over)
+    for row, part in zip(rows, np.split(scores, np.cumsum(sizes)[:-1]), strict=True):
+        best = np.sort(part)[: -_BOXES - 1 : -1]
+        row[5 : 5 + len(best)] = best
+    # Only boxes above the least level are looked at from here on.
+    seen = level > 0
+    if seen.any():
+        rows[:, 15:] = _of_seen(scores[seen], boxes[seen], labels[seen], image[seen], over[:, 0].clip(min=1))
+    return torch.from_numpy(rows).to(device, torch.float32)
+
+
+def _of_seen(
+    scores: np.ndarray, boxes: np.ndarray, labels: np.ndarray, image: np.ndarray, count: np.ndarray
+) -> np.ndarray:
+    """Score, size and labels of S boxes of B images, whose number is in ``image`` (S,); (B, 5)."""
+    n = len(count)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return np.bincount(image, values, minlength=n) / count
+
+    side = np.log(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).clip(min=1)) / 2  # (S,)
+    mean_side = mean(side)
+    spread = np.sqrt(mean((side - mean_side[image]) ** 2))
+    kinds = int(labels.max()) + 1
+    of_kind = np.bincount(image * kinds + labels, minlength=n * kinds).reshape(n, kinds)
+    distinct, frequent = (of_kind > 0).sum(axis=1), of_kind.max(axis=1) / count
+    return np.stack([mean(scores), mean_side, spread, np.log1p(distinct), frequent], axis=1)
 
 
 def of_pixels(logits: Tensor) -> Tensor:
@@ -65,20 +106,3 @@ def summary_named(name: str) -> Callable[..., Tensor]:
     if name not in SUMMARIES:
         raise unknown("output summary", name, SUMMARIES)
     return SUMMARIES[name]
-
-
-def _of_image(found: Detections) -> Tensor:
-    """Of one image's boxes, best first."""
-    scores = found.scores.float()
-    counts = torch.stack([(scores > level).sum() for level in _LEVELS]).log1p()
-    top = pad(scores[:_BOXES], (0, max(0, _BOXES - len(scores))))
-    seen = scores > _LEVELS[0]
-    if not bool(seen.any()):
-        return torch.cat([counts, top, scores.new_zeros(5)])
-    boxes, labels = found.boxes[seen].float(), found.labels[seen]
-    side = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).clamp(min=1).log() / 2  # (K,)
-    frequent = torch.bincount(labels).max() / len(labels)
-    kinds = torch.log1p(labels.unique().numel() * scores.new_ones(()))
-    return torch.cat(
-        [counts, top, torch.stack([scores[seen].mean(), side.mean(), side.std(correction=0), kinds, frequent])]
-    )

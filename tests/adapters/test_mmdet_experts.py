@@ -61,6 +61,14 @@ def test_costs_of_the_papers_models() -> None:
     assert len(built.names) == 80
 
 
+def test_sizes_in_an_address_are_lists() -> None:
+    """YAML has no tuples, and mmcv takes nothing else for a size."""
+    sizes = "{test_dataloader.dataset.pipeline.1.scale: [64, 64], test_dataloader.dataset.pipeline.2.size: [64, 64]}"
+    small = load_expert(f"mmdet:{TINY}?random_weights=true&cfg_options={sizes}")
+    (view,) = small.prepare([np.zeros((30, 50, 3), dtype=np.uint8)])
+    assert view["inputs"].shape == (3, 64, 64)
+
+
 def test_a_training_checkpoint_needs_trust(mmdets: list[str], trained: Path, pictures: list[np.ndarray]) -> None:
     config, _ = parts_of(mmdets[0])
     with pytest.raises(OrxeError, match=r"HistoryBuffer beside its weights.*trust_checkpoint=True.*orxe_mmdet convert"):

@@ -145,7 +145,7 @@ class Toy(nn.Module):
 @pytest.fixture
 def gate_file(tmp_path: Path) -> Path:
     net = GateNet(8 + 6, 4)
-    net.mean.copy_(torch.randn(14))
+    net.shift.copy_(torch.randn(14))
     net.scale.copy_(torch.rand(14) + 0.5)
     save_gate(net, "logits", tmp_path / "gate.safetensors")
     return tmp_path / "gate.safetensors"
@@ -159,7 +159,7 @@ def toy_expert(confidence: object = None) -> Expert:
 
 def test_a_gate_comes_back_from_its_file_bit_by_bit(tmp_path: Path) -> None:
     net = GateNet(7, 3)
-    net.mean.copy_(torch.randn(7))
+    net.shift.copy_(torch.randn(7))
     save_gate(net, "values", tmp_path / "gate.safetensors")
     save_gate(net, "values", tmp_path / "same.safetensors")
     assert (tmp_path / "gate.safetensors").read_bytes() == (tmp_path / "same.safetensors").read_bytes()
