@@ -13,6 +13,7 @@ from torch import Tensor
 from orxe_plugins.confidence.gate import GateNet, ranking_loss
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.progress import Progress, Silent
+from orxe_plugins.training import fixed_threads
 
 #: a gate costs at most this share of its expert's MACs, unless its width is given
 _MAX_SHARE = 0.01
@@ -72,7 +73,8 @@ def fit_gate(
             f"{label}: {len(inputs)} samples with scores from {np.min(score, initial=np.inf):g} to "
             f"{np.max(score, initial=-np.inf):g}: expected 20 or more that differ, to learn a ranking from"
         )
-    with torch.random.fork_rng(devices=[]):
+    # One thread: sums, and with them the gate, would depend on how many there are.
+    with torch.random.fork_rng(devices=[]), fixed_threads(1):
         torch.manual_seed(settings.seed)
         x, y = torch.from_numpy(inputs.astype(np.float32)), torch.from_numpy(score.astype(np.float32))
         order = torch.randperm(len(x))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ class Schedule:
         weight_decay: of AdamW.
         seed: of the order of samples and of random augmentation.
         warmup: share of the steps in which the learning rate rises.
+        threads: how many to compute with. Sums depend on it in their last digits, and after some epochs all weights
+            do: with as many as there are cores, every machine would end with other ones.
     """
 
     epochs: int
@@ -39,6 +42,7 @@ class Schedule:
     weight_decay: float = 0.02
     seed: int = 0
     warmup: float = 0.3
+    threads: int = 1
 
 
 def train(
@@ -52,7 +56,7 @@ def train(
     progress: Progress | None = None,
     label: str = "training",
 ) -> nn.Module:
-    """Train ``module`` in place; the same seed gives the same weights on the same machine.
+    """Train ``module`` in place; the same seed gives the same weights on the same kind of processor.
 
     Args:
         module: maps a batch of ``inputs`` to what ``loss`` takes.
@@ -83,19 +87,31 @@ def train(
     bar = progress or Silent()
     bar.start(steps, label)
     module.train()
-    for _ in range(schedule.epochs):
-        order = torch.randperm(len(inputs))
-        for index in order[: per_epoch * batch].split(batch):
-            rows = inputs[index]
-            value = loss(module(rows if augment is None else augment(rows)), targets[index])
-            if not torch.isfinite(value):
-                raise OrxeError(f"{label}: the loss is {value.item()}: lower lr, which is {schedule.lr:g}")
-            optimiser.zero_grad()
-            value.backward()
-            optimiser.step()
-            rates.step()
-            bar.advance(1)
+    with fixed_threads(schedule.threads):
+        for _ in range(schedule.epochs):
+            order = torch.randperm(len(inputs))
+            for index in order[: per_epoch * batch].split(batch):
+                rows = inputs[index]
+                value = loss(module(rows if augment is None else augment(rows)), targets[index])
+                if not torch.isfinite(value):
+                    raise OrxeError(f"{label}: the loss is {value.item()}: lower lr, which is {schedule.lr:g}")
+                optimiser.zero_grad()
+                value.backward()
+                optimiser.step()
+                rates.step()
+                bar.advance(1)
     return module.eval()
+
+
+@contextmanager
+def fixed_threads(count: int) -> Iterator[None]:
+    """Let torch compute with so many threads inside a ``with`` block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def make_expert(spec: ExpertSpec, fit: Callable[[Expert], object]) -> None:

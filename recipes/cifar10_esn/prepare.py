@@ -20,7 +20,10 @@ from orxe_plugins.recipe import Recipe
 from orxe_plugins.training import Schedule, make_expert, train
 from orxe_plugins.views import ImageView
 
-SCHEDULES = {"saver": Schedule(epochs=6, batch_size=128), "base": Schedule(epochs=9, batch_size=128)}
+SCHEDULES = {
+    "saver": Schedule(epochs=6, batch_size=128, threads=2),
+    "base": Schedule(epochs=9, batch_size=128, threads=2),
+}
 #: the schedule of TinySaver's Table 7 in larger steps, with a learning rate that grows as their root
 EXITS = ExitSettings(batch_size=512, lr=1.25e-3)
 
