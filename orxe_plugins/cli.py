@@ -64,7 +64,7 @@ def run(
         console.say("searching thresholds")
         file, splits = job.fitted()
     if job.recipe.select_saver is not None:
-        print_savers(job, job.splits(), job.recipe.select_saver.base)
+        print_savers(job, job.judged()[0], job.recipe.select_saver.base)
     report_run(job, file, splits)
 
 
@@ -147,7 +147,7 @@ def select_saver(
 
     with console.bars() as bars:
         job = _run(recipe, data, out, overrides, bars)
-        splits = job.splits()
+        splits, _ = job.judged()
     recipe_bases = job.recipe.select_saver.base if job.recipe.select_saver else None
     print_savers(job, splits, base or recipe_bases or [splits.fit.names[-1]])
 
@@ -168,7 +168,7 @@ def select_pool(
 
     with console.bars() as bars:
         job = _run(recipe, data, out, overrides, bars)
-        fit = job.splits().fit
+        fit = job.judged()[0].fit
     for name in choose(fit, k, job.recipe.preferences):
         console.out.print(name, markup=False)
 
@@ -241,13 +241,19 @@ def predict(
     max_experts: Annotated[int | None, typer.Option(min=1, help="Use policies of so many experts at most.")] = None,
     max_params: Annotated[float | None, typer.Option(help="Use policies of so many parameters at most.")] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    plugin: Annotated[
+        Path | None, typer.Option(help="Python file that registers the cascade's task, as the recipe names it.")
+    ] = None,
 ) -> None:
     """Answer images with a cascade: prediction, confidence, expert and cost of each, as CSV.
 
     Example: orxe predict runs/digits/cascade runs/digits/digits/7/*.png --preference 0.9
     """
+    from orxe_plugins.python_files import import_file
     from orxe_plugins.reporting import print_predictions
 
+    if plugin is not None:
+        import_file(plugin.resolve(), f"orxe_plugin_{plugin.stem}", "the command", "plugin")
     asked = {"preference": preference, "budget": budget, "target": target, "max_drop": max_drop}
     if all(value is None for value in asked.values()) and confidence is None:
         asked["preference"] = 0.5

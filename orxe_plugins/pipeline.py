@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -20,6 +18,7 @@ from orxe_plugins.fitting import fit_table, keep_experts, price
 from orxe_plugins.gate_fit import GateSettings
 from orxe_plugins.gates import GateFiles, train_gates, with_gates
 from orxe_plugins.progress import Progress, Silent
+from orxe_plugins.python_files import import_file
 from orxe_plugins.recipe import Recipe
 from orxe_plugins.records import Records
 from orxe_plugins.records.loading import load_records
@@ -148,8 +147,8 @@ class Run:
         """Fit policies on the fitting split and write the cascade's folder."""
         return self.fitted()[0]
 
-    def fitted(self) -> tuple[CascadeFile, Splits]:
-        """The cascade that the recorded samples give, written to disk, and the splits as it sees them."""
+    def judged(self) -> tuple[Splits, dict[str, ExpertSpec]]:
+        """The recorded samples and the experts, by name, with the confidences that the cascade will have."""
         splits = self.splits()
         specs = {str(spec.name): spec for spec in self.specs}
         if self.recipe.gates is not None:
@@ -161,6 +160,11 @@ class Run:
             splits = splits.map(lambda records: with_temperatures(records, temperatures))
             fit = splits.fit
             specs = {name: replace(spec, confidence=fit.details["confidence"][name]) for name, spec in specs.items()}
+        return splits, specs
+
+    def fitted(self) -> tuple[CascadeFile, Splits]:
+        """The cascade that the recorded samples give, written to disk, and the splits as it sees them."""
+        splits, specs = self.judged()
         latency = self.latency() if self.recipe.cost.kind == "latency" else None
         splits = keep_experts(self.recipe, price(self.recipe, splits, latency))
         table = fit_table(self.recipe, splits, latency)
@@ -231,23 +235,7 @@ class Run:
         """The Python file that the recipe names, as a module; it is run once in a process."""
         path = self.recipe.folder / file
         name = f"orxe_recipe_{self.recipe.name}_{path.stem}"
-        if name in sys.modules and sys.modules[name].__file__ == str(path):
-            return sys.modules[name]
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None or not path.is_file():
-            raise OrxeError(f"recipe {self.recipe.name!r} names {str(path)!r} as its {key}, which is no Python file")
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        try:
-            spec.loader.exec_module(module)
-        except BaseException as error:
-            del sys.modules[name]
-            if not isinstance(error, ModuleNotFoundError):
-                raise
-            raise OrxeError(
-                f"recipe {self.recipe.name!r} needs the Python package {error.name!r}, which is not installed. "
-                'Install it, or all that the recipes of this project need with\npip install "orxe-plugins[all]"'
-            ) from error
-        return module
+        return import_file(path, name, f"recipe {self.recipe.name!r}", key)
 
     # --- helpers ------------------------------------------------------------------------------
 

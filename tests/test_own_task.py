@@ -65,6 +65,14 @@ def test_the_example_runs_as_a_recipes_plugin(example: Path) -> None:
     assert cascade["task"] == "attributes"
     assert cascade["experts"][0]["confidence"] == {"kind": "least_certain"}
     assert (example / "run" / "report" / "report.html").is_file()
+    image = next(path for path in sorted((example / "data").rglob("*")) if path.suffix in (".png", ".jpg"))
+    asked = ["predict", str(example / "run" / "cascade"), str(image), "--plugin", str(example / "plugin.py")]
+    predicted = orxe(*asked)
+    assert predicted.returncode == 0, predicted.stderr
+    assert len(predicted.stdout.splitlines()) == 2
+    refused = orxe(*asked[:-2])
+    assert "unknown task 'attributes'" in refused.stderr
+    assert "orxe predict --plugin FILE" in refused.stderr
 
 
 @pytest.mark.usefixtures("checkpoints")

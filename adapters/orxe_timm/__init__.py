@@ -7,6 +7,7 @@ import_framework("timm", "timm")
 from orxe_timm.augment import augment  # noqa: E402
 from orxe_timm.exits import load_expert, load_untrained  # noqa: E402
 from orxe_timm.metamodel import Metamodel  # noqa: E402
+from orxe_timm.mixing import mixed_batches  # noqa: E402
 from orxe_timm.models import orxe_metamodel  # noqa: E402
 
-__all__ = ["Metamodel", "augment", "load_expert", "load_untrained", "orxe_metamodel"]
+__all__ = ["Metamodel", "augment", "load_expert", "load_untrained", "mixed_batches", "orxe_metamodel"]

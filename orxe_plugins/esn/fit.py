@@ -64,10 +64,12 @@ class ExitInputs:
     Attributes:
         features: pooled features of the saver, where there is one, and of the E stages, each (M, F).
         saver_logits: the saver's logits (M, C); None for plain attached exits.
+        targets: class indices (M,), or class probabilities (M, C) of mixed images.
     """
 
     features: list[Tensor]
     saver_logits: Tensor | None
+    targets: Tensor
 
 
 @torch.inference_mode()
@@ -75,7 +77,7 @@ def exit_inputs(
     base: OnBackbone,
     saver: Expert | None,
     stages: Sequence[int],
-    batches: Iterable[Any],
+    batches: Iterable[tuple[Any, Tensor]],
     progress: Progress | None = None,
     total: int | None = None,
 ) -> ExitInputs:
@@ -85,7 +87,8 @@ def exit_inputs(
         base: the backbone's end.
         saver: the saver; None for plain attached exits.
         stages: where the exits are.
-        batches: as the experts take them; augmented, if they shall be.
+        batches: pairs of B images, as the experts take them, and their targets, (B,) or (B, C); augmented, if they
+            shall be.
         progress: is told of every batch.
         total: number of samples of all batches, for the progress bar.
     """
@@ -94,7 +97,11 @@ def exit_inputs(
     backbone = base.backbone
     kept: list[list[Tensor]] = []
     logits: list[Tensor] = []
-    for batch in batches:
+    targets: list[Tensor] = []
+    for batch, wanted in batches:
+        if batch_size(batch) != len(wanted):
+            raise OrxeError(f"a batch of {batch_size(batch)} samples to train exits on has {len(wanted)} targets")
+        targets.append(wanted.cpu())
         row = []
         if saver is not None:
             known = saver.observe(batch)
@@ -107,15 +114,16 @@ def exit_inputs(
                 row.append(backbone.pool(stage, values).float())
         kept.append(row)
         bar.advance(batch_size(batch))
+    if not kept:
+        raise OrxeError("there is no sample to train exits on")
     # Tensors made in inference mode cannot be trained on: clones made outside of it can.
     with torch.inference_mode(False):
         features = [torch.cat(parts).clone() for parts in zip(*kept, strict=True)]
-        return ExitInputs(features, torch.cat(logits).clone() if logits else None)
+        return ExitInputs(features, torch.cat(logits).clone() if logits else None, torch.cat(targets).clone())
 
 
 def fit_exits(
     inputs: ExitInputs,
-    targets: Tensor,
     shape: NetworkShape,
     settings: ExitSettings,
     progress: Progress | None = None,
@@ -124,7 +132,6 @@ def fit_exits(
 
     Args:
         inputs: of M samples.
-        targets: class indices (M,), or class probabilities (M, C) of mixed images.
         shape: the network's.
         settings: how to train.
         progress: is told of every step.
@@ -138,7 +145,7 @@ def fit_exits(
     def loss(outputs: tuple[Tensor, Tensor | None], wanted: Tensor) -> Tensor:
         return exit_loss(outputs[0], wanted, outputs[1])
 
-    train(module, torch.cat(columns, dim=1), targets, loss, settings.schedule(), progress=progress,
+    train(module, torch.cat(columns, dim=1), inputs.targets, loss, settings.schedule(), progress=progress,
           label="training exits")  # fmt: skip
     return network.eval()
 
@@ -148,10 +155,10 @@ def train_exits(
     base: OnBackbone,
     saver: Expert | None,
     stages: Sequence[int],
-    batches: Iterable[Any],
-    targets: Tensor,
+    batches: Iterable[tuple[Any, Tensor]],
     settings: ExitSettings | None = None,
     progress: Progress | None = None,
+    total: int | None = None,
 ) -> TrainedExits:
     """Train exits of one base behind one saver, and write them.
 
@@ -160,22 +167,22 @@ def train_exits(
         base: the backbone's end, such as ``load_expert("timm:resnet50?exit=end")``.
         saver: any classifier that exposes features; None trains plain attached exits.
         stages: behind which stages of the base exits stand.
-        batches: M labelled samples, as the experts take them; never those that thresholds are fitted on.
-        targets: (M,) or (M, C), see :func:`fit_exits`.
+        batches: pairs of B images, as the experts take them, and their targets: class indices (B,), or class
+            probabilities (B, C) of mixed images. Never those that thresholds are fitted on. Table 7's augmentation
+            is ``orxe_timm.mixed_batches``.
         settings: sizes and schedule; those of the paper by default.
         progress: is told of every step.
+        total: number of samples of all batches, for the progress bar.
 
     Raises:
-        OrxeError: a stage is not there, or samples and targets differ in number.
+        OrxeError: a stage is not there, or images and targets differ in number.
     """
     settings = settings or ExitSettings()
     widths = base.backbone.widths
     wrong = [stage for stage in stages if not 0 <= stage < len(widths)]
     if wrong or not stages:
         raise OrxeError(f"exits behind the stages {list(stages)}: expected some of 0 to {len(widths) - 1}")
-    inputs = exit_inputs(base, saver, stages, batches, progress, len(targets))
-    if len(inputs.features[0]) != len(targets):
-        raise OrxeError(f"{len(inputs.features[0])} samples to train exits on, but {len(targets)} targets")
+    inputs = exit_inputs(base, saver, stages, batches, progress, total)
     shape = NetworkShape(
         tuple(stages),
         tuple(widths[stage] for stage in stages),
@@ -185,7 +192,7 @@ def train_exits(
         settings.layers,
         settings.heads,
     )
-    network = fit_exits(inputs, targets, shape, settings, progress)
+    network = fit_exits(inputs, shape, settings, progress)
     saver_mark = None if saver is None else model_fingerprint(saver.module)
     exits = TrainedExits(network, model_fingerprint(base.module), saver_mark, str(file))
     save_exits(exits, file)

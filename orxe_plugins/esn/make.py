@@ -18,19 +18,19 @@ from orxe_plugins.registry import ExpertSpec, load_expert, parse_address
 
 def make_exits(
     specs: Sequence[ExpertSpec],
-    batches: Callable[[], Iterable[Any]],
-    targets: Tensor,
+    batches: Callable[[], Iterable[tuple[Any, Tensor]]],
     settings: ExitSettings | None = None,
     progress: Progress | None = None,
+    total: int | None = None,
 ) -> None:
     """Train the exits whose file is missing; saver and base have their weights already.
 
     Args:
         specs: a recipe's experts; those with an option ``esn`` are exits. Exits of one file are trained together.
-        batches: gives M labelled samples, in batches as experts take them, each time that it is called.
-        targets: see :func:`train_exits`.
+        batches: gives labelled samples, as :func:`train_exits` takes them, each time that it is called.
         settings: sizes and schedule.
         progress: is told of every step.
+        total: number of samples, for the progress bar.
     """
     files: dict[str, list[tuple[ExpertSpec, dict[str, Any]]]] = {}
     for spec in specs:
@@ -51,4 +51,4 @@ def make_exits(
         if saver is not None:
             saver = load_expert(ExpertSpec(saver) if isinstance(saver, str) else ExpertSpec(**saver))
         stages = sorted({int(each["exit"]) for _, each in exits})
-        train_exits(Path(file), base, saver, stages, batches(), targets, settings, progress)
+        train_exits(Path(file), base, saver, stages, batches(), settings, progress, total)

@@ -38,12 +38,12 @@ _GENERATORS = threading.Lock()
 def augmented(image: Image.Image, augment: Augmentation, sample_id: str, seed: int) -> Image.Image:
     """An image as ``augment`` changes it with random numbers that depend on the sample's id and ``seed`` alone."""
     digest = hashlib.sha256(f"{seed}:{sample_id}".encode("utf-8", "surrogateescape")).digest()
-    with _seeded(int.from_bytes(digest[:4], "big")):
+    with seeded(int.from_bytes(digest[:4], "big")):
         return augment(image)
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> Iterator[None]:
     """All generators at ``seed`` inside a ``with`` block, and as they were after it."""
     with _GENERATORS:
         before = random.getstate(), np.random.get_state(), torch.random.get_rng_state()

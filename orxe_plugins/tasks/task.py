@@ -11,7 +11,7 @@ import numpy as np
 
 from orxe_plugins.confidence import ConfidenceProvider
 from orxe_plugins.datasets import Dataset
-from orxe_plugins.errors import unknown
+from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.expert import Expert
 
 TASK_GROUP = "orxe_plugins.tasks"
@@ -131,5 +131,8 @@ def task_named(kind: str) -> Task:
         for point in entry_points(group=TASK_GROUP, name=kind):
             point.load()
     if kind not in _TASKS:
-        raise unknown("task", kind, task_names())
+        raise OrxeError(
+            f"{unknown('task', kind, task_names())}. A task of your own is registered by a recipe's `plugin: FILE`, "
+            "by `orxe predict --plugin FILE`, or by a package that is installed"
+        )
     return _TASKS[kind]()

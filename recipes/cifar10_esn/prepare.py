@@ -47,15 +47,16 @@ def prepare(recipe: Recipe, out: Path, progress: Progress, data: str, every: int
         return
     images, targets = load_images(folder, chosen, progress)
 
-    def batches() -> Iterator[Tensor]:
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
         torch.manual_seed(seed)
         for _ in range(copies):
-            yield from (jitter(rows).to(torch.uint8) for rows in images.split(256))
+            for rows in torch.arange(len(images)).split(256):
+                yield jitter(images[rows]).to(torch.uint8), targets[rows]
 
     for spec in specs:
         if "esn" not in spec.options:
             make_expert(spec, lambda expert: fit(expert, images, targets, progress))
-    make_exits(specs, batches, targets.repeat(copies), EXITS, progress)
+    make_exits(specs, batches, EXITS, progress, len(images) * copies)
 
 
 def load_images(folder: ImageFolder, chosen: list[int], progress: Progress) -> tuple[Tensor, Tensor]:

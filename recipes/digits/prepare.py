@@ -48,17 +48,19 @@ def prepare(recipe: Recipe, out: Path, progress: Progress, train_share: float, s
         train(expert.module, views, targets, loss, SCHEDULES[expert.name], augment=nudge, progress=progress,
               label=f"training {expert.name}")  # fmt: skip
 
-    def batches() -> Iterator[Tensor]:
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
         torch.manual_seed(seed)
         views = torch.stack([torch.from_numpy(np.array(enlarged(images[i]))) for i in order[:n_train]])
-        for rows in views[:, None].repeat(EXIT_COPIES, 1, 1, 1).split(256):  # (B, 1, h, w)
-            yield nudge(rows.float()).round().clamp(0, 255).to(torch.uint8)
+        copies = torch.arange(n_train).repeat(EXIT_COPIES)
+        for rows in copies.split(256):
+            seen = nudge(views[rows, None].float())  # (B, 1, h, w)
+            yield seen.round().clamp(0, 255).to(torch.uint8), targets[rows]
 
     specs = [entry.spec() for entry in recipe.experts]
     for spec in specs:
         if "esn" not in spec.options:
             make_expert(spec, fit)
-    make_exits(specs, batches, targets.repeat(EXIT_COPIES), EXITS, progress)
+    make_exits(specs, batches, EXITS, progress, n_train * EXIT_COPIES)
 
 
 def enlarged(image: Image.Image, side: int = 32) -> Image.Image:

@@ -68,7 +68,8 @@ class Pool:
         self.esn_file, self.plain_file = folder / "esn.safetensors", folder / "plain.safetensors"
         end, saver = load_expert(self.end), load_expert(self.saver)
         for file, before in ((self.esn_file, saver), (self.plain_file, None)):
-            train_exits(file, end, before, STAGES, self.images.split(10), targets, settings)
+            batches = zip(self.images.split(10), targets.split(10), strict=True)
+            train_exits(file, end, before, STAGES, batches, settings)
 
     def exit(self, stage: int, plain: bool = False) -> ExpertSpec:
         saver = {"address": self.saver.address, "name": "saver", "checkpoint": self.saver.checkpoint,

@@ -98,22 +98,22 @@ def test_loss_counts_a_sample_as_little_as_the_saver_is_sure_of_it() -> None:
     torch.testing.assert_close(exit_loss(logits, soft, saver), exit_loss(logits, targets, saver))
 
 
-def data(n: int = 600) -> tuple[ExitInputs, Tensor]:
+def data(n: int = 600) -> ExitInputs:
     """A saver that knows nothing, and stages of which the second tells the class."""
     targets = torch.randint(0, 4, (n,))
     features = [torch.randn(n, width) for width in (5, *WIDTHS)]
     features[2][:, :4] += 3 * torch.nn.functional.one_hot(targets, 4)
-    return ExitInputs(features, torch.zeros(n, 4)), targets
+    return ExitInputs(features, torch.zeros(n, 4), targets)
 
 
 def test_training_teaches_exits_what_their_stages_know_and_is_repeatable() -> None:
-    inputs, targets = data()
+    inputs = data()
     settings = ExitSettings(dim=16, epochs=6, warmup_epochs=2, lr=1e-2)
-    network = fit_exits(inputs, targets, shape_of(), settings)
-    new, wanted = data()
-    correct = (network(new.features, new.saver_logits).argmax(-1) == wanted[:, None]).float().mean(dim=0)
+    network = fit_exits(inputs, shape_of(), settings)
+    new = data()
+    correct = (network(new.features, new.saver_logits).argmax(-1) == new.targets[:, None]).float().mean(dim=0)
     assert correct[0] < 0.5 and correct[1] > 0.9 and correct[2] > 0.9
-    again = fit_exits(inputs, targets, shape_of(), settings)
+    again = fit_exits(inputs, shape_of(), settings)
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True))
 
 
