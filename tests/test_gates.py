@@ -21,6 +21,7 @@ from orxe_plugins.gates import gate_confidence, train_gates, with_gates
 from orxe_plugins.pipeline import Run
 from orxe_plugins.recipe import load_recipe
 from orxe_plugins.records.loading import load_gate_inputs
+from orxe_plugins.reporting import print_savers
 from orxe_plugins.routed import disagreements, run_routed
 
 pytest.importorskip("timm")
@@ -132,6 +133,18 @@ def test_a_trained_gate_is_kept_until_its_samples_or_settings_change(run: Run) -
     longer = replace(settings, epochs=2)
     train_gates(splits.gate.samples(slice(40)), run.out / "records", names, longer, "values", out)
     assert first.stat().st_mtime_ns > stamp
+
+
+def test_savers_are_ranked_with_the_confidences_that_the_cascade_has(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judged, specs = run.judged()
+    gated = run.gated(run.splits(), run.train_gates())
+    assert judged.fit.confidence.tolist() == gated.fit.confidence.tolist()
+    assert len(np.unique(judged.report.confidence[0])) > 1  # a constant is all that a regressor has by itself
+    assert specs["small"].confidence["kind"] == "ranking_gate"  # type: ignore[index]
+    print_savers(run, judged, ["large"])
+    assert "small" in capsys.readouterr().out
 
 
 def test_records_get_the_gates_confidence_and_cost(run: Run) -> None:
