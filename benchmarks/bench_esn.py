@@ -23,7 +23,8 @@ from orxe_plugins.console import bars
 from orxe_plugins.files import write_text
 from orxe_plugins.pipeline import Run
 from orxe_plugins.policy import PolicyTable
-from orxe_plugins.recipe import ExpertEntry, Recipe, load_recipe
+from orxe_plugins.recipe import ExpertEntry, Recipe
+from orxe_plugins.recipe_file import load_recipe
 from orxe_plugins.records import Records
 from orxe_plugins.registry import load_expert
 from orxe_plugins.report.theme import LIGHT, new_figure, save_figure, styled

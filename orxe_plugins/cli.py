@@ -36,7 +36,7 @@ def _run(
     recipe: str, data: Path | None, out: Path | None, overrides: list[str] | None, bars: Any, fresh: bool = False
 ) -> Any:
     from orxe_plugins.pipeline import Run
-    from orxe_plugins.recipe import load_recipe, recipe_out
+    from orxe_plugins.recipe_file import load_recipe, recipe_out
 
     folder = out or recipe_out(recipe)
     loaded = load_recipe(recipe, out=folder.resolve(), data=data.resolve() if data else None, overrides=overrides or [])
@@ -102,7 +102,7 @@ def check(
 
     Example: orxe check coco_yolov8_codino --data ~/coco experts.codino.options.repo=~/mmdetection
     """
-    from orxe_plugins.recipe import load_recipe, recipe_out
+    from orxe_plugins.recipe_file import load_recipe, recipe_out
     from orxe_plugins.reporting import print_check
 
     folder = recipe_out(recipe).resolve()

@@ -23,7 +23,8 @@ from orxe_plugins.gates import GateFiles
 from orxe_plugins.pipeline import Run
 from orxe_plugins.policy import PolicyTable
 from orxe_plugins.progress import Progress
-from orxe_plugins.recipe import Recipe, recipe_names
+from orxe_plugins.recipe import Recipe
+from orxe_plugins.recipe_file import recipe_names
 from orxe_plugins.records import Records
 from orxe_plugins.report.content import evaluation_document
 from orxe_plugins.report.evaluate import evaluate

@@ -14,7 +14,7 @@ import yaml
 
 from orxe_plugins.check import check_data, check_experts
 from orxe_plugins.pipeline import Run
-from orxe_plugins.recipe import load_recipe, recipe_names
+from orxe_plugins.recipe_file import load_recipe, recipe_names
 from orxe_plugins.registry import ExpertSpec, load_untrained
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from orxe_plugins import Policy, replay
 from orxe_plugins.coco import CocoDataset
-from orxe_plugins.recipe import recipe_names
+from orxe_plugins.recipe_file import recipe_names
 from orxe_plugins.records.loading import load_records
 from orxe_plugins.tasks.detection import evaluator
 

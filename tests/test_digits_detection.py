@@ -14,7 +14,7 @@ from PIL import Image
 from orxe_plugins import Policy
 from orxe_plugins.coco import CocoDataset
 from orxe_plugins.pipeline import Run
-from orxe_plugins.recipe import load_recipe
+from orxe_plugins.recipe_file import load_recipe
 
 pytest.importorskip("ultralytics")
 #: enough for a run, not for good detectors

@@ -19,7 +19,7 @@ from orxe_plugins.confidence.gate import RankingGate
 from orxe_plugins.gate_fit import GateSettings
 from orxe_plugins.gates import gate_confidence, train_gates, with_gates
 from orxe_plugins.pipeline import Run
-from orxe_plugins.recipe import load_recipe
+from orxe_plugins.recipe_file import load_recipe
 from orxe_plugins.records.loading import load_gate_inputs
 from orxe_plugins.reporting import print_savers
 from orxe_plugins.routed import disagreements, run_routed

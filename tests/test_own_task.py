@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orxe_plugins.recipe import load_recipe
+from orxe_plugins.recipe_file import load_recipe
 from orxe_plugins.training import make_expert
 
 pytest.importorskip("timm")

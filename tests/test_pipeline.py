@@ -18,7 +18,7 @@ from orxe_plugins import OrxeError, replay
 from orxe_plugins.cascade_file import load_cascade, read_cascade
 from orxe_plugins.errors import OrxeWarning
 from orxe_plugins.pipeline import Run, load_augmentation
-from orxe_plugins.recipe import load_recipe
+from orxe_plugins.recipe_file import load_recipe
 from orxe_plugins.records import load_records
 from orxe_plugins.registry import load_expert
 from orxe_plugins.report.content import evaluation_document

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from orxe_plugins import OrxeError
-from orxe_plugins.recipe import load_recipe, recipe_names
+from orxe_plugins.recipe_file import load_recipe, recipe_names
 
 RAW = {
     "name": "mine",

@@ -15,7 +15,7 @@ from timm.models import is_model_pretrained
 
 import orxe_timm
 from orxe_plugins.experts_file import read_experts_file
-from orxe_plugins.recipe import recipe_names
+from orxe_plugins.recipe_file import recipe_names
 from orxe_plugins.registry import load_expert
 
 TABLES = {"imagenet_orxe": "table_b1.yaml", "imagenet_tinysaver": "table_1.yaml"}

@@ -12,7 +12,7 @@ import pytest
 from orxe_plugins import replay
 from orxe_plugins.cascade_file import load_cascade
 from orxe_plugins.pipeline import Run
-from orxe_plugins.recipe import load_recipe
+from orxe_plugins.recipe_file import load_recipe
 from orxe_plugins.routed import run_routed
 
 pytest.importorskip("orxe_timm")

@@ -12,7 +12,7 @@ import timm
 
 import orxe_timm  # noqa: F401
 from orxe_plugins.pipeline import Run
-from orxe_plugins.recipe import load_recipe
+from orxe_plugins.recipe_file import load_recipe
 from orxe_plugins.search import replay
 
 
