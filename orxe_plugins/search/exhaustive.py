@@ -14,13 +14,15 @@ from orxe_plugins.search.kernels import tally
 from orxe_plugins.search.problem import Cuts, Samples
 
 #: policies x samples, at most
-_LIMIT = 1_000_000
+_LIMIT = 20_000_000
 
 
 def try_all(samples: Samples, preferences: Sequence[float], settings: Settings) -> list[Cuts]:
     """The best policy for each preference; none at all where there are too many policies to try."""
     n, m = samples.shape
     if m * 2.0 ** (n - 1) > _LIMIT:  # on or off alone are too many
+        return []
+    if m * len(np.unique(samples.rank[0])) > _LIMIT:  # so are the first expert's alone: spare the other ones
         return []
     choices = _choices(samples, settings.skip_gates)
     count = math.prod(len(each) for each in choices)

@@ -29,7 +29,7 @@ class Rung:
         starts: random starts for each preference, beside both ends and Algorithm 1; None: no start.
         keep: how many of the best known policies each preference goes on from.
         rounds: how often it does; in between, preferences share what they found.
-        kicks: of the iterated local search, in each round.
+        kicks: of the iterated local search, in each round, at least; see :data:`ROUND_EFFORT`.
         pair_moves: how many may follow.
         max_sweeps: sweeps of each descent, at most.
         enough: a sweep that gains no more than this share of the objective ends a descent.
@@ -53,6 +53,11 @@ LADDER = (
     Rung(samples=65_536, bins=8192, keep=2),
     Rung(samples=2**62, bins=2**16, max_sweeps=4, enough=1e-5, algorithm_1=True),
 )
+#: what all kicks of one round may take, in ticks of one expert and sample or bin: where there are few of these, there
+#: are more kicks, for with few samples every single one of them makes a local minimum of its own
+ROUND_EFFORT = 16_000_000
+#: what a kick takes beside its samples, in the same ticks
+KICK_EFFORT = 20_000
 #: searches at once on the lowest rung, at least: a few preferences are searched for several times over
 ISLANDS = 8
 
@@ -151,18 +156,26 @@ def _plain(candidates: Candidates, preference: int) -> Job:
 def _go_on(candidates: Candidates, rung: Rung, preferences: Sequence[int], seed: Sequence[int]) -> list[Job]:
     """Search around the best known policies of preferences, given by number."""
     skip_gates = candidates.settings.skip_gates
+    kicks = _kicks(candidates.samples, rung.kicks, len(preferences))
     best = {k: candidates.best(k, rung.keep) for k in set(preferences)}
 
     def around(preference: int, start: Cuts, task: int) -> Job:
         def search(problem: Problem, work: Work) -> list[Cuts]:
             rng = np.random.default_rng([*seed, task])
             cuts = start.copy()
-            return [search_around(problem, cuts, work, rng, rung.kicks, skip_gates, rung.max_sweeps, rung.enough)]
+            return [search_around(problem, cuts, work, rng, kicks, skip_gates, rung.max_sweeps, rung.enough)]
 
         return Job(preference, search)
 
     tasks = [(k, cuts) for k in preferences for cuts in best[k]]
     return [around(k, cuts, task) for task, (k, cuts) in enumerate(tasks)]
+
+
+def _kicks(samples: Samples, least: int, searches: int) -> int:
+    """How many kicks each of so many searches makes, at least ``least`` unless that is 0."""
+    n, m = samples.shape
+    affordable = ROUND_EFFORT // (max(1, searches) * (n * (m + samples.n_cuts) + KICK_EFFORT))
+    return max(least, affordable) if least else 0
 
 
 def _pairs(candidates: Candidates, rung: Rung, preference: int, start: Cuts) -> Job:

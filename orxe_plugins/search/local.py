@@ -10,7 +10,8 @@ from orxe_plugins.search import pairs
 from orxe_plugins.search.kernels import Work
 from orxe_plugins.search.problem import Cuts, Problem, coarsening
 
-#: levels of the grid that pair moves work on
+#: levels of the grid that pair moves work on, of at most so many samples, and of more
+FINE_LEVELS, FEW_SAMPLES = 128, 1024
 PAIR_LEVELS = 32
 #: how many enabled experts may lie between the two of a pair
 PAIR_WINDOW = 2
@@ -75,7 +76,8 @@ def search_around(
 
 def pair_moves(problem: Problem, cuts: Cuts, work: Work, skip_gates: bool, max_moves: int = 20) -> int:
     """Set two or three thresholds at once as long as that helps, in place; returns the objective in ticks."""
-    shift = coarsening(problem.task.n_cuts, PAIR_LEVELS)
+    few = problem.task.rank.shape[1] <= FEW_SAMPLES
+    shift = coarsening(problem.task.n_cuts, FINE_LEVELS if few else PAIR_LEVELS)
     choice = np.zeros(9, dtype=np.int64)
     total = problem.descend(cuts, work, skip_gates)
     for _ in range(max_moves):

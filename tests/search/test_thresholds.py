@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from orxe_plugins import OrxeError, Policy, PolicyTable, Records, fit_policies, replay
 from orxe_plugins.search import grid as grid_module
+from orxe_plugins.search import thresholds as thresholds_module
 from orxe_plugins.search.candidates import Settings
 from orxe_plugins.search.grid import Grid
 from orxe_plugins.search.ladder import climb
@@ -273,3 +274,29 @@ def test_no_sample_and_no_preference_are_errors() -> None:
         fit_policies(records, [])
     with pytest.raises(OrxeError, match="preference is 2"):
         fit_policies(records, [2])
+
+
+@pytest.mark.parametrize("n, levels, m", [(3, 20, 150), (4, 4, 400), (4, 6, 60), (3, 1000, 40)])
+@pytest.mark.parametrize("by_descents", [False, True])
+def test_small_records_of_other_shapes_are_as_good_as_trying_everything(
+    try_everything: Everything,
+    objective: Value,
+    monkeypatch: pytest.MonkeyPatch,
+    n: int,
+    levels: int,
+    m: int,
+    by_descents: bool,
+) -> None:
+    """Few levels and more samples, or more levels; with descents alone too, where all policies could be tried."""
+    if by_descents:
+        monkeypatch.setattr(thresholds_module, "try_all", lambda *_: [])
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        confidence = rng.integers(0, levels + 1, (n, m)) / levels
+        right = rng.random((n, m)) < 0.2 + 0.7 * confidence * np.linspace(0.7, 1.1, n)[:, None]
+        cost = np.sort(rng.choice([0.01, 0.05, 0.1, 0.3, 0.5, 0.8, 1.0], n))
+        records = Records.from_arrays([f"e{i}" for i in range(n)], cost, confidence, right.astype(np.uint8))
+        tried = try_everything(records, True)
+        best = np.array([objective(records, p, *tried).min() for p in PREFERENCES])
+        found = reached(fit_policies(records, PREFERENCES, threads=1), records, objective)
+        assert (found <= best * 1.001 + 1e-9).all()
