@@ -23,6 +23,9 @@ from orxe_plugins.expert import Expert
 from orxe_plugins.files import write_json
 from orxe_plugins.progress import Progress, Silent
 
+#: SciPy's binomial overflows at the least numbers that a float can be
+_LEAST_CHANCE = 1e-300
+
 
 @dataclass(frozen=True)
 class LatencyTable:
@@ -62,7 +65,10 @@ class LatencyTable:
     def expected_ms(self, name: str, batch_size: int, share: float) -> float:
         """Expected milliseconds per batch of which each sample comes to the expert with a chance of ``share``."""
         count = np.arange(batch_size + 1)
-        return float(binom.pmf(count, batch_size, min(max(share, 0.0), 1.0)) @ self.batch_ms(name, count))
+        chance = min(max(share, 0.0), 1.0)
+        if chance < _LEAST_CHANCE:
+            chance = 0.0
+        return float(binom.pmf(count, batch_size, chance) @ self.batch_ms(name, count))
 
     def per_sample(self, name: str, batch_size: int, share: float) -> float:
         """Expected milliseconds per sample that comes to the expert; ``share`` must be above 0."""
