@@ -62,9 +62,10 @@ def run(
         job.prepare()
         job.record()
         console.say("searching thresholds")
-        file, splits = job.fitted()
+        judged = job.judged()
+        file, splits = job.fitted(judged)
     if job.recipe.select_saver is not None:
-        print_savers(job, job.judged()[0], job.recipe.select_saver.base)
+        print_savers(job, judged[0], job.recipe.select_saver.base)
     report_run(job, file, splits)
 
 

@@ -30,6 +30,9 @@ from orxe_plugins.splits import Splits, split_records
 from orxe_plugins.tasks import Task, task_named
 from orxe_plugins.views import ImageView, widest_view
 
+#: the recorded samples, and the experts by name, with the confidences that the cascade will have
+Judged = tuple[Splits, dict[str, ExpertSpec]]
+
 
 class Run:
     """One recipe in one output folder.
@@ -147,7 +150,7 @@ class Run:
         """Fit policies on the fitting split and write the cascade's folder."""
         return self.fitted()[0]
 
-    def judged(self) -> tuple[Splits, dict[str, ExpertSpec]]:
+    def judged(self) -> Judged:
         """The recorded samples and the experts, by name, with the confidences that the cascade will have."""
         splits = self.splits()
         specs = {str(spec.name): spec for spec in self.specs}
@@ -162,9 +165,13 @@ class Run:
             specs = {name: replace(spec, confidence=fit.details["confidence"][name]) for name, spec in specs.items()}
         return splits, specs
 
-    def fitted(self) -> tuple[CascadeFile, Splits]:
-        """The cascade that the recorded samples give, written to disk, and the splits as it sees them."""
-        splits, specs = self.judged()
+    def fitted(self, judged: Judged | None = None) -> tuple[CascadeFile, Splits]:
+        """The cascade that the recorded samples give, written to disk, and the splits as it sees them.
+
+        Args:
+            judged: what :meth:`judged` gave, where it is known already.
+        """
+        splits, specs = judged or self.judged()
         latency = self.latency() if self.recipe.cost.kind == "latency" else None
         splits = keep_experts(self.recipe, price(self.recipe, splits, latency))
         table = fit_table(self.recipe, splits, latency)

@@ -13,9 +13,9 @@ from orxe_plugins.policy import check_preferences
 from orxe_plugins.records import Records
 from orxe_plugins.search.candidates import Settings
 from orxe_plugins.search.grid import Grid
-from orxe_plugins.search.ladder import climb
 from orxe_plugins.search.objective import Objective
 from orxe_plugins.search.problem import Cuts, Problem, Samples, coarsening, cpu_count
+from orxe_plugins.search.thresholds import search_policies
 
 #: the preferences that a pool is chosen for unless told otherwise
 PREFERENCES = (*(i / 10 for i in range(1, 10)), 0.95, 0.99)
@@ -113,7 +113,8 @@ class _Scorer:
 
     def thorough(self, chosen: tuple[int, ...]) -> float:
         """Objective of these experts, summed over the preferences, as the search itself finds it on this grid."""
-        found = climb(self.samples.experts(chosen), self.preferences, Settings(skip_gates=False, threads=self.threads))
+        settings = Settings(skip_gates=False, threads=self.threads)
+        found = search_policies(self.samples.experts(chosen), self.preferences, settings)
         return float(found.objectives(found.distinct()).min(axis=1).sum())
 
     def gains(self, chosen: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -79,9 +79,9 @@ def _best_exits(task, work, kept, exits, skips):  # type: ignore[no-untyped-def]
     last = len(exits) - 1
     kernels.prepare(task, work, exits, skips)
     kept.answered[:] = last
+    n = kernels.start(work, task.rank.shape[1])
     for i in range(last):
         if task.allowed[i]:
-            n = kernels.start(work, task.rank.shape[1])
             _count_arrivals(task, work, kept, i, last, n, 1)
     while True:
         most, expert, new = np.int64(0), -1, np.int64(0)

@@ -85,7 +85,7 @@ def _two(records: Records, preferences: Sequence[float], objective: Objective, s
 def _many(records: Records, preferences: Sequence[float], objective: Objective, settings: Settings) -> _Fitted:
     grid = Grid.of(records.confidence, settings.threads)
     samples = Samples.of(records, grid, objective)
-    found = _search(samples, preferences, settings).pick(preferences)
+    found = search_policies(samples, preferences, settings).pick(preferences)
     rows = [
         PolicyRow(
             preference,
@@ -98,7 +98,8 @@ def _many(records: Records, preferences: Sequence[float], objective: Objective, 
     return rows, bounds_of(samples, preferences, settings.threads)
 
 
-def _search(samples: Samples, preferences: Sequence[float], settings: Settings) -> Candidates:
+def search_policies(samples: Samples, preferences: Sequence[float], settings: Settings) -> Candidates:
+    """The best policies that are found for P preferences: all are tried, or the ladder is climbed."""
     best = try_all(samples, preferences, settings)
     if not best:
         return climb(samples, preferences, settings)
