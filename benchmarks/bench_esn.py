@@ -18,18 +18,18 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from orxe_plugins.cascade import Cascade
-from orxe_plugins.console import bars
-from orxe_plugins.files import write_text
-from orxe_plugins.pipeline import Run
-from orxe_plugins.policy import PolicyTable
-from orxe_plugins.recipe import ExpertEntry, Recipe
-from orxe_plugins.recipe_file import load_recipe
+from orxe_plugins.cascade.cascade import Cascade
+from orxe_plugins.cli.console import bars
+from orxe_plugins.evaluation.intervals import Bootstrap, bootstrap
+from orxe_plugins.experts.registry import load_expert
+from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.records import Records
-from orxe_plugins.registry import load_expert
 from orxe_plugins.report.theme import LIGHT, new_figure, save_figure, styled
+from orxe_plugins.run.pipeline import Run
+from orxe_plugins.run.recipe import ExpertEntry, Recipe
+from orxe_plugins.run.recipe_file import load_recipe
 from orxe_plugins.search import fit_policies, replay
-from orxe_plugins.search.intervals import Bootstrap, bootstrap
+from orxe_plugins.util.files import write_text
 
 PREFERENCES = [round(0.02 * i, 2) for i in range(51)]
 #: where systems are compared, as shares of the base's cost

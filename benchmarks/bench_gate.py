@@ -23,9 +23,9 @@ import torch
 from orxe_plugins import Expert, load_expert
 from orxe_plugins.confidence.constant import Constant
 from orxe_plugins.confidence.gate import RankingGate, gate_inputs, save_gate
-from orxe_plugins.expert import DetectorExpert
-from orxe_plugins.features import pool
-from orxe_plugins.gate_fit import GateSettings, fit_gate
+from orxe_plugins.experts.detector import DetectorExpert
+from orxe_plugins.experts.features import pool
+from orxe_plugins.training.gate import GateSettings, fit_gate
 
 #: small experts of every adapter, with random weights: models that people use, the smallest that the tests put a
 #: gate on (tests/adapters/test_gates.py), and toys that show where a gate is no longer cheap

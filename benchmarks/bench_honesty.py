@@ -25,13 +25,13 @@ import numpy as np
 from honesty_markdown import to_markdown
 
 from orxe_plugins import Policy, PolicyTable, Records, fit_policies, replay
-from orxe_plugins.datasets import ImageFolder
+from orxe_plugins.data.datasets import ImageFolder
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.experts_file import read_experts_file
+from orxe_plugins.evaluation.intervals import bootstrap
+from orxe_plugins.experts.registry import load_expert
 from orxe_plugins.records import load_records, record
-from orxe_plugins.registry import load_expert
-from orxe_plugins.search import bootstrap
-from orxe_plugins.search.choose import with_choices
+from orxe_plugins.run.experts_file import read_experts_file
+from orxe_plugins.search.pareto import with_choices
 from orxe_plugins.search.promise import with_promises
 from orxe_plugins.tasks import Classification
 

@@ -22,8 +22,8 @@ from search_markdown import to_markdown
 from synthetic import synthetic_records
 
 from orxe_plugins import PolicyRow, PolicyTable, Records, fit_policies, replay
-from orxe_plugins.search.objective import Objective
-from orxe_plugins.search.problem import cpu_count
+from orxe_plugins.search.engine.objective import Objective
+from orxe_plugins.search.engine.problem import cpu_count
 
 SEARCH = "this search"
 

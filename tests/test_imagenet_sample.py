@@ -12,11 +12,11 @@ from torch.utils.data import DataLoader
 
 import orxe_timm
 from orxe_plugins import Cascade, Policy, Records, fit_policies, replay
-from orxe_plugins.datasets import ImageFolder
-from orxe_plugins.experts_file import read_experts_file
+from orxe_plugins.data.datasets import ImageFolder
+from orxe_plugins.evaluation.routed import disagreements, run_routed
+from orxe_plugins.experts.registry import load_expert
 from orxe_plugins.records import record
-from orxe_plugins.registry import load_expert
-from orxe_plugins.routed import disagreements, run_routed
+from orxe_plugins.run.experts_file import read_experts_file
 from orxe_plugins.tasks import Classification
 
 TOP1 = {

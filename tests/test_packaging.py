@@ -56,7 +56,7 @@ def test_what_is_in_the_wheel_works_from_there(wheel: zipfile.ZipFile, tmp_path:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import orxe_plugins, orxe_timm\n"
-        "from orxe_plugins.recipe_file import recipe_names\n"
+        "from orxe_plugins.run.recipe_file import recipe_names\n"
         "print(orxe_plugins.__file__, orxe_timm.__file__, *recipe_names().values(), sep='\\n')"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]
@@ -75,7 +75,7 @@ def test_the_metadata_names_the_command_and_the_adapters(wheel: zipfile.ZipFile)
 
 def test_the_extras_are_those_that_errors_and_the_readme_speak_of(project: dict) -> None:
     extras = project["optional-dependencies"]
-    assert {"timm", "torchvision", "ultralytics", "mmdet", "report", "all", "dev"} <= set(extras)
+    assert {"timm", "torchvision", "ultralytics", "mmdet", "all", "dev"} <= set(extras)
     (everything,) = extras["all"]
     inner = everything.partition("[")[2].rstrip("]").split(",")
     assert set(inner) == set(extras) - {"all", "dev"}

@@ -4,7 +4,7 @@
 ``CascadeDetector`` and ``CascadeCost``. Where mmcv has no compiled ops, import it before ``mmdet.apis``.
 """
 
-from orxe_plugins.registry import import_framework
+from orxe_plugins.experts.registry import import_framework
 
 import_framework("mmcv", "mmdet")
 

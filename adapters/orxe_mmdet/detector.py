@@ -17,10 +17,10 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from orxe_mmdet.originals import original_image
-from orxe_plugins.building import CascadeLike, ExpertLike, build_cascade
+from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
+from orxe_plugins.cascade.controls import CascadeFront
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.expert import DetectorExpert
-from orxe_plugins.front import CascadeFront
+from orxe_plugins.experts.detector import DetectorExpert
 
 #: the test pipeline that a cascade wants: the original image, and the annotations for evaluation
 TEST_PIPELINE = (

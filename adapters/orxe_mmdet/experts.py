@@ -19,12 +19,13 @@ from torch import nn
 from orxe_mmdet.checkpoints import Checkpoint, load_weights, read_checkpoint
 from orxe_mmdet.configs import dataset_classes, find_config, load_config, pretrained_url, test_pipeline
 from orxe_mmdet.ops import is_fallback
-from orxe_plugins.batch import rows_by
 from orxe_plugins.cost.macs import cached_macs, count_macs
-from orxe_plugins.detections import Detections
+from orxe_plugins.data.batch import rows_by
+from orxe_plugins.data.images import to_array
+from orxe_plugins.detection.detections import Detections
 from orxe_plugins.errors import OrxeError, unknown
-from orxe_plugins.expert import DetectorExpert, FeatureLayer
-from orxe_plugins.images import to_array
+from orxe_plugins.experts.detector import DetectorExpert
+from orxe_plugins.experts.expert import FeatureLayer
 
 PRETRAINED = "pretrained"
 #: height and width of the image that operations are counted on, the most frequent ones in COCO

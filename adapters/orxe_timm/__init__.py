@@ -1,6 +1,6 @@
 """The timm adapter: timm models as experts, and cascades as timm models."""
 
-from orxe_plugins.registry import import_framework
+from orxe_plugins.experts.registry import import_framework
 
 import_framework("timm", "timm")
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.esn import EndExpert, ExitExpert, ExitNetwork, NetworkShape, TrainedExits, load_exits
-from orxe_plugins.expert import ClassifierExpert, Expert
-from orxe_plugins.registry import ExpertSpec
-from orxe_plugins.registry import load_expert as load_any
+from orxe_plugins.experts.classifier import ClassifierExpert
+from orxe_plugins.experts.expert import Expert
+from orxe_plugins.experts.registry import ExpertSpec
+from orxe_plugins.experts.registry import load_expert as load_any
 from orxe_timm import experts
 from orxe_timm.stages import StagedModel
 

@@ -11,9 +11,10 @@ import torch
 from timm.models import is_model, list_models
 from torch import nn
 
-from orxe_plugins.checkpoints import is_package, load_checkpoint
 from orxe_plugins.errors import OrxeError, unknown
-from orxe_plugins.expert import ClassifierExpert, FeatureLayer
+from orxe_plugins.experts.checkpoints import is_package, load_checkpoint
+from orxe_plugins.experts.classifier import ClassifierExpert
+from orxe_plugins.experts.expert import FeatureLayer
 from orxe_timm.lite import rename_lite_weights
 from orxe_timm.views import model_view
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from orxe_plugins.checkpoints import StateDict
+from orxe_plugins.experts.checkpoints import StateDict
 
 _OUTER = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
 #: blocks with an expansion, and the first one, which has none

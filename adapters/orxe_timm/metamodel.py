@@ -8,19 +8,19 @@ from typing import Any, NoReturn, cast
 
 from torch import Tensor, nn
 
-from orxe_plugins.cascade import Cascade
+from orxe_plugins.cascade.cascade import Cascade
+from orxe_plugins.cascade.controls import CascadeFront
+from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.expert import ClassifierExpert
-from orxe_plugins.front import CascadeFront
-from orxe_plugins.policy import PolicyTable
-from orxe_plugins.views import ImageView
+from orxe_plugins.experts.classifier import ClassifierExpert
+from orxe_plugins.policies.table import PolicyTable
 
 
 class Metamodel(CascadeFront, nn.Module):
     """A cascade of classifiers that behaves as any timm model.
 
     ``model(images)`` gives logits (B, C); ``model.route(images)`` gives them with a
-    :class:`~orxe_plugins.routing.Route`. Images are a float tensor (B, 3, H, W) that timm's data
+    :class:`~orxe_plugins.cascade.routing.Route`. Images are a float tensor (B, 3, H, W) that timm's data
     pipeline made for ``model.pretrained_cfg``, out of which every expert's own view is derived; or
     originals, a list of PIL images or uint8 arrays, from which every expert prepares its view.
 
@@ -28,7 +28,7 @@ class Metamodel(CascadeFront, nn.Module):
     last expert, the one that answers what no other does.
 
     Args:
-        cascade: a cascade of :class:`~orxe_plugins.expert.ClassifierExpert`.
+        cascade: a cascade of :class:`~orxe_plugins.experts.expert.ClassifierExpert`.
 
     Attributes:
         num_classes: number of classes C; 0 after ``reset_classifier(0)``.

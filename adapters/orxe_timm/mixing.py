@@ -10,8 +10,8 @@ import torch
 from timm.data import Mixup
 from torch import Tensor
 
+from orxe_plugins.data.images import to_array, to_pil
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.images import to_array, to_pil
 from orxe_plugins.records.augment import seeded
 from orxe_timm.augment import augment
 
@@ -35,7 +35,7 @@ def mixed_batches(
     the same batches.
 
     Args:
-        images: M original images of one size (see ``orxe_plugins.images``).
+        images: M original images of one size (see ``orxe_plugins.data.images``).
         targets: their classes, int64 (M,).
         num_classes: number of classes C.
         copies: how often each image comes.

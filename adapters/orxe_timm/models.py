@@ -12,7 +12,7 @@ from typing import Any
 
 from timm.models import generate_default_cfgs, register_model
 
-from orxe_plugins.building import CascadeLike, ExpertLike, build_cascade
+from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
 from orxe_plugins.errors import OrxeError
 from orxe_timm.metamodel import Metamodel
 

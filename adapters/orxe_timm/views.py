@@ -9,8 +9,8 @@ from typing import Any
 from timm.data import resolve_model_data_config
 from torch import nn
 
+from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.views import ImageView
 
 
 def model_view(module: nn.Module, overrides: Mapping[str, Any], use_test_size: bool = False) -> ImageView:

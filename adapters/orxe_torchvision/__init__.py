@@ -4,7 +4,7 @@
 ``torchvision.models.get_model``.
 """
 
-from orxe_plugins.registry import import_framework
+from orxe_plugins.experts.registry import import_framework
 
 import_framework("torchvision", "torchvision")
 

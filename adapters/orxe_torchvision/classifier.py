@@ -9,9 +9,10 @@ from typing import Any
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
-from orxe_plugins.checkpoints import load_checkpoint
-from orxe_plugins.expert import ClassifierExpert, FeatureLayer
-from orxe_plugins.views import ImageView
+from orxe_plugins.data.views import ImageView
+from orxe_plugins.experts.checkpoints import load_checkpoint
+from orxe_plugins.experts.classifier import ClassifierExpert
+from orxe_plugins.experts.expert import FeatureLayer
 from orxe_torchvision.weights import create_model, default_weights, find_weights
 
 #: their builders normalise the input once more where they are asked for pretrained weights

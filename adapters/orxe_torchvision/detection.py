@@ -12,13 +12,14 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from orxe_plugins.batch import rows_by
-from orxe_plugins.checkpoints import checkpoint_file, load_checkpoint, read_state_dict
 from orxe_plugins.cost.macs import cached_macs, count_macs
-from orxe_plugins.detections import Detections
+from orxe_plugins.data.batch import rows_by
+from orxe_plugins.data.images import to_tensor
+from orxe_plugins.detection.detections import Detections
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.expert import DetectorExpert, FeatureLayer
-from orxe_plugins.images import to_tensor
+from orxe_plugins.experts.checkpoints import checkpoint_file, load_checkpoint, read_state_dict
+from orxe_plugins.experts.detector import DetectorExpert
+from orxe_plugins.experts.expert import FeatureLayer
 from orxe_torchvision.weights import create_model, default_weights, find_weights
 
 BACKGROUND = "__background__"

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torchvision.models import get_model_weights
 from torchvision.models._api import register_model  # torchvision has no public way to register a model
 
-from orxe_plugins.building import CascadeLike, ExpertLike, build_cascade
-from orxe_plugins.cascade import Cascade
-from orxe_plugins.detections import Detections
+from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
+from orxe_plugins.cascade.cascade import Cascade
+from orxe_plugins.cascade.controls import CascadeFront
+from orxe_plugins.detection.detections import Detections
+from orxe_plugins.detection.labels import normalise_label
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.expert import DetectorExpert
-from orxe_plugins.front import CascadeFront
-from orxe_plugins.labels import normalise_label
+from orxe_plugins.experts.detector import DetectorExpert
 from orxe_torchvision.detection import BACKGROUND, NOT_A_LABEL, TorchvisionDetector
 
 

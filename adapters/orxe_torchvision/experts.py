@@ -7,7 +7,7 @@ from typing import Any
 from torchvision.models import get_model_builder, list_models
 
 from orxe_plugins.errors import OrxeError, unknown
-from orxe_plugins.expert import Expert
+from orxe_plugins.experts.expert import Expert
 from orxe_torchvision.classifier import load_classifier
 from orxe_torchvision.detection import load_detector
 from orxe_torchvision.weights import default_weights

@@ -11,10 +11,10 @@ from torchvision.models._api import register_model  # torchvision has no public 
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms._presets import ImageClassification
 
-from orxe_plugins.building import CascadeLike, ExpertLike, build_cascade
-from orxe_plugins.cascade import Cascade
+from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
+from orxe_plugins.cascade.cascade import Cascade
+from orxe_plugins.cascade.controls import CascadeFront
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.front import CascadeFront
 
 
 class MetaModel(CascadeFront, nn.Module):

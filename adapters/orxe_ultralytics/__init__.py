@@ -1,6 +1,6 @@
 """The Ultralytics adapter: YOLO models as experts, and cascades as Ultralytics models."""
 
-from orxe_plugins.registry import import_framework
+from orxe_plugins.experts.registry import import_framework
 
 import_framework("ultralytics", "ultralytics")
 

@@ -14,13 +14,13 @@ from ultralytics.data.dataset import YOLODataset
 from ultralytics.data.utils import check_det_dataset
 from ultralytics.utils.patches import imread
 
-from orxe_plugins.coco.ground_truth import GroundTruth, targets_fingerprint
-from orxe_plugins.datasets import BadSampleError, Subset
+from orxe_plugins.data.datasets import BadSampleError, Subset
+from orxe_plugins.detection.coco.ground_truth import GroundTruth, targets_fingerprint
 from orxe_plugins.errors import OrxeError
 
 
 class YoloDataset:
-    """One split of an Ultralytics data file, as its ``val`` reads it; see :class:`orxe_plugins.datasets.Dataset`.
+    """One split of an Ultralytics data file, as its ``val`` reads it; see :class:`orxe_plugins.data.datasets.Dataset`.
 
     Args:
         data: a data file such as ``coco8.yaml``; Ultralytics finds or downloads what it names.

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from orxe_plugins.images import to_array
+from orxe_plugins.data.images import to_array
 
 #: whose conventions an expert follows
 Mode = Literal["val", "predict"]

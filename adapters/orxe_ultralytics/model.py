@@ -15,10 +15,10 @@ from ultralytics import YOLO, __version__
 from ultralytics.engine.model import Model
 from ultralytics.utils import LOGGER
 
-from orxe_plugins.building import CascadeLike, ExpertLike, build_cascade
-from orxe_plugins.cascade import Cascade
+from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
+from orxe_plugins.cascade.cascade import Cascade
+from orxe_plugins.cascade.controls import CascadeFront
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.front import CascadeFront
 from orxe_ultralytics.module import CascadeModel
 from orxe_ultralytics.predict import CascadePredictor
 from orxe_ultralytics.val import CascadeValidator

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils import LOGGER
 
-from orxe_plugins.cascade import Cascade
-from orxe_plugins.detections import Detections
+from orxe_plugins.cascade.cascade import Cascade
+from orxe_plugins.cascade.routing import Route
+from orxe_plugins.detection.detections import Detections
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.expert import DetectorExpert, Expert
-from orxe_plugins.routing import Route
+from orxe_plugins.experts.detector import DetectorExpert
+from orxe_plugins.experts.expert import Expert
 from orxe_ultralytics.suppression import DetectSettings
 from orxe_ultralytics.yolo import YoloExpert
 

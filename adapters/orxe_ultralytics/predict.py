@@ -12,8 +12,8 @@ from ultralytics.engine.predictor import BasePredictor
 from ultralytics.engine.results import Results
 from ultralytics.utils import ops
 
+from orxe_plugins.cascade.routing import Route
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.routing import Route
 from orxe_ultralytics.module import CascadeModel, Routed, as_rows, wanted
 from orxe_ultralytics.suppression import DetectSettings
 

@@ -10,7 +10,7 @@ import torch
 from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.utils.metrics import DetMetrics, box_iou
 
-from orxe_plugins.coco.ground_truth import GroundTruth
+from orxe_plugins.detection.coco.ground_truth import GroundTruth
 from orxe_plugins.errors import OrxeError
 
 _Stats = dict[str, np.ndarray]

@@ -9,8 +9,8 @@ from torch import Tensor
 from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.utils import LOGGER
 
+from orxe_plugins.cascade.routing import Route
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.routing import Route
 from orxe_ultralytics.data import read_rgb
 from orxe_ultralytics.letterbox import Placement
 from orxe_ultralytics.module import CascadeModel, Routed, wanted

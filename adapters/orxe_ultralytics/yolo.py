@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 from ultralytics.nn.tasks import RTDETRDetectionModel
 
-from orxe_plugins.batch import rows_by
 from orxe_plugins.cost.macs import count_macs
-from orxe_plugins.detections import Detections
+from orxe_plugins.data.batch import rows_by
+from orxe_plugins.detection.detections import Detections
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.expert import Answers, DetectorExpert, FeatureLayer
+from orxe_plugins.experts.detector import DetectorExpert
+from orxe_plugins.experts.expert import Answers, FeatureLayer
 from orxe_ultralytics.exported import ExportedModel
 from orxe_ultralytics.letterbox import Placement, letterbox, pixels, stretch, to_batch
 from orxe_ultralytics.suppression import DetectSettings, queries_to_boxes, suppress

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from orxe_plugins.confidence.provider import ConfidenceProvider, register_confidence
-from orxe_plugins.detections import Detections
+from orxe_plugins.detection.detections import Detections
 from orxe_plugins.errors import OrxeError
 
 

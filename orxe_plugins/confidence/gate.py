@@ -15,7 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, dropout, gelu,
 from orxe_plugins.confidence.provider import ConfidenceProvider, register_confidence
 from orxe_plugins.confidence.summary import summary_named
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.files import write_atomically
+from orxe_plugins.util.files import write_atomically
 
 #: the one entry of a file's metadata: safetensors writes several in any order
 _ABOUT = "gate"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from orxe_plugins.detections import Detections
+from orxe_plugins.detection.detections import Detections
 from orxe_plugins.errors import unknown
 
 _TOP = 5

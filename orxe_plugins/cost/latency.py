@@ -7,21 +7,15 @@ sub-batch is expected to take; :mod:`orxe_plugins.search.batched` turns that int
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.stats import binom
 
 from orxe_plugins.errors import OrxeError, unknown
-from orxe_plugins.expert import Expert
-from orxe_plugins.files import write_json
-from orxe_plugins.progress import Progress, Silent
+from orxe_plugins.util.files import write_json
 
 #: SciPy's binomial overflows at the least numbers that a float can be
 _LEAST_CHANCE = 1e-300
@@ -103,58 +97,3 @@ class LatencyTable:
             return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise OrxeError(f"{str(path)!r} is no readable table of latencies: {error}") from error
-
-
-def measure_latency(
-    experts: Iterable[Expert],
-    make_batch: Callable[[int], Any],
-    batch_sizes: Sequence[int] = (1, 4, 16, 64),
-    *,
-    warmup: int = 2,
-    repeats: int = 9,
-    clock: Callable[[], float] = time.perf_counter,
-    progress: Progress | None = None,
-) -> LatencyTable:
-    """Median milliseconds that each expert takes for batches of each size, its own preprocessing included.
-
-    Args:
-        experts: one after the other; each is free to go before the next one is made.
-        make_batch: gives a batch of so many samples, of the kind that inference will hand in.
-        batch_sizes: which sizes to measure; others lie between.
-        warmup: runs that are not counted.
-        repeats: runs of which the median counts.
-        clock: gives seconds.
-        progress: is told of every expert and size.
-    """
-    if warmup < 0 or repeats < 1:
-        raise OrxeError(f"warmup is {warmup!r} and repeats is {repeats!r}: expected at least 0 and at least 1")
-    sizes = tuple(sorted(set(batch_sizes)))
-    batches = {size: make_batch(size) for size in sizes}
-    bar = progress or Silent()
-    ms: dict[str, tuple[float, ...]] = {}
-    for expert in experts:
-        expert.eval()
-        bar.start(len(sizes), f"latency of {expert.name}")
-        row = []
-        for size in sizes:
-            for _ in range(warmup):
-                _timed(expert, batches[size], clock)
-            row.append(median(_timed(expert, batches[size], clock) for _ in range(repeats)))
-            bar.advance(1)
-        ms[expert.name] = tuple(row)
-    details = {"warmup": warmup, "repeats": repeats, "torch_threads": torch.get_num_threads()}
-    return LatencyTable(sizes, ms, details)
-
-
-def _timed(expert: Expert, batch: Any, clock: Callable[[], float]) -> float:
-    with torch.inference_mode():
-        _wait()
-        start = clock()
-        expert.run(batch)
-        _wait()
-        return 1000 * (clock() - start)
-
-
-def _wait() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()

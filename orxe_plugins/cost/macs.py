@@ -19,7 +19,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from orxe_plugins.files import write_json
+from orxe_plugins.util.files import write_json
 
 _LOGGER = logging.getLogger(__name__)
 CACHE_VARIABLE = "ORXE_CACHE"

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from orxe_plugins.journey import Journey, RowNotes
+from orxe_plugins.experts.batch_context import Journey, RowNotes
 
 
 class Backbone(Protocol):

@@ -7,13 +7,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orxe_plugins.batch import batch_size, take_rows
 from orxe_plugins.cost.macs import count_macs
+from orxe_plugins.data.batch import batch_size, take_rows
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.esn.backbone import Backbone, Behind, Passage, UpTo, places_in
 from orxe_plugins.esn.network import ExitNetwork
-from orxe_plugins.expert import ClassifierExpert, Expert, FeatureLayer
-from orxe_plugins.journey import Journey, RowNotes, answers_of, this_journey
+from orxe_plugins.experts.batch_context import Journey, RowNotes, answers_of, this_journey
+from orxe_plugins.experts.classifier import ClassifierExpert
+from orxe_plugins.experts.expert import Expert, FeatureLayer
 
 
 class OnBackbone(ClassifierExpert):

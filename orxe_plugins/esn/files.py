@@ -12,9 +12,9 @@ from torch import nn
 
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.esn.network import ExitNetwork, NetworkShape
-from orxe_plugins.expert import Expert
-from orxe_plugins.files import write_atomically
-from orxe_plugins.records.fingerprint import weights_fingerprint
+from orxe_plugins.experts.expert import Expert
+from orxe_plugins.experts.fingerprint import weights_fingerprint
+from orxe_plugins.util.files import write_atomically
 
 _ABOUT = "exits"
 

@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from orxe_plugins.batch import batch_size
+from orxe_plugins.data.batch import batch_size
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.esn.experts import OnBackbone
 from orxe_plugins.esn.files import TrainedExits, model_fingerprint, save_exits
 from orxe_plugins.esn.loss import exit_loss
 from orxe_plugins.esn.network import ExitNetwork, NetworkShape
-from orxe_plugins.expert import Expert
-from orxe_plugins.progress import Progress, Silent
-from orxe_plugins.training import Schedule, train
+from orxe_plugins.experts.expert import Expert
+from orxe_plugins.training.loop import Schedule, train
+from orxe_plugins.util.progress import Progress, Silent
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from torch import Tensor
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.esn.experts import OnBackbone
 from orxe_plugins.esn.fit import ExitSettings, train_exits
-from orxe_plugins.progress import Progress
-from orxe_plugins.registry import ExpertSpec, load_expert, parse_address
+from orxe_plugins.experts.registry import ExpertSpec, load_expert, parse_address
+from orxe_plugins.util.progress import Progress
 
 
 def make_exits(

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from orxe_plugins.cost.sharing import routing_order
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.records.columns import StoredColumn
 from orxe_plugins.records.manifest import recording_mark
 from orxe_plugins.records.records import Records
 from orxe_plugins.records.shards import COLUMNS
 from orxe_plugins.records.store import RecordStore
-from orxe_plugins.sharing import routing_order
 
 #: prediction columns that take more memory than this stay on disk until they are asked for
 _LARGE_BYTES = 512 * 2**20

@@ -6,15 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orxe_plugins.datasets import Dataset
+from orxe_plugins.data.datasets import Dataset
+from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.expert import Expert
+from orxe_plugins.experts.expert import Expert
+from orxe_plugins.experts.fingerprint import expert_parts, fingerprint_of
+from orxe_plugins.experts.registry import ExpertSpec
 from orxe_plugins.records.augment import Augmentation
-from orxe_plugins.records.fingerprint import expert_parts, fingerprint_of
 from orxe_plugins.records.store import RecordStore
-from orxe_plugins.registry import ExpertSpec
 from orxe_plugins.tasks import Task
-from orxe_plugins.views import ImageView
 
 _WAY_OUT = "Choose another --out folder, or use --fresh to record again"
 

@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from orxe_plugins.datasets import BadSampleError, Dataset
+from orxe_plugins.data.datasets import BadSampleError, Dataset
+from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.expert import ClassifierExpert, Expert
-from orxe_plugins.progress import Progress, Silent
+from orxe_plugins.experts.classifier import ClassifierExpert
+from orxe_plugins.experts.expert import Expert
 from orxe_plugins.records.augment import Augmentation, augmented
 from orxe_plugins.records.loading import load_records
 from orxe_plugins.records.lock import folder_lock
@@ -34,7 +35,7 @@ from orxe_plugins.records.records import Records
 from orxe_plugins.records.shards import Loaded, ShardBuilder
 from orxe_plugins.records.store import RecordStore
 from orxe_plugins.tasks import Task
-from orxe_plugins.views import ImageView
+from orxe_plugins.util.progress import Progress, Silent
 
 PATHS = ("originals", "tensor")
 #: above this many samples, shards grow so that an expert never has many more than 256 of them

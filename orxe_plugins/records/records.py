@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from orxe_plugins.cost.sharing import check_sharing, positions_of, routing_order
 from orxe_plugins.errors import OrxeError, unknown
-from orxe_plugins.sharing import check_sharing, positions_of, routing_order
 
 
 @dataclass(frozen=True, eq=False)

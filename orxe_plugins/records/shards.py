@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from orxe_plugins.batch import take_rows
 from orxe_plugins.confidence.gate import gate_inputs
-from orxe_plugins.datasets import Dataset
+from orxe_plugins.data.batch import take_rows
+from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.expert import Expert
+from orxe_plugins.experts.expert import Expert
 from orxe_plugins.records.columns import scatter, to_arrow
 from orxe_plugins.tasks import Task
 

@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orxe_plugins.errors import OrxeError, unknown
-from orxe_plugins.files import remove_leftovers, write_atomically, write_json
 from orxe_plugins.records.columns import from_arrow
+from orxe_plugins.util.files import remove_leftovers, write_atomically, write_json
 
 SCHEMA = 1
 _MARK = b"orxe"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from orxe_plugins.policy import Policy
+from orxe_plugins.evaluation.results import Evaluation, ExpertResult, IntervalSettings, PolicyResult, Result, Samples
+from orxe_plugins.policies.policy import Policy
 from orxe_plugins.report.document import Document, Highlight, Picture
+from orxe_plugins.report.figures.frontier import frontier_figure
+from orxe_plugins.report.figures.shares import shares_figure
 from orxe_plugins.report.formats import Formats, cost_unit_meaning, preference_range, short_names
-from orxe_plugins.report.frontier import frontier_figure
 from orxe_plugins.report.promised import promise_table
-from orxe_plugins.report.results import Evaluation, ExpertResult, IntervalSettings, PolicyResult, Result, Samples
-from orxe_plugins.report.shares import shares_figure
 from orxe_plugins.report.tables import Column, Table
 
 PATHS = {

@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orxe_plugins.files import write_atomically, write_json, write_text
-from orxe_plugins.policy import Policy
+from orxe_plugins.evaluation.results import Evaluation, Result
+from orxe_plugins.policies.policy import Policy
 from orxe_plugins.report.content import evaluation_document
 from orxe_plugins.report.document import Document, Picture
 from orxe_plugins.report.html import to_html
-from orxe_plugins.report.results import Evaluation, Result
 from orxe_plugins.report.tables import Table
 from orxe_plugins.report.theme import LIGHT, save_figure
+from orxe_plugins.util.files import write_atomically, write_json, write_text
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orxe_plugins.report.results import Estimate, Evaluation
+from orxe_plugins.evaluation.results import Estimate, Evaluation
 
 #: what the units of cost mean; a unit that is not here stands for itself
 COST_UNITS = {

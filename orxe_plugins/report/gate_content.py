@@ -6,12 +6,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from orxe_plugins.evaluation.gate import GateEvaluation
+from orxe_plugins.evaluation.results import Estimate
 from orxe_plugins.report.content import intervals_text, sample_facts
 from orxe_plugins.report.document import Document, Picture
 from orxe_plugins.report.files import ReportFiles, write_document
 from orxe_plugins.report.formats import Formats, cost_unit_meaning, short_names, significant
-from orxe_plugins.report.gate import GateEvaluation
-from orxe_plugins.report.results import Estimate
 from orxe_plugins.report.tables import Column, Table
 from orxe_plugins.report.theme import LIGHT, Theme, new_figure, styled
 

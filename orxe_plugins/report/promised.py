@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from orxe_plugins.evaluation.results import PromiseResult
 from orxe_plugins.report.formats import Formats
-from orxe_plugins.report.results import PromiseResult
 from orxe_plugins.report.tables import Column, Table
 
 

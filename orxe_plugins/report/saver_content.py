@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from orxe_plugins.evaluation.saver import SaverEvaluation
 from orxe_plugins.report.content import intervals_text, sample_facts, warnings
 from orxe_plugins.report.document import Document, Picture
+from orxe_plugins.report.figures.saver import saver_figure
 from orxe_plugins.report.files import ReportFiles, write_document
 from orxe_plugins.report.formats import Formats, cost_unit_meaning, short_names
-from orxe_plugins.report.saver import SaverEvaluation
-from orxe_plugins.report.saver_figure import saver_figure
 from orxe_plugins.report.tables import Column, Table
 
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from orxe_plugins.cost.latency import LatencyTable
 from orxe_plugins.errors import OrxeError, unknown
-from orxe_plugins.policy import Policy, PolicyTable, check_preferences
+from orxe_plugins.policies.policy import Policy, check_preferences
+from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.records import Records
+from orxe_plugins.search.fit import fit_policies
 from orxe_plugins.search.replay import replay
-from orxe_plugins.search.thresholds import fit_policies
 
 #: costs that move by less than this share are at rest
 _AT_REST = 0.01

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.policy import check_preferences
+from orxe_plugins.policies.policy import check_preferences
 from orxe_plugins.records import Records
-from orxe_plugins.search.candidates import Settings
-from orxe_plugins.search.grid import Grid
-from orxe_plugins.search.objective import Objective
-from orxe_plugins.search.problem import Cuts, Problem, Samples, coarsening, cpu_count
-from orxe_plugins.search.thresholds import search_policies
+from orxe_plugins.search.engine.candidates import Settings
+from orxe_plugins.search.engine.grid import Grid
+from orxe_plugins.search.engine.objective import Objective
+from orxe_plugins.search.engine.problem import Cuts, Problem, Samples, coarsening, cpu_count
+from orxe_plugins.search.fit import search_policies
 
 #: the preferences that a pool is chosen for unless told otherwise
 PREFERENCES = (*(i / 10 for i in range(1, 10)), 0.95, 0.99)

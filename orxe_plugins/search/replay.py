@@ -8,10 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
+from orxe_plugins.cost.sharing import ran_for_others
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.policy import Policy
+from orxe_plugins.policies.policy import Policy
 from orxe_plugins.records import Records
-from orxe_plugins.sharing import ran_for_others
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.records import Records
-from orxe_plugins.search.grid import midpoint
+from orxe_plugins.search.engine.grid import midpoint
 
 #: the allowed drops of TinySaver's Table 1
 DROPS = (0.01, 0.005, 0.001, 0.0)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from orxe_plugins.confidence import ConfidenceProvider, MaxSoftmax
-from orxe_plugins.datasets import Dataset, ImageFolder, folders_without_map
+from orxe_plugins.data.datasets import Dataset, ImageFolder, folders_without_map
 from orxe_plugins.errors import OrxeError, OrxeWarning
-from orxe_plugins.expert import Expert
+from orxe_plugins.experts.expert import Expert
 from orxe_plugins.tasks.task import Task, register_task
 
 KEEP = ("none", "top5", "all")

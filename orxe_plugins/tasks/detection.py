@@ -9,25 +9,26 @@ from typing import Any
 
 import numpy as np
 
-from orxe_plugins.coco.average_precision import RoutedAP
-from orxe_plugins.coco.boxes import BoxTable
-from orxe_plugins.coco.dataset import CocoDataset
-from orxe_plugins.coco.ground_truth import GroundTruth
-from orxe_plugins.coco.image_score import pooled_ap
-from orxe_plugins.coco.matching import Matches, match_boxes, match_detections
 from orxe_plugins.confidence import ConfidenceProvider, MeanBoxScore
-from orxe_plugins.datasets import Dataset
-from orxe_plugins.detections import Detections
+from orxe_plugins.data.datasets import Dataset
+from orxe_plugins.detection.coco.average_precision import RoutedAP
+from orxe_plugins.detection.coco.boxes import BoxTable
+from orxe_plugins.detection.coco.dataset import CocoDataset
+from orxe_plugins.detection.coco.ground_truth import GroundTruth
+from orxe_plugins.detection.coco.image_score import pooled_ap
+from orxe_plugins.detection.coco.matching import Matches, match_boxes, match_detections
+from orxe_plugins.detection.detections import Detections
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.expert import DetectorExpert, Expert
+from orxe_plugins.experts.detector import DetectorExpert
+from orxe_plugins.experts.expert import Expert
 from orxe_plugins.tasks.task import Task, register_task
 
 
 @register_task("detection")
 class Detection(Task):
-    """Boxes of an image; outputs are :class:`Detections`, targets :class:`orxe_plugins.coco.GroundTruth`.
+    """Boxes of an image; outputs are :class:`Detections`, targets :class:`orxe_plugins.detection.coco.GroundTruth`.
 
-    The score of an image is :func:`orxe_plugins.coco.image_score.pooled_ap`, the metric of a data
+    The score of an image is :func:`orxe_plugins.detection.coco.image_score.pooled_ap`, the metric of a data
     set COCO's AP (mAP50-95).
     """
 

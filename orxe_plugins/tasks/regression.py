@@ -11,8 +11,8 @@ from torch import Tensor
 
 from orxe_plugins.confidence import ConfidenceProvider
 from orxe_plugins.confidence.constant import Constant
+from orxe_plugins.data.image_lists import ImageList, table_of_images
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.image_lists import ImageList, table_of_images
 from orxe_plugins.tasks.task import Task, register_task
 
 

@@ -13,8 +13,8 @@ from torch.nn.functional import interpolate
 
 from orxe_plugins.confidence import ConfidenceProvider
 from orxe_plugins.confidence.pixels import MeanPixelConfidence
+from orxe_plugins.data.image_lists import ImageList, Mask, images_with_masks
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.image_lists import ImageList, Mask, images_with_masks
 from orxe_plugins.tasks.task import Task, register_task
 
 IGNORE = 255

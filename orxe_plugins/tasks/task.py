@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from orxe_plugins.confidence import ConfidenceProvider
-from orxe_plugins.datasets import Dataset
+from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.errors import OrxeError, unknown
-from orxe_plugins.expert import Expert
+from orxe_plugins.experts.expert import Expert
 
 TASK_GROUP = "orxe_plugins.tasks"
 _TASKS: dict[str, type[Task]] = {}

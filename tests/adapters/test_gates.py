@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from orxe_plugins import Cascade, Expert, Policy, load_expert
-from orxe_plugins.cascade_file import CascadeFile, load_cascade, write_cascade
+from orxe_plugins.cascade.file import CascadeFile, load_cascade, write_cascade
 from orxe_plugins.confidence.gate import RankingGate, gate_inputs, save_gate
-from orxe_plugins.expert import DetectorExpert
-from orxe_plugins.gate_fit import GateSettings, fit_gate
-from orxe_plugins.policy import PolicyRow, PolicyTable
-from orxe_plugins.registry import ExpertSpec
+from orxe_plugins.experts.detector import DetectorExpert
+from orxe_plugins.experts.registry import ExpertSpec
+from orxe_plugins.policies.row import PolicyRow
+from orxe_plugins.policies.table import PolicyTable
+from orxe_plugins.training.gate import GateSettings, fit_gate
 
 #: two experts of each kind, the smallest of the tests first; names of fixtures stand for the addresses that they give
 POOLS = {

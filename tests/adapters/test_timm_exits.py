@@ -20,13 +20,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import orxe_timm  # noqa: F401
-from orxe_plugins.cascade import Cascade
-from orxe_plugins.cascade_file import CascadeFile, load_cascade, write_cascade
+from orxe_plugins.cascade.cascade import Cascade
+from orxe_plugins.cascade.file import CascadeFile, load_cascade, write_cascade
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.esn import ExitSettings, train_exits
-from orxe_plugins.policy import Policy
+from orxe_plugins.experts.registry import ExpertSpec, load_expert, load_untrained
+from orxe_plugins.policies.policy import Policy
 from orxe_plugins.records import Records
-from orxe_plugins.registry import ExpertSpec, load_expert, load_untrained
 from orxe_plugins.search import fit_policies, replay
 from orxe_timm.stages import StagedModel
 

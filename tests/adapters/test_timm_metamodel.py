@@ -16,8 +16,8 @@ from timm.data import create_transform, resolve_data_config
 
 import orxe_timm
 from orxe_plugins import OrxeError, Policy, PolicyRow, PolicyTable, load_expert
-from orxe_plugins.cascade_file import CascadeFile, write_cascade
-from orxe_plugins.registry import ExpertSpec
+from orxe_plugins.cascade.file import CascadeFile, write_cascade
+from orxe_plugins.experts.registry import ExpertSpec
 
 SMALL, LARGE = "test_resnet.r160_in1k", "test_efficientnet.r160_in1k"
 

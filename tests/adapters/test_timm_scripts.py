@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from orxe_plugins import replay
-from orxe_plugins.cascade_file import load_cascade
-from orxe_plugins.pipeline import Run
-from orxe_plugins.recipe_file import load_recipe
-from orxe_plugins.routed import run_routed
+from orxe_plugins.cascade.file import load_cascade
+from orxe_plugins.evaluation.routed import run_routed
+from orxe_plugins.run.pipeline import Run
+from orxe_plugins.run.recipe_file import load_recipe
 
 pytest.importorskip("orxe_timm")
 

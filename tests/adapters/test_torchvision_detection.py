@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from orxe_plugins import OrxeError, Policy
-from orxe_plugins.detections import Detections
-from orxe_plugins.expert import DetectorExpert
+from orxe_plugins.detection.detections import Detections
+from orxe_plugins.experts.detector import DetectorExpert
 
 torchvision = pytest.importorskip("torchvision")
 orxe_torchvision = pytest.importorskip("orxe_torchvision")

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from orxe_plugins import Cascade, Expert, OrxeError, Policy, PolicyRow, PolicyTable
-from orxe_plugins.cascade_file import CascadeFile, write_cascade
+from orxe_plugins.cascade.file import CascadeFile, write_cascade
 
 torchvision = pytest.importorskip("torchvision")
 orxe_torchvision = pytest.importorskip("orxe_torchvision")

@@ -17,7 +17,7 @@ import yaml
 from PIL import Image
 
 from orxe_plugins import Cascade, OrxeError, Policy, PolicyRow, PolicyTable, load_expert, replay
-from orxe_plugins.cascade_file import CascadeFile, write_cascade
+from orxe_plugins.cascade.file import CascadeFile, write_cascade
 from orxe_plugins.records.recorder import record
 from orxe_plugins.tasks import task_named
 

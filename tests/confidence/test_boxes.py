@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orxe_plugins.confidence import MeanBoxScore, confidence_from_dict
-from orxe_plugins.detections import Detections
+from orxe_plugins.detection.detections import Detections
 from orxe_plugins.errors import OrxeError
 
 

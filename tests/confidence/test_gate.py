@@ -16,8 +16,8 @@ from orxe_plugins import OrxeError
 from orxe_plugins.confidence import MaxSoftmax, confidence_from_dict
 from orxe_plugins.confidence.gate import GateNet, RankingGate, gate_inputs, ranking_loss, save_gate
 from orxe_plugins.confidence.summary import SUMMARIES, of_boxes, of_logits, of_pixels, of_values, summary_named
-from orxe_plugins.detections import Detections
-from orxe_plugins.expert import Expert, FeatureLayer
+from orxe_plugins.detection.detections import Detections
+from orxe_plugins.experts.expert import Expert, FeatureLayer
 
 
 def bce(logit: float, target: float) -> float:

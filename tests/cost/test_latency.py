@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from orxe_plugins import Expert, OrxeError, Policy, Records, fit_policies, replay
-from orxe_plugins.cost.latency import LatencyTable, measure_latency
+from orxe_plugins.cost.latency import LatencyTable
+from orxe_plugins.experts.measure import measure_latency
 from orxe_plugins.search.batched import batch_ms, batched_costs, with_costs
 
 TABLE = LatencyTable((1, 4, 16), {"a": (2.0, 5.0, 17.0), "b": (10.0, 40.0, 160.0)}, {"repeats": 3})

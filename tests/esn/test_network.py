@@ -15,7 +15,7 @@ from orxe_plugins.errors import OrxeError
 from orxe_plugins.esn import ExitNetwork, ExitSettings, NetworkShape, TrainedExits, exit_loss, load_exits, save_exits
 from orxe_plugins.esn.backbone import Passage
 from orxe_plugins.esn.fit import ExitInputs, fit_exits
-from orxe_plugins.journey import new_journey
+from orxe_plugins.experts.batch_context import new_journey
 
 WIDTHS = (6, 10, 14)
 

@@ -17,11 +17,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from orxe_plugins.datasets import ImageFolder
-from orxe_plugins.expert import ClassifierExpert
+from orxe_plugins.data.datasets import ImageFolder
+from orxe_plugins.data.views import ImageView
+from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.records import Records, record
 from orxe_plugins.tasks import Classification
-from orxe_plugins.views import ImageView
 
 CLASSES = ("ant", "bee", "cat")
 PER_CLASS = 15

@@ -16,10 +16,10 @@ import torch
 from PIL import Image, ImageOps
 
 from orxe_plugins import OrxeError, Policy
-from orxe_plugins.cascade import Cascade
-from orxe_plugins.datasets import ImageFolder
+from orxe_plugins.cascade.cascade import Cascade
+from orxe_plugins.data.datasets import ImageFolder
+from orxe_plugins.evaluation.routed import disagreements, run_routed
 from orxe_plugins.records import load_records
-from orxe_plugins.routed import disagreements, run_routed
 from orxe_plugins.tasks import Classification
 
 

@@ -15,9 +15,16 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import mannwhitneyu
 
 from orxe_plugins import OrxeError, Records
-from orxe_plugins.report.gate import GateEvaluation, GateSplits, auroc, evaluate_gates, kendall_tau, oracle_confidence
+from orxe_plugins.evaluation.gate import (
+    GateEvaluation,
+    GateSplits,
+    auroc,
+    evaluate_gates,
+    kendall_tau,
+    oracle_confidence,
+)
+from orxe_plugins.evaluation.results import Estimate, IntervalSettings
 from orxe_plugins.report.gate_content import gate_document, write_gate_report
-from orxe_plugins.report.results import Estimate, IntervalSettings
 
 FEW = IntervalSettings(resamples=200)
 NAMES = ["small", "medium", "large"]

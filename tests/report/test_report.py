@@ -13,11 +13,11 @@ from PIL import Image
 from rich.console import Console
 
 from orxe_plugins import OrxeError, Records, fit_policies, replay
+from orxe_plugins.evaluation.evaluate import evaluate
+from orxe_plugins.evaluation.metric import Metric
+from orxe_plugins.evaluation.saver import evaluate_saver
 from orxe_plugins.report.content import evaluation_document
-from orxe_plugins.report.evaluate import evaluate
 from orxe_plugins.report.files import write_report
-from orxe_plugins.report.metric import Metric
-from orxe_plugins.report.saver import evaluate_saver
 from orxe_plugins.report.saver_content import saver_document, write_saver_report
 from orxe_plugins.report.tables import Column, Table
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from orxe_plugins import Expert, OrxeError
 from orxe_plugins.confidence import MeanBoxScore
-from orxe_plugins.detections import Detections
+from orxe_plugins.detection.detections import Detections
 from orxe_plugins.tasks import task_named
 
 TASK = task_named("detection")

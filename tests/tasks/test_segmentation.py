@@ -13,11 +13,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from orxe_plugins import Cascade, Expert, OrxeError, fit_policies, replay
-from orxe_plugins.images import to_tensor
+from orxe_plugins.data.images import to_tensor
+from orxe_plugins.evaluation.evaluate import evaluate
+from orxe_plugins.evaluation.metric import Metric
+from orxe_plugins.evaluation.routed import disagreements, run_routed
 from orxe_plugins.records import Records, record
-from orxe_plugins.report.evaluate import evaluate
-from orxe_plugins.report.metric import Metric
-from orxe_plugins.routed import disagreements, run_routed
 from orxe_plugins.tasks import task_named
 from orxe_plugins.tasks.segmentation import confusion, mean_iou
 

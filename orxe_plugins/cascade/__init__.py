@@ -1,0 +1,1 @@
+"""Cascade: experts and thresholds as one model, and its folder on disk."""

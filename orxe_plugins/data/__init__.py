@@ -1,0 +1,1 @@
+"""Samples: images, their views, folders and lists of them, and batches."""

@@ -1,0 +1,193 @@
+"""What one classifier wants to see of an image: from the original, or out of a framework's one tensor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from orxe_plugins.data.images import to_pil
+from orxe_plugins.data.resample import Span, fit_span, resample
+from orxe_plugins.errors import OrxeError
+
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True)
+class ImageView:
+    """Resize the shorter side, crop the centre, normalise: the evaluation view of a classifier.
+
+    Attributes:
+        size: height and width of the crop in pixels.
+        resize: length that the image's shorter side is resized to before the crop, in pixels.
+        mean, std: normalisation of each channel, for values in [0, 1]; their length is the number
+            of channels (3: RGB, 1: grey).
+        interpolation: nearest, bilinear, bicubic or lanczos; always antialiased when shrinking.
+        squash: resize both sides to ``resize``, whatever the aspect ratio.
+    """
+
+    size: tuple[int, int]
+    resize: int
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    interpolation: str = "bilinear"
+    squash: bool = False
+
+    def __post_init__(self) -> None:
+        if self.interpolation not in _FILTERS:
+            raise OrxeError(f"interpolation is {self.interpolation!r}: expected one of {', '.join(_FILTERS)}")
+        if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3):
+            raise OrxeError(f"mean {self.mean} and std {self.std}: expected 1 or 3 values each")
+
+    @property
+    def channels(self) -> int:
+        """Number of image channels."""
+        return len(self.mean)
+
+    @property
+    def field_of_view(self) -> float:
+        """Share of the original's shorter side that the crop shows, in (0, 1] (timm's crop_pct)."""
+        return min(self.size) / self.resize
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> ImageView:
+        """The inverse of :meth:`to_dict`."""
+        values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in data.items()}
+        return cls(**values)
+
+    def from_images(self, images: Sequence[Any]) -> Tensor:
+        """This view of original images.
+
+        Args:
+            images: B original images of any size and kind (see ``orxe_plugins.data.images``).
+
+        Returns:
+            float32 tensor of shape (B, C, h, w) with (h, w) = ``size``.
+        """
+        return torch.stack([self.from_image(image) for image in images])
+
+    def from_image(self, image: Any) -> Tensor:
+        """This view of one original image, float32 of shape (C, h, w).
+
+        The arithmetic is that of torchvision's Resize, CenterCrop, ToTensor and Normalize on a PIL
+        image, so that the result equals a framework's own evaluation transform to the bit.
+        """
+        picture = to_pil(image).convert("RGB" if self.channels == 3 else "L")
+        width, height = picture.size
+        target = (self.resize, self.resize) if self.squash else _shorter_side(width, height, self.resize)
+        if target != picture.size:
+            picture = picture.resize(target, _FILTERS[self.interpolation])
+        pixels = np.asarray(picture, dtype=np.uint8).reshape(target[1], target[0], self.channels)
+        values = torch.from_numpy(pixels.copy()).permute(2, 0, 1).to(torch.float32).div(255)  # (C, H, W)
+        return self._normalise(centre_crop(values, self.size))
+
+    def from_tensor(self, batch: Tensor, source: ImageView) -> Tensor:
+        """This view derived from a batch that another view produced: the closest one that it allows.
+
+        The field of view is kept: the batch is resized so that one pixel covers what it would
+        have covered from the original, with this view's own filter, antialiased, and cropped at
+        the same place. What the batch does not show (a narrower crop, finer detail, the aspect
+        ratio of a squashed image, on which side of a half pixel a crop was rounded) cannot come back.
+
+        Args:
+            batch: float tensor (B, C, H, W) as ``source`` gives it.
+            source: the view that the batch was made with. Its size may differ from the batch's.
+
+        Returns:
+            tensor of shape (B, C, h, w) with (h, w) = ``size``, of the batch's dtype and device.
+        """
+        same_size = tuple(batch.shape[-2:]) == source.size
+        if same_size and source.same_pixels(self) and (source.mean, source.std) == (self.mean, self.std):
+            return batch
+        values = batch * _column(source.std, batch) + _column(source.mean, batch)
+        if not (same_size and source.same_pixels(self)):
+            rows, columns = (self._span(axis, int(batch.shape[axis - 2]), source) for axis in (0, 1))
+            # Cubic filters overshoot; the pixels of an image cannot.
+            values = resample(values, rows, columns, self.interpolation).clamp(0, 1)
+        return self._normalise(values)
+
+    def _span(self, axis: int, length: int, source: ImageView) -> Span:
+        """How one side of a batch of ``source``, now ``length`` pixels long, becomes this view's."""
+        # If the batch was made larger or smaller than its view says, its resize was too.
+        grown = length / source.size[axis]
+        scale = source.resize * grown / self.resize
+        shift = self._crop_offset(axis) * scale - source._crop_offset(axis) * grown
+        return fit_span(length, self.size[axis], scale, shift)
+
+    def _crop_offset(self, axis: int) -> float:
+        """How far a centre crop is off the centre in pixels: 0 or, where it was rounded, half of one."""
+        margin = self.resize - self.size[axis]
+        return round(margin / 2) - margin / 2
+
+    def same_pixels(self, other: ImageView) -> bool:
+        """Whether both views have the same pixels and differ in normalisation at most."""
+        keys = ("size", "resize", "interpolation", "squash")
+        return all(getattr(self, key) == getattr(other, key) for key in keys)
+
+    def _normalise(self, values: Tensor) -> Tensor:
+        return (values - _column(self.mean, values)) / _column(self.std, values)
+
+
+def widest_view(views: Sequence[ImageView]) -> ImageView:
+    """The view that serves every other one: the widest field of view at the finest resolution.
+
+    Its filter is bicubic where sizes differ: a cubic kernel has no variance of its own, so a
+    view that is derived with its own filter ends with the blur that it would have had from the
+    original. Its crop leaves the same number of pixels on both sides.
+
+    Args:
+        views: one view per expert.
+
+    Returns:
+        One of them where that serves all, else a new view with the first one's normalisation.
+    """
+    first = max(views, key=lambda view: (view.resize, view.field_of_view))
+    if len({view.channels for view in views}) != 1:
+        raise OrxeError("experts with different numbers of image channels cannot share one cascade")
+    if all(view.same_pixels(first) for view in views):
+        return first
+    resize = max(view.resize for view in views)
+    share = max(view.field_of_view for view in views)
+    side = min(resize, math.ceil(round(resize * share, 6)))
+    side += (resize - side) % 2
+    interpolation = first.interpolation if first.interpolation == "lanczos" else "bicubic"
+    squash = all(view.squash for view in views)
+    return ImageView((side, side), resize, first.mean, first.std, interpolation, squash)
+
+
+def centre_crop(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """The centre of ``values`` (..., H, W), of shape (..., h, w); zeros are added where it is too small."""
+    height, width = size
+    missing_h, missing_w = max(height - values.shape[-2], 0), max(width - values.shape[-1], 0)
+    if missing_h or missing_w:
+        left, top = missing_w // 2, missing_h // 2
+        values = F.pad(values, (left, missing_w - left, top, missing_h - top))
+    top = round((values.shape[-2] - height) / 2.0)
+    left = round((values.shape[-1] - width) / 2.0)
+    return values[..., top : top + height, left : left + width]
+
+
+def _shorter_side(width: int, height: int, resize: int) -> tuple[int, int]:
+    if width <= height:
+        return resize, int(resize * height / width)
+    return int(resize * width / height), resize
+
+
+def _column(values: tuple[float, ...], like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device).view(-1, 1, 1)  # (C, 1, 1)

@@ -1,0 +1,1 @@
+"""Detections, label spaces, score calibration, and COCO."""

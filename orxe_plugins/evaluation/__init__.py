@@ -1,0 +1,1 @@
+"""Figures of a cascade on recorded samples: estimates, intervals, metrics."""

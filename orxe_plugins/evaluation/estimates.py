@@ -1,0 +1,136 @@
+"""Estimates: what policies cost and score on records, with paired bootstrap intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from orxe_plugins.evaluation.intervals import bootstrap, clopper_pearson
+from orxe_plugins.evaluation.metric import Metric
+from orxe_plugins.evaluation.results import Estimate, IntervalSettings, Result
+from orxe_plugins.policies.policy import Policy
+from orxe_plugins.records import Records
+from orxe_plugins.search.replay import Outcome, replay
+
+
+def estimate_policies(
+    policies: Sequence[Policy], records: Records, metric: Metric, settings: IntervalSettings
+) -> dict[Policy, Result]:
+    """Replay policies and draw the samples again, the same samples for all of them.
+
+    Args:
+        policies: what to replay; the last one is what all are compared to.
+        records: the reporting split.
+        metric: what the score of a data set is.
+        settings: how intervals are made.
+
+    Returns:
+        One result for each distinct policy.
+    """
+    distinct = list(dict.fromkeys(policies))
+    outcomes = [replay(records, policy) for policy in distinct]
+    base = distinct.index(policies[-1])
+    cost = bootstrap((o.sample_cost for o in outcomes), n=settings.resamples, seed=settings.seed, level=settings.level)
+    scores, score_draws = _score_draws(outcomes, metric, settings)
+    results = {}
+    for i, (policy, outcome) in enumerate(zip(distinct, outcomes, strict=True)):
+        results[policy] = Result(
+            score=_score_estimate(outcome, float(scores[i]), score_draws[:, i], metric, settings.level),
+            cost=_estimate(outcome.cost, cost.draws[:, i], settings.level),
+            score_difference=_difference(
+                outcome,
+                outcomes[base],
+                scores[i] - scores[base],
+                score_draws[:, i] - score_draws[:, base],
+                metric,
+                settings.level,
+            ),
+            cost_ratio=_ratio(outcome.cost, outcomes[base].cost, cost.draws[:, i], cost.draws[:, base], settings.level),
+            mean_score=outcome.score,
+            exit_share=tuple(outcome.exit_share.tolist()),
+        )
+    return results
+
+
+def _score_draws(
+    outcomes: Sequence[Outcome], metric: Metric, settings: IntervalSettings
+) -> tuple[np.ndarray, np.ndarray]:
+    """The metric of each of K outcomes, (K,), and of each bootstrap draw, (n, K)."""
+    if metric.function is None:
+        drawn = bootstrap(
+            (o.sample_score for o in outcomes), n=settings.resamples, seed=settings.seed, level=settings.level
+        )
+        return np.array([o.score for o in outcomes]), drawn.draws
+    everyone = np.arange(len(outcomes[0].expert))
+    # The metric may be slow, and policies often route all samples alike.
+    routings: dict[bytes, Outcome] = {}
+    place = [routings.setdefault(o.expert.tobytes(), o) for o in outcomes]
+    distinct = list(routings.values())
+    scores = np.array([metric.function(outcome, everyone) for outcome in distinct])
+    if metric.draws is not None:
+        draws = np.asarray(metric.draws(np.stack([o.expert for o in distinct]), settings.resamples, settings.seed)).T
+    else:
+        draws = np.array(
+            [
+                [metric.function(outcome, samples) for outcome in distinct]
+                for samples in _draws(len(everyone), settings.resamples, settings.seed)
+            ]
+        )
+    index = [distinct.index(outcome) for outcome in place]
+    return scores[index], draws[:, index]
+
+
+def _draws(m: int, n: int, seed: int) -> Iterator[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    for _ in range(n):
+        yield rng.integers(0, m, m)
+
+
+def _estimate(value: float, draws: np.ndarray, level: float) -> Estimate:
+    # A metric may have no value on an unlucky draw, such as an average precision without any object.
+    low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    # A figure that does not vary must not get an interval out of rounding errors.
+    if high - low <= 1e-12 * max(abs(value), 1e-300):
+        return Estimate(value, value, value)
+    return Estimate(value, float(low), float(high))
+
+
+def _ratio(cost: float, base: float, draws: np.ndarray, base_draws: np.ndarray, level: float) -> Estimate:
+    if base == 0:
+        return Estimate(math.nan, math.nan, math.nan)
+    return _estimate(cost / base, draws / base_draws, level)
+
+
+def _score_estimate(outcome: Outcome, value: float, draws: np.ndarray, metric: Metric, level: float) -> Estimate:
+    """The score with its interval.
+
+    A bootstrap cannot draw a wrong answer where there is none: if all samples are right, or all
+    wrong, the exact interval of Clopper and Pearson takes its place.
+    """
+    m = len(outcome.expert)
+    if metric.function is None and _is_right_or_wrong(outcome) and value in (0.0, 1.0):
+        return Estimate(value, *clopper_pearson(round(value * m), m, level))
+    return _estimate(value, draws, level)
+
+
+def _difference(
+    outcome: Outcome, base: Outcome, value: float, draws: np.ndarray, metric: Metric, level: float
+) -> Estimate:
+    """The paired difference with its interval.
+
+    Where no sample tells two ways of answering apart, the interval is what so many samples can
+    rule out; where both are the same way, it is 0.
+    """
+    if np.array_equal(outcome.expert, base.expert):
+        return Estimate(0.0, 0.0, 0.0)
+    alike = metric.function is None and np.array_equal(outcome.sample_score, base.sample_score)
+    if alike and _is_right_or_wrong(outcome):
+        _, share = clopper_pearson(0, len(outcome.expert), level)
+        return Estimate(0.0, -share, share)
+    return _estimate(float(value), draws, level)
+
+
+def _is_right_or_wrong(outcome: Outcome) -> bool:
+    return outcome.records.score.dtype == np.uint8

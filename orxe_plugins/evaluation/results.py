@@ -1,0 +1,291 @@
+"""What a report is made of: estimates with their intervals, for policies and for single experts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orxe_plugins.policies.policy import Policy
+from orxe_plugins.policies.row import Promise
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its confidence interval.
+
+    Attributes:
+        value: the figure on the samples at hand.
+        low, high: ends of the interval; both equal ``value`` for what does not vary.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def to_dict(self) -> dict[str, float | None]:
+        """As plain JSON values; what is not a number becomes None."""
+        return {"value": _json_number(self.value), "low": _json_number(self.low), "high": _json_number(self.high)}
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one way of answering all samples of the reporting split did.
+
+    Attributes:
+        score: the metric, as a fraction (top1 0.911, not 91.1).
+        cost: mean cost per sample, in the evaluation's unit.
+        score_difference: metric minus the last expert's on the same samples; below 0 is a drop.
+        cost_ratio: cost over the last expert's on the same samples; 0.36 saves 64 %.
+        mean_score: mean of the per-sample scores that the search works on. It is the metric itself
+            for classification, but not for detection.
+        exit_share: share of the samples that each expert answered, N numbers.
+    """
+
+    score: Estimate
+    cost: Estimate
+    score_difference: Estimate
+    cost_ratio: Estimate
+    mean_score: float
+    exit_share: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {
+            "score": self.score.to_dict(),
+            "cost": self.cost.to_dict(),
+            "score_difference": self.score_difference.to_dict(),
+            "cost_ratio": self.cost_ratio.to_dict(),
+            "mean_score": _json_number(self.mean_score),
+            "exit_share": list(self.exit_share),
+        }
+
+
+@dataclass(frozen=True)
+class PolicyResult:
+    """One preference of the table on the reporting split.
+
+    Attributes:
+        preference: lambda in [0, 1].
+        policy: its thresholds.
+        result: how it did.
+        fit_cost, fit_score: what replay on the fitting split said of it.
+        extras: more figures of the search, such as a gap to a lower bound; one column each.
+    """
+
+    preference: float
+    policy: Policy
+    result: Result
+    fit_cost: float
+    fit_score: float
+    extras: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def optimism(self) -> float:
+        """Mean score on the fitting split minus that on the reporting split."""
+        return self.fit_score - self.result.mean_score
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values; NaN becomes None."""
+        return {
+            "preference": self.preference,
+            **self.policy.to_dict(),
+            **self.result.to_dict(),
+            "fit_cost": _json_number(self.fit_cost),
+            "fit_score": _json_number(self.fit_score),
+            "optimism": _json_number(self.optimism),
+            "extras": {key: _json_number(value) for key, value in self.extras.items()},
+        }
+
+
+@dataclass(frozen=True)
+class ExpertResult:
+    """One expert that answers the whole reporting split alone.
+
+    Attributes:
+        index: its position in the cascade, from 0.
+        name: what the records call it.
+        params: number of parameters, where known.
+        result: how it did.
+    """
+
+    index: int
+    name: str
+    params: int | None
+    result: Result
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {"index": self.index, "name": self.name, "params": self.params, **self.result.to_dict()}
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Which samples figures come from.
+
+    Attributes:
+        data: name of the data set; empty if it is not known.
+        split: what the split is called, such as "reporting split".
+        count: number of samples M.
+        path: the way in which images reached the experts: "originals" or "tensor"; None if unknown.
+        augment: the training-time augmentation that the records were made with; None is none.
+        augment_known: whether the records say anything of augmentation.
+        skipped: samples that were left out, as (id, reason).
+    """
+
+    data: str
+    split: str
+    count: int
+    path: str | None = None
+    augment: str | None = None
+    augment_known: bool = False
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Data set, split and size in few words, for titles of pictures."""
+        return ", ".join(part for part in (self.data, self.split, f"{self.count:,} samples") if part)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {
+            "data": self.data,
+            "split": self.split,
+            "samples": self.count,
+            "path": self.path,
+            "augment": self.augment,
+            "augment_known": self.augment_known,
+            "skipped": [{"sample": sample, "reason": reason} for sample, reason in self.skipped],
+        }
+
+
+@dataclass(frozen=True)
+class IntervalSettings:
+    """How intervals are made: samples are drawn again with replacement, the same for all figures.
+
+    Attributes:
+        resamples: number of draws.
+        level: confidence level of the intervals.
+        seed: seed of the draws.
+    """
+
+    resamples: int = 2000
+    level: float = 0.95
+    seed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {"method": "paired percentile bootstrap over samples", **self.__dict__}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The policy that the summary speaks of. It is chosen on the fitting split alone.
+
+    Attributes:
+        index: its position in ``Evaluation.policies``.
+        reason: how it was chosen, to follow "chosen on the fitting split: ".
+    """
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class PromiseResult:
+    """One promise and what became of it on samples that had no part in it.
+
+    Attributes:
+        promise: what was tested; it names no policy if none passed.
+        result: how its cheapest policy did on the reporting split; None if there is none.
+        mean_drop: the drop of its mean per-sample score on the reporting split, which is what was promised of.
+    """
+
+    promise: Promise
+    result: Result | None
+    mean_drop: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        result = None if self.result is None else self.result.to_dict()
+        return {**self.promise.to_dict(), "reported": result, "reported_drop": self.mean_drop}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Every policy of a table and every single expert on the reporting split.
+
+    Attributes:
+        policies: one for each preference, rising.
+        experts: one for each expert, in routing order; the last one is what others are compared to.
+        choice: the policy that the summary speaks of.
+        metric_name: what tables and axes call the score.
+        percent: whether scores are shown times 100.
+        cost_unit: unit of every cost, per sample.
+        reported_on, fitted_on: the two splits.
+        shared_samples: how many samples lie in both splits; None if that is not known.
+        intervals: how intervals were made.
+        promises: promised drops, and what became of them on the reporting split.
+    """
+
+    policies: tuple[PolicyResult, ...]
+    experts: tuple[ExpertResult, ...]
+    choice: Choice
+    metric_name: str
+    percent: bool
+    cost_unit: str
+    reported_on: Samples
+    fitted_on: Samples
+    shared_samples: int | None
+    intervals: IntervalSettings
+    promises: tuple[PromiseResult, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The experts' names, in routing order."""
+        return tuple(expert.name for expert in self.experts)
+
+    @property
+    def chosen(self) -> PolicyResult:
+        """The policy that the summary speaks of."""
+        return self.policies[self.choice.index]
+
+    @property
+    def reference(self) -> ExpertResult:
+        """The last expert, which others are compared to."""
+        return self.experts[-1]
+
+    def merged(self) -> tuple[tuple[PolicyResult, ...], ...]:
+        """The policies in groups: adjacent preferences that have the same policy are one group."""
+        return merge_adjacent(self.policies)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {
+            "metric": self.metric_name,
+            "cost_unit": self.cost_unit,
+            "reported_on": self.reported_on.to_dict(),
+            "fitted_on": self.fitted_on.to_dict(),
+            "shared_samples": self.shared_samples,
+            "intervals": self.intervals.to_dict(),
+            "chosen": {"preference": self.chosen.preference, "reason": self.choice.reason},
+            "experts": [expert.to_dict() for expert in self.experts],
+            "policies": [policy.to_dict() for policy in self.policies],
+            "promises": [promise.to_dict() for promise in self.promises],
+        }
+
+
+def merge_adjacent(policies: Sequence[PolicyResult]) -> tuple[tuple[PolicyResult, ...], ...]:
+    """Groups of neighbours that have the same policy."""
+    groups: list[list[PolicyResult]] = []
+    for row in policies:
+        if groups and groups[-1][-1].policy == row.policy:
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return tuple(tuple(group) for group in groups)
+
+
+def _json_number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,99 @@
+"""Real routed inference over a data set, to set beside replay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from orxe_plugins.cascade.cascade import Cascade
+from orxe_plugins.data.datasets import Dataset
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.policies.policy import Policy
+from orxe_plugins.records import Records
+from orxe_plugins.search import replay
+from orxe_plugins.tasks import Task
+from orxe_plugins.util.progress import Progress, Silent
+
+
+@dataclass(frozen=True, eq=False)
+class RoutedOutcome:
+    """What a cascade did with M samples.
+
+    Attributes:
+        sample_ids: M ids.
+        expert: index of the expert that answered, (M,).
+        cost: cost per sample, (M,).
+        score: score per sample, (M,).
+    """
+
+    sample_ids: np.ndarray
+    expert: np.ndarray
+    cost: np.ndarray
+    score: np.ndarray
+
+    def exit_share(self, n_experts: int) -> np.ndarray:
+        """Share of the samples that each expert answered, (N,)."""
+        return np.bincount(self.expert, minlength=n_experts) / max(len(self.expert), 1)
+
+
+@torch.inference_mode()
+def run_routed(
+    cascade: Cascade,
+    dataset: Dataset,
+    task: Task,
+    *,
+    path: str = "originals",
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> RoutedOutcome:
+    """Send a data set through a cascade, under the policy in force.
+
+    Args:
+        cascade: the cascade, in evaluation mode.
+        dataset: the samples; unreadable ones are an error here, leave them out by ``select``.
+        task: says what a sample's score is.
+        path: "originals" hands over images, "tensor" one float tensor of the cascade's input view.
+        batch_size: samples per call.
+        progress: draws progress; silent by default.
+    """
+    if path == "tensor" and cascade.input_view is None:
+        raise OrxeError("this cascade has no classifiers that share one tensor: use the path 'originals'")
+    bar = progress or Silent()
+    bar.start(len(dataset), f"routed inference ({path})")
+    expert, cost, score = [], [], []
+    for start in range(0, len(dataset), batch_size):
+        index = range(start, min(start + batch_size, len(dataset)))
+        images = [dataset.load(i) for i in index]
+        batch = cascade.input_view.from_images(images) if path == "tensor" and cascade.input_view else images
+        outputs, route = cascade.route(batch)
+        expert.append(route.expert.cpu().numpy())
+        cost.append(route.cost.cpu().numpy())
+        score.append(task.score(outputs, [dataset.targets[i] for i in index]))
+        bar.advance(len(index))
+    ids = np.array(list(dataset.sample_ids), dtype=object)
+    return RoutedOutcome(ids, np.concatenate(expert), np.concatenate(cost), np.concatenate(score))
+
+
+def disagreements(routed: RoutedOutcome, records: Records, policy: Policy, tolerance: float = 1e-4) -> list[str]:
+    """Ids of samples that routed inference and replay send to different experts.
+
+    A sample with any confidence within ``tolerance`` of a threshold in force is left out: batch
+    composition moves floating-point results by that little.
+
+    Args:
+        routed: the outcome of real inference on the same samples, in the order of ``records``.
+        records: what was recorded of them.
+        policy: the policy that both were under.
+    """
+    if routed.sample_ids.tolist() != records.sample_ids.tolist():
+        raise OrxeError("routed inference and records are of different samples, or in a different order")
+    replayed = replay(records, policy).expert
+    thresholds = np.array([t for t in (*policy.exit_thresholds, *policy.skip_thresholds) if t])
+    if len(thresholds):
+        distance = np.abs(records.confidence[:, :, None] - thresholds).min(axis=(0, 2))  # (M,)
+    else:
+        distance = np.full(len(records), np.inf)
+    differ = (routed.expert != replayed) & (distance > tolerance)
+    return [str(i) for i in records.sample_ids[differ]]

@@ -1,0 +1,1 @@
+"""Experts: pretrained models with their own preprocessing, cost and confidence."""

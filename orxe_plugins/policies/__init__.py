@@ -1,0 +1,1 @@
+"""Policies: the thresholds of a cascade, and the table of them."""

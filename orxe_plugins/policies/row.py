@@ -1,0 +1,96 @@
+"""PolicyRow and Promise: what a policy table says of one policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from orxe_plugins.policies.policy import Policy, check_preference
+
+
+@dataclass(frozen=True)
+class PolicyRow:
+    """One policy of a table, with what replay on the fitting split says of it.
+
+    Attributes:
+        preference: lambda in [0, 1]; 0 = only cost counts, 1 = only performance counts.
+        policy: the thresholds.
+        cost: mean cost per sample, in the table's unit.
+        score: mean score per sample.
+    """
+
+    preference: float
+    policy: Policy
+    cost: float
+    score: float
+
+    def __post_init__(self) -> None:
+        check_preference(self.preference)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {"preference": self.preference, "cost": self.cost, "score": self.score, **self.policy.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> PolicyRow:
+        """The inverse of :meth:`to_dict`."""
+        return cls(data["preference"], Policy.from_dict(data), data["cost"], data["score"])
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What was tested on a choosing split: see :func:`orxe_plugins.search.promise.promise`.
+
+    Attributes:
+        max_drop: the drop of the mean score against the last expert that is allowed.
+        confidence: the probability, over the draw of the choosing split, with which no policy of ``rows`` drops
+            by more.
+        n_samples: number of samples of the choosing split.
+        tried: number of policies that were tested.
+        rows: the policies that passed, costliest first; none if no policy can promise this.
+        drops: observed drop of each of them on the choosing split.
+        p_values: of each of them.
+        test: name of the test.
+        reason: why no policy can promise this; empty if one can.
+    """
+
+    max_drop: float
+    confidence: float
+    n_samples: int
+    tried: int
+    rows: tuple[PolicyRow, ...] = ()
+    drops: tuple[float, ...] = ()
+    p_values: tuple[float, ...] = ()
+    test: str = ""
+    reason: str = ""
+
+    @property
+    def row(self) -> PolicyRow | None:
+        """The cheapest policy that passed; None if none did."""
+        return self.rows[-1] if self.rows else None
+
+    @property
+    def text(self) -> str:
+        """What is promised, in words."""
+        return f"a drop of at most {self.max_drop:g} with {100 * self.confidence:g} % confidence"
+
+    def within(self, fits: Callable[[PolicyRow], bool]) -> Promise:
+        """The promise with those policies alone that ``fits`` accepts: all that passed were tested together."""
+        kept = [k for k, row in enumerate(self.rows) if fits(row)]
+        if len(kept) == len(self.rows):
+            return self
+        reason = "" if kept else f"{self.text} is promised, but by no policy within these limits"
+        rows, drops, p_values = (tuple(some[k] for k in kept) for some in (self.rows, self.drops, self.p_values))
+        return replace(self, rows=rows, drops=drops, p_values=p_values, reason=reason)  # type: ignore[arg-type]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {**self.__dict__, "rows": [row.to_dict() for row in self.rows],
+                "drops": list(self.drops), "p_values": list(self.p_values)}  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Promise:
+        """The inverse of :meth:`to_dict`."""
+        rows = tuple(PolicyRow.from_dict(row) for row in data["rows"])
+        return cls(**{**data, "rows": rows, "drops": tuple(data["drops"]), "p_values": tuple(data["p_values"])})

@@ -1,0 +1,224 @@
+"""The picture of a cascade: score against cost, beside every single expert."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from orxe_plugins.evaluation.results import Evaluation, Result
+from orxe_plugins.report.figures.label_layout import along, place_labels
+from orxe_plugins.report.formats import Formats, short_names, significant
+from orxe_plugins.report.theme import LIGHT, Theme, new_figure, styled
+
+#: costs that differ by more than this are drawn on a logarithmic axis
+LOG_SPAN = 10
+#: more experts than this are labelled by their numbers, with a key beside the picture
+MAX_NAMED = 10
+_STEPS = 20
+_CASCADE, _MIXING = "cascade", "random mixing of experts"
+_LINES = (_CASCADE, _MIXING)
+
+
+def frontier_figure(evaluation: Evaluation, theme: Theme = LIGHT, mixing: bool = True) -> Figure:
+    """Score against cost: the cascade's curve with its interval band, every single expert with its error bar.
+
+    If the experts lie so far apart that the cascade's own range is a strip at the top, a second panel
+    shows that range alone.
+
+    Args:
+        evaluation: what to draw.
+        theme: its colours.
+        mixing: also draw what random mixing of two experts reaches, the upper hull of the experts.
+    """
+    with styled(theme):
+        floor = _zoom_floor(evaluation)
+        panels = 1 if floor is None else 2
+        keyed = len(evaluation.experts) > MAX_NAMED
+        figure = new_figure(width=(7.4 if panels == 1 else 11.5) + (2.2 if keyed else 0), height=4.8)
+        axes = figure.subplots(1, panels, squeeze=False)[0]
+        for panel, low in zip(axes, [None, floor], strict=False):
+            _draw(panel, evaluation, theme, mixing, low)
+        axes[0].set_title(_title(evaluation))
+        if panels == 2:
+            axes[1].set_title("The same, enlarged")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=5 if panels == 2 or keyed else 3)
+        if keyed:
+            _key(figure, evaluation)
+        for panel, low in zip(axes, [None, floor], strict=False):
+            _label_experts(panel, evaluation, theme, keyed, low)
+        return figure
+
+
+def _title(evaluation: Evaluation) -> str:
+    return f"{evaluation.metric_name} against cost ({evaluation.reported_on.title})"
+
+
+def _zoom_floor(evaluation: Evaluation) -> float | None:
+    """Lowest score of the enlarged panel; None if one panel does."""
+    experts = [expert.result.score for expert in evaluation.experts]
+    cascade = [row.result.score for row in evaluation.policies]
+    best = max(estimate.value for estimate in [*experts, *cascade])
+    worst = min(estimate.value for estimate in [*experts, *cascade])
+    last = experts[-1]
+    span = max(0.03 if evaluation.percent else 0.0, 2 * (last.high - last.low), 0.12 * (best - worst))
+    # What the cascade is compared to belongs into the enlarged panel too.
+    span = max(span, best - last.low + 0.1 * span)
+    return best - span if best - worst > 3 * span else None
+
+
+# --- one panel ----------------------------------------------------------------------------------
+
+
+def _draw(axes: Axes, evaluation: Evaluation, theme: Theme, mixing: bool, floor: float | None) -> None:
+    formats = Formats.of(evaluation)
+    scale = formats.scale
+    rows = [group[0].result for group in evaluation.merged()]
+    _limit(axes, evaluation, scale, floor)
+    _draw_cascade(axes, rows, scale, theme, f"{100 * evaluation.intervals.level:g} % interval")
+    if mixing:
+        _draw_mixing(axes, evaluation, scale, theme)
+    for expert in evaluation.experts:
+        score = expert.result.score
+        axes.errorbar(
+            expert.result.cost.value, scale * score.value,
+            yerr=[[scale * (score.value - score.low)], [scale * (score.high - score.value)]],
+            fmt="D", markersize=5.5, color=theme.expert, elinewidth=1.0, capsize=2.5, zorder=4,
+            label="single experts" if expert.index == 0 else None,
+        )  # fmt: skip
+    chosen = evaluation.chosen.result
+    axes.plot(
+        chosen.cost.value, scale * chosen.score.value, linestyle="none", marker="o", markersize=12, zorder=5,
+        markerfacecolor="none", markeredgecolor=theme.mark, markeredgewidth=1.6,
+        label=f"chosen on the fitting split (preference {evaluation.chosen.preference:g})",
+    )  # fmt: skip
+    axes.set_xlabel(cost_axis(evaluation.cost_unit))
+    axes.set_ylabel(f"{evaluation.metric_name} (%)" if evaluation.percent else evaluation.metric_name)
+
+
+def _draw_cascade(axes: Axes, rows: Sequence[Result], scale: float, theme: Theme, band: str) -> None:
+    ordered = sorted(rows, key=lambda result: (result.cost.value, result.score.value))
+    x = np.array([result.cost.value for result in ordered])
+    y, low, high = (
+        scale * np.array([getattr(result.score, end) for result in ordered]) for end in ("value", "low", "high")
+    )
+    dense = _between(x)
+    axes.plot(dense, np.interp(dense, x, y), color=theme.cascade, zorder=3, label=_CASCADE,
+              marker="o", markersize=4, markevery=_STEPS)  # fmt: skip
+    if len(np.unique(x)) > 1:
+        axes.fill_between(dense, np.interp(dense, x, low), np.interp(dense, x, high), color=theme.cascade,
+                          alpha=0.2, linewidth=0, zorder=1, label=band)  # fmt: skip
+    else:
+        # A band over one cost has no area.
+        axes.errorbar(x[:1], y[:1], yerr=[y[:1] - low[:1], high[:1] - y[:1]], fmt="none", ecolor=theme.cascade,
+                      elinewidth=3, alpha=0.5, zorder=2, label=band)  # fmt: skip
+
+
+def _between(x: np.ndarray) -> np.ndarray:
+    """``x`` with points in between: what is straight in cost is bent on a logarithmic axis.
+
+    Every ``_STEPS``-th point is one of ``x``.
+    """
+    # Even steps of a logarithm, which do on a linear axis too: that one never spans much more than a decade.
+    even = [(np.geomspace if a > 0 else np.linspace)(a, b, _STEPS, endpoint=False) for a, b in pairwise(x)]
+    return np.concatenate([*even, x[-1:]])
+
+
+def _draw_mixing(axes: Axes, evaluation: Evaluation, scale: float, theme: Theme) -> None:
+    points = mixing_hull([(e.result.cost.value, e.result.score.value) for e in evaluation.experts])
+    if len(points) < 2:
+        return
+    x = _between(np.array([p[0] for p in points]))
+    y = np.interp(x, [p[0] for p in points], [p[1] for p in points])
+    axes.plot(x, scale * y, linestyle=(0, (4, 3)), linewidth=1.1, color=theme.muted, zorder=1.5,
+              label=_MIXING)  # fmt: skip
+
+
+def mixing_hull(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Upper concave hull of (cost, score) points, from the cheapest to the best one.
+
+    Answering a random share of the samples with one expert and the rest with another reaches every
+    point on it. A cascade that is no better is of no use.
+    """
+    hull: list[tuple[float, float]] = []
+    for point in sorted(points, key=lambda p: (p[0], -p[1])):
+        if hull and point[1] <= hull[-1][1]:
+            continue
+        while len(hull) > 1 and _slope(hull[-2], point) >= _slope(hull[-2], hull[-1]):
+            hull.pop()
+        hull.append(point)
+    return hull
+
+
+def _slope(a: tuple[float, float], b: tuple[float, float]) -> float:
+    return (b[1] - a[1]) / (b[0] - a[0]) if b[0] > a[0] else np.inf
+
+
+def _limit(axes: Axes, evaluation: Evaluation, scale: float, floor: float | None) -> None:
+    """Scale and limits of a panel that shows what scores at least ``floor``."""
+    results = [*(row.result for row in evaluation.policies), *(expert.result for expert in evaluation.experts)]
+    shown = [result for result in results if floor is None or result.score.value >= floor]
+    x = [result.cost.value for result in shown]
+    least, most = min(x), max(x)
+    if least > 0 and most > LOG_SPAN * least:
+        axes.set_xscale("log")
+        room = (most / least) ** 0.07
+        axes.set_xlim(least / room, most * room)
+        _plain_log_ticks(axes, most / least)
+    else:
+        room = 0.08 * (most - least) or 0.2 * most or 1.0
+        axes.set_xlim(max(least - room, -0.02 * most), most + room)
+    low = min(result.score.low for result in shown) if floor is None else floor
+    high = max(result.score.high for result in shown)
+    room = 0.06 * (high - low) or 0.05
+    axes.set_ylim(scale * (low - room), scale * (high + room))
+
+
+def cost_axis(unit: str) -> str:
+    """Label of an axis of costs."""
+    return f"cost per sample ({unit}; 1 MAC = 2 FLOPs)" if unit == "GMACs" else f"cost per sample ({unit})"
+
+
+def _plain_log_ticks(axes: Axes, span: float) -> None:
+    """Ticks such as 0.1, 0.2, 0.5, 1: people do not read 10 to the power of -1."""
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if span > 3000 else (1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+# --- names --------------------------------------------------------------------------------------
+
+
+def _label_experts(axes: Axes, evaluation: Evaluation, theme: Theme, keyed: bool, floor: float | None) -> None:
+    scale = 100.0 if evaluation.percent else 1.0
+    names = short_names(evaluation.names)
+    shown = [e for e in evaluation.experts if floor is None or e.result.score.value >= floor]
+    points = [(e.result.cost.value, scale * e.result.score.value) for e in shown]
+    texts = [str(e.index + 1) if keyed else names[e.index] for e in shown]
+    bars = [
+        (e.result.cost.value, scale * (e.result.score.low + t * (e.result.score.high - e.result.score.low)))
+        for e in shown
+        for t in np.linspace(0, 1, 40)
+    ]
+    lines = [along(axes, line.get_xydata()) for line in axes.lines if line.get_label() in _LINES]
+    obstacles = np.concatenate([np.array(bars).reshape(-1, 2), *lines])
+    place_labels(axes, points, texts, obstacles, color=theme.expert)
+
+
+def _key(figure: Figure, evaluation: Evaluation) -> None:
+    names = short_names(evaluation.names, width=32)
+    lines = [
+        f"{expert.index + 1:>2}  {names[expert.index]}, {significant(expert.result.cost.value)}"
+        for expert in evaluation.experts
+    ]
+    axes = figure.axes[-1]
+    axes.annotate(
+        f"experts, {evaluation.cost_unit}\n" + "\n".join(lines), (1.02, 1.0), xycoords="axes fraction",
+        va="top", ha="left", fontsize=8, linespacing=1.35,
+    )  # fmt: skip

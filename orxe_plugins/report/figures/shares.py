@@ -1,0 +1,79 @@
+"""The picture of who answers: exit share of each expert against the preference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from orxe_plugins.evaluation.results import Evaluation, PolicyResult
+from orxe_plugins.report.formats import short_names
+from orxe_plugins.report.theme import LIGHT, Theme, new_figure, styled
+
+# A step must be this high, in percent, and this long, as a share of the axis, to hold a number.
+_MIN_HEIGHT, _MIN_LENGTH = 6.0, 0.03
+
+
+def shares_figure(evaluation: Evaluation, theme: Theme = LIGHT) -> Figure:
+    """Stacked shares of the samples that each expert answers, cheapest expert at the bottom.
+
+    Shares change in steps: between two preferences of the table the nearer one's policy holds.
+    Experts that never answer anybody are left out.
+    """
+    with styled(theme):
+        figure = new_figure(width=8.6, height=4.2)
+        axes = figure.subplots()
+        groups = evaluation.merged()
+        share = 100 * np.array([group[0].result.exit_share for group in groups])  # (G, N)
+        used = [i for i in range(share.shape[1]) if share[:, i].any()]
+        borders = _borders(groups)
+        lower = np.zeros(len(groups))
+        names = short_names(evaluation.names)
+        handles = []
+        for colour, i in zip(theme.sequence(len(used)), used, strict=True):
+            upper = lower + share[:, i]
+            axes.stairs(upper, borders, baseline=lower, fill=True, color=colour, edgecolor=theme.paper,
+                        linewidth=0.5, label=names[i])  # fmt: skip
+            _number(axes, borders, lower, upper, str(i + 1), colour)
+            handles.append(Patch(color=colour, label=f"{i + 1}  {names[i]}"))
+            lower = upper
+        axes.set_xlim(borders[0], borders[-1])
+        axes.set_ylim(0, 100)
+        axes.grid(visible=False)
+        axes.set_xlabel("preference (0: only cost counts, 1: only performance counts)")
+        axes.set_ylabel("samples answered (%)")
+        axes.set_title(f"Who answers ({evaluation.reported_on.title})")
+        # Top entry of the legend: top band of the stack.
+        figure.legend(handles=handles[::-1], loc="outside right upper", title="expert", alignment="left")
+        return figure
+
+
+def _borders(groups: Sequence[Sequence[PolicyResult]]) -> np.ndarray:
+    """Where each of G groups of equal policies begins, and where the last one ends, (G + 1,).
+
+    The policy of the nearest preference holds, so borders lie half-way between two preferences; a
+    single preference holds everywhere.
+    """
+    if len(groups) == 1 and len(groups[0]) == 1:
+        return np.array([0.0, 1.0])
+    middle = [(left[-1].preference + right[0].preference) / 2 for left, right in pairwise(groups)]
+    return np.array([groups[0][0].preference, *middle, groups[-1][-1].preference])
+
+
+def _number(axes: Axes, borders: np.ndarray, lower: np.ndarray, upper: np.ndarray, text: str, colour: str) -> None:
+    """Write an expert's number into each stretch of its band, in the largest step that can hold it."""
+    height, length = upper - lower, np.diff(borders)
+    roomy = (height >= _MIN_HEIGHT) & (length >= _MIN_LENGTH * (borders[-1] - borders[0]))
+    red, green, blue = to_rgb(colour)
+    ink = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else "black"
+    steps = np.flatnonzero(roomy)
+    for stretch in np.split(steps, np.flatnonzero(np.diff(steps) > 1) + 1):
+        if len(stretch):
+            at = stretch[np.argmax((height * length)[stretch])]
+            x, y = (borders[at] + borders[at + 1]) / 2, (lower[at] + upper[at]) / 2
+            axes.text(x, y, text, ha="center", va="center", color=ink)

@@ -1,0 +1,74 @@
+"""Fitting: from the splits of a run to the policy table that its recipe asks for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from orxe_plugins.cost.latency import LatencyTable
+from orxe_plugins.policies.table import PolicyTable
+from orxe_plugins.run.recipe import Recipe
+from orxe_plugins.run.splits import Splits
+from orxe_plugins.search import fit_policies, select_pool
+from orxe_plugins.search.batched import batch_ms, batched_costs, with_costs
+from orxe_plugins.search.pareto import choose_experts, with_choices
+from orxe_plugins.search.promise import with_promises
+
+
+def keep_experts(recipe: Recipe, splits: Splits) -> Splits:
+    """The splits with those experts alone that the recipe wants in the cascade; the fitting split decides."""
+    names = splits.fit.names
+    if recipe.select_pool is not None:
+        names = select_pool(splits.fit, recipe.select_pool.k, recipe.preferences)
+    if recipe.max_experts is not None or recipe.max_params is not None:
+        names = choose_experts(
+            splits.fit.experts(names),
+            recipe.preferences,
+            max_experts=recipe.max_experts,
+            max_params=recipe.max_params,
+        )
+    return splits if names == splits.fit.names else splits.map(lambda records: records.experts(names))
+
+
+def price(recipe: Recipe, splits: Splits, latency: LatencyTable | None) -> Splits:
+    """The splits with the costs that the recipe asks for; the fitting split decides at which sub-batches.
+
+    Args:
+        recipe: the recipe.
+        splits: as recorded, in GMACs.
+        latency: what was measured, for latencies.
+    """
+    if isinstance(recipe.cost.table, dict):
+        energy = recipe.cost.table
+        return splits.map(lambda records: with_costs(records, energy, "mJ"))
+    if latency is None:
+        return splits
+    costs = batched_costs(splits.fit, latency, recipe.preferences, recipe.cost.batch_size, skip_gates=recipe.skip_gates)
+    return splits.map(lambda records: with_costs(records, costs.ms, "ms"))
+
+
+def fit_table(recipe: Recipe, splits: Splits, latency: LatencyTable | None = None) -> PolicyTable:
+    """Fit policies on the fitting split, add what lies between them, test promises on the choosing split."""
+    regulariser = {name: value for name, value in recipe.regulariser.model_dump().items() if value}
+    table = fit_policies(splits.fit, recipe.preferences, skip_gates=recipe.skip_gates, **regulariser)
+    # What a regulariser has refused must not come back between its policies.
+    if not regulariser:
+        table = with_choices(table, splits.fit)
+    if recipe.promise:
+        assert splits.choose is not None
+        table = with_promises(table, splits.choose, [(one.max_drop, one.confidence) for one in recipe.promise])
+    details = {**table.details, **_described(recipe, splits)}
+    if latency is not None:
+        size = recipe.cost.batch_size
+        expected = [batch_ms(splits.fit, row.policy, latency, size) for row in table]
+        details["latency"] = {"batch_size": size, "expected_ms": expected, **latency.to_dict()}
+    return replace(table, details=details)
+
+
+def _described(recipe: Recipe, splits: Splits) -> dict[str, object]:
+    return {
+        "recipe": recipe.name,
+        "fitted_on": dict(splits.fit.details),
+        "split": recipe.data.split.model_dump(exclude_defaults=True, exclude={"fit", "seed"})
+        | {"fit": recipe.data.split.fit, "seed": recipe.data.split.seed},
+        "reported_on_the_same_samples": splits.same,
+    }

@@ -1,0 +1,241 @@
+"""What a recipe says: from a pool of models and a data set to a tuned cascade."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.registry import ExpertSpec
+from orxe_plugins.policies.policy import check_preferences
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Split(_Model):
+    """Which samples policies are fitted on, which promises are tested on, and which both are reported on.
+
+    Attributes:
+        fit: share of the samples to fit on; the rest is for the report. 1 fits and reports on all
+            of them, and the report says so.
+        choose: share of the samples that is neither fitted nor reported on, but tests promises. It is taken
+            from what is not fitted on; where there is a ``report_root``, from ``root``.
+        seed: seed of the random split over sample ids.
+    """
+
+    fit: float = Field(default=0.5, gt=0, le=1)
+    choose: float = Field(default=0.0, ge=0, lt=1)
+    seed: int = 0
+
+
+class Data(_Model):
+    """The labelled samples.
+
+    Attributes:
+        root: folder of the data set.
+        report_root: another folder to report on; then all of ``root`` is for fitting.
+        class_map: file that numbers the class folders; found by itself where it is usual.
+        limit: use that many samples of each folder at most, chosen evenly; None uses all.
+        split: how ``root`` is split where there is no ``report_root``.
+    """
+
+    root: str
+    report_root: str | None = None
+    class_map: str | None = None
+    limit: int | None = Field(default=None, gt=0)
+    split: Split = Split()
+
+
+class ExpertEntry(_Model):
+    """One expert: see :class:`orxe_plugins.experts.registry.ExpertSpec`."""
+
+    address: str
+    name: str | None = None
+    checkpoint: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    confidence: dict[str, Any] | None = None
+    cost: float | None = Field(default=None, ge=0)
+    shared_cost: float = Field(default=0.0, ge=0)
+    needs: str | None = None
+
+    def spec(self) -> ExpertSpec:
+        """As the registry takes it."""
+        return ExpertSpec(**self.model_dump())
+
+
+class Recording(_Model):
+    """How records are made: see :func:`orxe_plugins.records.recorder.record`."""
+
+    batch_size: int = Field(default=64, gt=0)
+    shard_size: int | None = Field(default=None, gt=0)
+    keep: str | None = None
+    augment: str | None = None
+
+
+class PoolChoice(_Model):
+    """Choose ``k`` experts out of the pool before the search."""
+
+    k: int = Field(gt=0)
+
+
+class SaverChoice(_Model):
+    """Rank savers for each of these base models."""
+
+    base: Annotated[list[str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
+
+
+class CostChoice(_Model):
+    """What a cost is: see docs/choosing.md.
+
+    Attributes:
+        kind: "gmacs" as recorded; "latency" in milliseconds; "energy" in millijoules.
+        batch_size: of the whole batch that latencies are for.
+        batch_sizes: sizes that are measured.
+        table: of energy: expert's name -> mJ per sample; of latency: a file that a measurement wrote, in
+            place of measuring.
+    """
+
+    kind: Literal["gmacs", "latency", "energy"] = "gmacs"
+    batch_size: int = Field(default=32, gt=0)
+    batch_sizes: list[int] = Field(default_factory=lambda: [1, 4, 16, 64], min_length=1)
+    table: dict[str, float] | str | None = None
+
+    @model_validator(mode="after")
+    def _table_fits(self) -> CostChoice:
+        if self.kind == "energy" and not isinstance(self.table, dict):
+            raise OrxeError("cost of kind energy needs a table, as no meter is built in: {small: 12.5, large: 90}")
+        if (self.kind == "latency" and isinstance(self.table, dict)) or (self.kind == "gmacs" and self.table):
+            raise OrxeError(
+                f"cost.table does not go with kind {self.kind!r}: a mapping is for energy, a file for latency"
+            )
+        return self
+
+
+class PromiseWish(_Model):
+    """A drop to promise: see :mod:`orxe_plugins.search.promise`."""
+
+    max_drop: float = Field(gt=0, lt=1)
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+
+
+class Regulariser(_Model):
+    """What keeps a search from trusting few samples; off by default: see :func:`orxe_plugins.search.fit_policies`."""
+
+    min_exits: int = Field(default=0, ge=0)
+    alpha: float = Field(default=0.0, ge=0)
+    beta: float = Field(default=0.0, ge=0)
+
+
+class Gates(_Model):
+    """Trained confidences: see :mod:`orxe_plugins.training.gate`.
+
+    Attributes:
+        experts: names of the experts that get a gate; all but the last by default.
+        share: share of the fitting split that gates are trained on; thresholds are fitted on the rest.
+        hidden, epochs, batch_size, lr, weight_decay, hold_out, patience, seed: how they are trained.
+    """
+
+    experts: list[str] | None = None
+    share: float = Field(default=0.5, gt=0, lt=1)
+    hidden: int | None = Field(default=None, gt=0)
+    epochs: int = Field(default=60, gt=0)
+    batch_size: int = Field(default=128, gt=1)
+    lr: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    hold_out: float = Field(default=0.2, gt=0, lt=1)
+    patience: int = Field(default=10, gt=0)
+    seed: int = 0
+
+
+def _preferences(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        span = _Span.model_validate(value)
+        count = round((span.stop - span.start) / span.step)
+        value = [round(span.start + i * span.step, 10) for i in range(count + 1)]
+    return list(check_preferences(value))
+
+
+class _Span(_Model):
+    start: float = 0.0
+    stop: float = 1.0
+    step: float = Field(default=0.05, gt=0)
+
+
+class Recipe(_Model):
+    """A recipe, checked.
+
+    Attributes:
+        name: how the recipe and its output folder are called.
+        task: kind of task, such as "classification".
+        plugin: Python file beside the recipe that registers a task or a confidence of its own.
+        prepare: Python file beside the recipe; its ``prepare(recipe, out, progress, **prepare_options)``
+            makes data or experts, and leaves alone what is there already.
+        data: the labelled samples.
+        experts: the pool; a path is that of an experts file.
+        path: "originals" lets every expert prepare its view from the original image; "tensor"
+            records along the path of a framework that hands one tensor to the cascade.
+        confidence: kind and options of the confidence provider, for experts that name none; the
+            option ``temperature: fit`` fits one temperature per expert on the fitting split.
+        preferences: the preferences to fit, rising.
+        skip_gates: search for skip thresholds too.
+        gates: train ranking gates, which take the place of the experts' own confidence.
+        select_pool, select_saver: optional choices before the search.
+        max_experts, max_params: what fits into the memory: the cascade keeps the best experts that do.
+        cost: what the search counts as cost.
+        regulariser: keeps the search from trusting few samples.
+        promise: drops to promise, one or a list; they are tested on the choosing split (``data.split.choose``).
+        folder: the recipe's own folder.
+    """
+
+    name: str
+    description: str = ""
+    task: str = "classification"
+    plugin: str | None = None
+    prepare: str | None = None
+    prepare_options: dict[str, Any] = Field(default_factory=dict)
+    data: Data
+    experts: list[ExpertEntry] | str
+    path: Literal["originals", "tensor"] = "originals"
+    confidence: dict[str, Any] | None = None
+    preferences: Annotated[list[float], BeforeValidator(_preferences)] = Field(
+        default_factory=lambda: _preferences({"step": 0.05})
+    )
+    skip_gates: bool = True
+    record: Recording = Recording()
+    gates: Gates | None = None
+    select_pool: PoolChoice | None = None
+    select_saver: SaverChoice | None = None
+    max_experts: int | None = Field(default=None, gt=0)
+    max_params: float | None = Field(default=None, gt=0)
+    cost: CostChoice = CostChoice()
+    regulariser: Regulariser = Regulariser()
+    promise: Annotated[list[PromiseWish], BeforeValidator(lambda v: [v] if isinstance(v, Mapping) else v)] = Field(
+        default_factory=list
+    )
+    folder: Path
+
+    @model_validator(mode="after")
+    def _splits_agree(self) -> Recipe:
+        split, two_folders = self.data.split, self.data.report_root is not None
+        if split.choose and not two_folders and split.fit + split.choose >= 1:
+            raise OrxeError(
+                f"data.split takes {split.fit:g} to fit and {split.choose:g} to choose on, "
+                "which leaves nothing to report on: expected less than 1 together"
+            )
+        if split.choose and two_folders and self.record.augment is not None:
+            raise OrxeError(
+                "data.split.choose would be taken from augmented samples, of which nothing can be promised for "
+                "clean ones: leave out data.report_root or record.augment"
+            )
+        if self.gates is not None and self.cost.kind != "gmacs":
+            raise OrxeError(
+                f"what trained gates cost is counted in GMACs, not as {self.cost.kind}: leave out one of both"
+            )
+        if self.promise and not split.choose:
+            raise OrxeError("promise is tested on samples of its own: add data.split.choose, such as 0.25")
+        return self

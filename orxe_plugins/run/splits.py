@@ -1,0 +1,62 @@
+"""Splits: which samples policies are fitted on, promised on and reported on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.records import Records
+from orxe_plugins.run.recipe import Data
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """The records of a run, apart: no sample is in two of them, unless ``same``.
+
+    Attributes:
+        fit: the fitting split.
+        report: the reporting split.
+        same: whether both hold the same samples, so that the report flatters.
+        gate: what ranking gates are trained on, apart from all others; None if the recipe has none.
+        choose: the choosing split, which promises are tested on; None if the recipe has none.
+    """
+
+    fit: Records
+    report: Records
+    same: bool
+    gate: Records | None = None
+    choose: Records | None = None
+
+    def map(self, function: Callable[[Records], Records]) -> Splits:
+        """The splits with ``function`` applied to those that thresholds are fitted, tested and reported on."""
+        choose = None if self.choose is None else function(self.choose)
+        return replace(self, fit=function(self.fit), report=function(self.report), choose=choose)
+
+
+def split_records(data: Data, fit: Records, report: Records) -> Splits:
+    """Split what was recorded as a recipe's ``data`` says.
+
+    Args:
+        data: the recipe's data.
+        fit: the recording for fitting, which may be augmented.
+        report: the recording for reporting; of the same samples where there is no ``report_root``. The
+            choosing split is taken from it then, so that promises are made of what is reported on.
+    """
+    share = data.split
+    choose = None
+    if data.report_root is None and share.fit < 1:
+        rest = report.split(share.fit, share.seed)[1]
+        fit = fit.split(share.fit, share.seed)[0]
+        if share.choose:
+            choose, rest = rest.split(share.choose / (1 - share.fit), share.seed + 2)
+        report = rest
+    elif data.report_root is not None and share.choose:
+        choose, fit = fit.split(share.choose, share.seed + 2)
+    if not len(fit) or not len(report) or (choose is not None and not len(choose)):
+        between = "" if choose is None else f", {len(choose)} to choose on"
+        raise OrxeError(
+            f"{len(fit)} samples to fit on{between} and {len(report)} to report on: expected some for "
+            + ("both" if choose is None else "each")
+        )
+    return Splits(fit, report, data.report_root is None and share.fit == 1, choose=choose)

@@ -1,0 +1,235 @@
+"""Choose: policies between the fitted ones, and the experts that fit into a memory.
+
+Preferences reach the convex hull of cost and score alone. A budget is met better by policies that lie
+between: interpolated ones (ORXE, supplement B), and those that move one exit threshold of a known
+policy. All are replayed before they are offered, and those that another one beats are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.policies.policy import Policy
+from orxe_plugins.policies.row import PolicyRow
+from orxe_plugins.policies.table import PolicyTable
+from orxe_plugins.records import Records
+from orxe_plugins.search.engine.exit_lines import Lines
+from orxe_plugins.search.engine.objective import Objective
+from orxe_plugins.search.fit import fit_policies
+from orxe_plugins.search.pool import PREFERENCES, select_pool
+from orxe_plugins.search.replay import replay
+
+_T = TypeVar("_T")
+_BATCH = 16
+#: experts x samples x policies that are replayed, at most
+_REPLAYS = 2_000_000_000
+
+
+def with_choices(
+    table: PolicyTable,
+    records: Records,
+    *,
+    max_rows: int = 100,
+    max_samples: int = 8192,
+    expansions: int = 160,
+    seed: int = 0,
+) -> PolicyTable:
+    """The table with policies between its rows, for budgets, targets and limits of memory.
+
+    ``pareto`` gets policies that lie strictly between fitted rows in cost and in score, so that both never fall
+    along the preference of all that is offered. ``compact`` gets those that no policy of as few experts beats.
+
+    Args:
+        table: what was fitted.
+        records: the fitting split.
+        max_rows: at most that many in each of the two.
+        max_samples: look for policies on that many samples at most; all are replayed on all samples.
+        expansions: how many policies to move thresholds of.
+        seed: of the draw of these samples.
+    """
+    table.policies_for(records.n_experts)
+    explored = _explore(table, records, max_samples, expansions, seed)
+    # A replay takes time in proportion to N x M: of very many samples, fewer policies are looked at.
+    affordable = max(max_rows // 2, _REPLAYS // (records.n_experts * len(records)))
+    found = _replayed(records, _thinned(explored, affordable), table)
+    fitted = {row.policy for row in table}
+    pareto = [row for row in front(found) if row.policy not in fitted and _between(row, table.rows)]
+    compact: list[PolicyRow] = []
+    for count in range(1, table.n_experts):
+        few = front(row for row in found if len(row.policy.reachable) <= count)
+        compact += [row for row in few if row not in compact]
+    params = () if records.params is None else tuple(int(p) for p in records.params)
+    return replace(table, pareto=_thinned(pareto, max_rows), compact=_thinned(compact, max_rows), params=params)
+
+
+def pareto_policies(table: PolicyTable, records: Records, **settings: int) -> tuple[PolicyRow, ...]:
+    """Policies that no other known one beats in cost and score, cheapest first: see :func:`with_choices`."""
+    return front(with_choices(table, records, **settings).offered)
+
+
+def front(rows: Iterable[PolicyRow]) -> tuple[PolicyRow, ...]:
+    """The rows that no other one beats in cost and score, cheapest first; one of those that are equal in both."""
+    kept: list[PolicyRow] = []
+    for row in sorted(rows, key=lambda row: (row.cost, -row.score)):
+        if not kept or row.score > kept[-1].score:
+            kept.append(row)
+    return tuple(kept)
+
+
+def choose_experts(
+    records: Records,
+    preferences: Iterable[float] = PREFERENCES,
+    *,
+    max_experts: int | None = None,
+    max_params: float | None = None,
+    seed: int = 0,
+) -> tuple[str, ...]:
+    """The experts of the best cascade that fits into a memory, cheapest first (ORXE, Table D2, keeps 2 to 5).
+
+    Of each size up to ``max_experts``, experts are chosen by :func:`~orxe_plugins.search.pool.select_pool`;
+    while they have too many parameters together, the largest of them is struck off the pool. The set
+    with the least objective, summed over the preferences, wins.
+
+    Args:
+        records: of the whole pool, on the fitting split.
+        preferences: what the cascade is for.
+        max_experts: at most so many.
+        max_params: at most so many parameters together.
+        seed: of the draws of samples.
+
+    Raises:
+        OrxeError: not even one expert fits, or parameters are limited but not known.
+    """
+    if max_experts is not None and max_experts < 1:
+        raise OrxeError(f"max_experts is {max_experts!r}: expected at least one")
+    if max_params is not None and records.params is None:
+        raise OrxeError("max_params: these records do not say how many parameters the experts have: use max_experts")
+    wanted = tuple(preferences)
+    sizes = range(1, min(max_experts or records.n_experts, records.n_experts) + 1)
+    tried = {names for k in sizes if (names := _fitting_pool(records, k, max_params, wanted, seed))}
+    if not tried:
+        assert records.params is not None
+        smallest = int(np.argmin(records.params))
+        raise OrxeError(
+            f"no expert has at most {max_params:,.0f} parameters: the smallest one, {records.names[smallest]}, "
+            f"has {records.params[smallest]:,}"
+        )
+    if len(tried) == 1:
+        return tried.pop()
+    part = _some(records, 8192, seed)
+    objective = Objective.of(part)
+
+    def total(names: tuple[str, ...]) -> float:
+        table = fit_policies(part.experts(names), wanted, skip_gates=False, seed=seed)
+        return sum(objective(row.preference, row.cost, row.score) for row in table)
+
+    return min(sorted(tried), key=total)
+
+
+def _fitting_pool(
+    records: Records, k: int, max_params: float | None, preferences: Sequence[float], seed: int
+) -> tuple[str, ...]:
+    """The best ``k`` experts with so many parameters; fewer than k are for a smaller k. Empty if there are none."""
+    pool = records
+    while pool.n_experts >= k:
+        names = select_pool(pool, k, preferences, seed=seed)
+        if max_params is None:
+            return names
+        assert records.params is not None
+        params = {name: int(records.params[records.index(name)]) for name in names}
+        if sum(params.values()) <= max_params:
+            return names
+        largest = max(names, key=lambda name: params[name])
+        rest = [i for i, name in enumerate(pool.names) if name != largest and not _needs(pool, i, largest)]
+        if not rest:
+            return ()
+        pool = pool.experts(rest)
+    return ()
+
+
+def _needs(records: Records, expert: int, name: str) -> bool:
+    return records.needs[expert] >= 0 and records.names[records.needs[expert]] == name
+
+
+def _explore(table: PolicyTable, records: Records, max_samples: int, expansions: int, seed: int) -> list[Policy]:
+    """Policies near the known ones that nothing known beats with as few experts, on some of the samples."""
+    part = _some(records, max_samples, seed)
+    lines = Lines(part)
+    start = [*(row.policy for row in table), *interpolated(table)]
+    start += [Policy.only(i, table.n_experts) for i in range(table.n_experts)]
+    known: dict[Policy, tuple[float, float, int]] = {}
+    for policy in dict.fromkeys(start):
+        known[policy] = lines.measure(policy)
+    known = _unbeaten(known)
+    done: set[Policy] = set()
+    while len(done) < expansions:
+        waiting = [policy for policy in known if policy not in done]
+        if not waiting:
+            break
+        picks = np.unique(np.linspace(0, len(waiting) - 1, _BATCH).round().astype(int))
+        for pick in picks[: expansions - len(done)]:
+            done.add(waiting[pick])
+            known.update(lines.moves(waiting[pick]))
+        known = _unbeaten(known)
+    return list(known)
+
+
+def interpolated(table: PolicyTable, steps: int = 9) -> Iterator[Policy]:
+    """Policies whose thresholds lie between those of neighbouring rows with the same experts."""
+    for a, b in zip(table.rows, table.rows[1:], strict=False):
+        if a.policy.enabled != b.policy.enabled or a.policy == b.policy:
+            continue
+        for share in np.arange(1, steps + 1) / (steps + 1):
+            exits, skips = (
+                tuple(None if t is None or u is None else float((1 - share) * t + share * u) for t, u in pairs)
+                for pairs in (
+                    zip(a.policy.exit_thresholds, b.policy.exit_thresholds, strict=True),
+                    zip(a.policy.skip_thresholds, b.policy.skip_thresholds, strict=True),
+                )
+            )
+            yield Policy(exits, skips)  # type: ignore[arg-type]
+
+
+def _unbeaten(known: dict[Policy, tuple[float, float, int]]) -> dict[Policy, tuple[float, float, int]]:
+    """Those that no other one of as few experts beats, by rising cost; values are (cost, score, experts)."""
+    best: dict[int, float] = {}
+    kept = {}
+    for policy, (cost, score, count) in sorted(known.items(), key=lambda item: (item[1][0], -item[1][1], item[1][2])):
+        if all(score > other for few, other in best.items() if few <= count):
+            kept[policy] = (cost, score, count)
+            best[count] = score
+    return kept
+
+
+def _replayed(records: Records, policies: Sequence[Policy], table: PolicyTable) -> list[PolicyRow]:
+    """Rows of policies, by replay on all samples, with the preference at which their cost would lie."""
+    costs, preferences = [row.cost for row in table], [row.preference for row in table]
+    rows = []
+    for policy in policies:
+        outcome = replay(records, policy)
+        preference = float(np.interp(outcome.cost, costs, preferences))
+        rows.append(PolicyRow(preference, policy, outcome.cost, outcome.score))
+    return rows
+
+
+def _between(row: PolicyRow, fitted: Sequence[PolicyRow]) -> bool:
+    """Whether no fitted row is cheaper and as good or better, nor dearer and as good or worse."""
+    return all((row.cost - one.cost) * (row.score - one.score) > 0 for one in fitted)
+
+
+def _thinned(rows: Sequence[_T], count: int) -> tuple[_T, ...]:
+    """At most ``count`` of them, evenly chosen."""
+    if len(rows) <= count:
+        return tuple(rows)
+    return tuple(rows[i] for i in np.linspace(0, len(rows) - 1, count).round().astype(int))
+
+
+def _some(records: Records, count: int, seed: int) -> Records:
+    if len(records) <= count:
+        return records
+    return records.samples(np.sort(np.random.default_rng(seed).permutation(len(records))[:count]))

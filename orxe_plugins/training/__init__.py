@@ -1,0 +1,1 @@
+"""Short training loops: for made experts and for ranking gates."""

@@ -1,0 +1,119 @@
+"""Ranking gates of a run: trained on recorded features, saved in the cascade's folder, put into records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from orxe_plugins.confidence.gate import RankingGate, save_gate
+from orxe_plugins.experts.fingerprint import fingerprint_of
+from orxe_plugins.records import Records
+from orxe_plugins.records.loading import load_gate_inputs
+from orxe_plugins.training.gate import GateSettings, fit_gate
+from orxe_plugins.util.files import write_json
+from orxe_plugins.util.progress import Progress
+
+_INDEX = "gates.json"
+
+
+@dataclass(frozen=True)
+class GateFiles:
+    """Trained gates on disk.
+
+    Attributes:
+        files: expert's name -> file.
+    """
+
+    files: Mapping[str, Path]
+
+    def confidence(self, expert: str) -> dict[str, Any] | None:
+        """How a spec names the expert's gate; None if it has none."""
+        return {"kind": RankingGate.kind, "file": str(self.files[expert])} if expert in self.files else None
+
+
+def train_gates(
+    records: Records,
+    folder: Path,
+    experts: Sequence[str],
+    settings: GateSettings,
+    summary: str,
+    out: Path,
+    progress: Progress | None = None,
+) -> GateFiles:
+    """Train one gate for each expert on these records alone.
+
+    A gate that was trained on the same records with the same settings is kept.
+
+    Args:
+        records: the samples to train on; no other is looked at.
+        folder: the records folder that holds their features.
+        experts: names of the experts.
+        settings: how to train.
+        summary: what gates see of an output.
+        out: folder of the gates.
+        progress: is told of every epoch.
+    """
+    files = {}
+    index = _read_index(out)
+    for name in experts:
+        i = records.index(name)
+        inputs = load_gate_inputs(folder, name, records.sample_ids)
+        mark = fingerprint_of(
+            {
+                "settings": asdict(settings),
+                "summary": summary,
+                "samples": records.sample_ids.tolist(),
+                "score": records.score[i].tolist(),
+                "expert": records.details.get("fingerprints", {}).get(name),
+            }
+        )
+        place = len([n for n in index if n != name])
+        entry = index.get(name) or {"file": f"gate-{place}-{_plain(name)}.safetensors", "mark": None}
+        file = out / entry["file"]
+        if entry["mark"] != mark or not file.is_file():
+            net = fit_gate(inputs, records.score[i], float(records.cost[i]), settings, progress, f"gate of {name}")
+            save_gate(net, summary, file)
+            index[name] = {"file": entry["file"], "mark": mark}
+            write_json(out / _INDEX, index)
+        files[name] = file
+    return GateFiles(files)
+
+
+def with_gates(records: Records, folder: Path, gates: GateFiles) -> Records:
+    """Records with the gates' confidences in place of the experts' own; what a gate costs is added.
+
+    Args:
+        records: samples of a records folder.
+        folder: that folder, which holds their features.
+        gates: what :func:`train_gates` gave.
+    """
+    confidence, cost = records.confidence.copy(), records.cost.copy()
+    kinds = dict(records.details.get("confidence", {}))
+    for name, file in gates.files.items():
+        i = records.index(name)
+        gate = RankingGate(file)
+        confidence[i] = gate_confidence(gate, load_gate_inputs(folder, name, records.sample_ids))
+        cost[i] += gate.gmacs
+        kinds[name] = gate.to_dict()
+    return replace(records, confidence=confidence, cost=cost, details={**records.details, "confidence": kinds})
+
+
+@torch.inference_mode()
+def gate_confidence(gate: RankingGate, inputs: np.ndarray) -> np.ndarray:
+    """Confidence (M,) of recorded inputs (M, D)."""
+    return gate.confidence(torch.from_numpy(np.ascontiguousarray(inputs))).numpy()
+
+
+def _read_index(out: Path) -> dict[str, dict[str, Any]]:
+    path = out / _INDEX
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _plain(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)[:60]

@@ -1,0 +1,109 @@
+"""A short training loop, for recipes that make their own experts and for heads trained on records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.util.progress import Progress, Silent
+
+Loss = Callable[[Any, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train: AdamW, one rise and a cosine fall of the learning rate.
+
+    Attributes:
+        epochs: passes over the samples.
+        batch_size: samples per step.
+        lr: the greatest learning rate.
+        weight_decay: of AdamW.
+        seed: of the order of samples and of random augmentation.
+        warmup: share of the steps in which the learning rate rises.
+        threads: how many to compute with. Sums depend on it in their last digits, and after some epochs all weights
+            do: with as many as there are cores, every machine would end with other ones.
+    """
+
+    epochs: int
+    batch_size: int = 32
+    lr: float = 3e-3
+    weight_decay: float = 0.02
+    seed: int = 0
+    warmup: float = 0.3
+    threads: int = 1
+
+
+def train(
+    module: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    loss: Loss,
+    schedule: Schedule,
+    *,
+    augment: Callable[[Tensor], Tensor] | None = None,
+    progress: Progress | None = None,
+    label: str = "training",
+) -> nn.Module:
+    """Train ``module`` in place; the same seed gives the same weights on the same kind of processor.
+
+    Args:
+        module: maps a batch of ``inputs`` to what ``loss`` takes.
+        inputs: (M, ...), all samples.
+        targets: (M, ...), aligned.
+        loss: ``loss(outputs, targets)`` for one batch, a scalar.
+        schedule: epochs, batch size and learning rate.
+        augment: changes a batch of inputs.
+        progress: is told of every step.
+        label: what the progress bar is called.
+
+    Returns:
+        The module, in evaluation mode.
+
+    Raises:
+        OrxeError: there are fewer samples than two, or the loss is no longer finite.
+    """
+    if len(inputs) < 2:
+        raise OrxeError(f"{label}: {len(inputs)} samples to train on: expected two or more")
+    torch.manual_seed(schedule.seed)
+    batch = min(schedule.batch_size, len(inputs))
+    per_epoch = len(inputs) // batch  # a last batch of one sample would break batch norm: it is left out
+    steps = per_epoch * schedule.epochs
+    optimiser = torch.optim.AdamW(module.parameters(), lr=schedule.lr, weight_decay=schedule.weight_decay)
+    rates = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, schedule.lr, total_steps=steps + 1, pct_start=schedule.warmup
+    )
+    bar = progress or Silent()
+    bar.start(steps, label)
+    module.train()
+    with fixed_threads(schedule.threads):
+        for _ in range(schedule.epochs):
+            order = torch.randperm(len(inputs))
+            for index in order[: per_epoch * batch].split(batch):
+                rows = inputs[index]
+                value = loss(module(rows if augment is None else augment(rows)), targets[index])
+                if not torch.isfinite(value):
+                    raise OrxeError(f"{label}: the loss is {value.item()}: lower lr, which is {schedule.lr:g}")
+                optimiser.zero_grad()
+                value.backward()
+                optimiser.step()
+                rates.step()
+                bar.advance(1)
+    return module.eval()
+
+
+@contextmanager
+def fixed_threads(count: int) -> Iterator[None]:
+    """Let torch compute with so many threads inside a ``with`` block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

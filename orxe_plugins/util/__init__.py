@@ -1,0 +1,1 @@
+"""Files, progress and imports of files: what knows nothing of models."""

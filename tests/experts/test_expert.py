@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from orxe_plugins import ClassifierExpert, Expert, OrxeError
+from orxe_plugins.confidence import Margin, MaxSoftmax
+from orxe_plugins.data.views import ImageView
+from orxe_plugins.experts.expert import FeatureLayer
+from orxe_plugins.experts.label_space import check_same_classes
+
+
+def classifier(classes: int = 3, size: int = 8, name: str = "net") -> ClassifierExpert:
+    module = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, classes))
+    return ClassifierExpert(name, module, view=ImageView((size, size), size), num_classes=classes)
+
+
+def test_a_plain_module_is_an_expert_as_it_is() -> None:
+    module = nn.Linear(4, 3)
+    expert = Expert("plain", module)
+    batch = torch.randn(5, 4)
+    answers = expert.run(batch)
+    assert torch.equal(answers.outputs, module(batch))
+    torch.testing.assert_close(answers.confidence, module(batch).softmax(1).amax(1))
+    assert answers.confidence.dtype == torch.float32
+    assert expert.params == 15
+
+
+def test_the_confidence_is_a_plug_in_and_always_float32() -> None:
+    expert = Expert("half", nn.Linear(4, 3).double(), confidence=Margin())
+    assert expert.run(torch.randn(2, 4, dtype=torch.float64)).confidence.dtype == torch.float32
+    top = expert.run(torch.randn(2, 4, dtype=torch.float64)).outputs.softmax(1).topk(2).values
+    assert top.shape == (2, 2)
+
+
+def test_a_cost_is_counted_once_and_a_given_one_is_kept() -> None:
+    expert = classifier()
+    assert expert.measure_cost() == pytest.approx(12 * 3 / 1e9)
+    expert.module = nn.Identity()
+    assert expert.measure_cost() == pytest.approx(12 * 3 / 1e9)
+    given = Expert("given", nn.Linear(2, 2), cost=7.5)
+    assert given.measure_cost() == 7.5
+
+
+def test_a_cost_that_nobody_knows_is_asked_for() -> None:
+    expert = Expert("plain", nn.Linear(4, 3))
+    with pytest.raises(OrxeError, match="the cost of expert 'plain' is not known: give cost=, or run it once"):
+        expert.measure_cost()
+    assert expert.measure_cost(torch.randn(6, 4)) == pytest.approx(12e-9)
+
+
+def test_originals_of_every_kind_and_the_tensor_of_their_view_answer_alike() -> None:
+    expert = classifier()
+    pixels = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
+    arrays = [image.permute(1, 2, 0).numpy() for image in pixels]
+    tensor = expert.view.from_images(arrays)
+    for batch in (pixels, list(pixels), arrays):
+        torch.testing.assert_close(expert(batch), expert.module(tensor))
+    torch.testing.assert_close(expert(tensor), expert.module(tensor))
+
+
+def test_a_tensor_is_of_the_input_view_that_the_cascade_sets() -> None:
+    expert = classifier(size=8)
+    expert.input_view = ImageView((16, 16), 16)
+    batch = torch.randn(2, 3, 16, 16)
+    torch.testing.assert_close(expert.prepare(batch), expert.view.from_tensor(batch, expert.input_view))
+
+
+def test_experts_of_one_cascade_have_the_same_classes() -> None:
+    check_same_classes([classifier(3), classifier(3)])
+    with pytest.raises(OrxeError, match="must have the same classes, but they have a: 3, b: 4"):
+        check_same_classes([classifier(3, name="a"), classifier(4, name="b")])
+
+
+class Judge(MaxSoftmax):
+    """Looks at features, as a ranking gate does."""
+
+    needs_features = True
+
+    def forward(self, outputs: Tensor, features: Tensor | None = None) -> Tensor:
+        assert features is not None
+        return features.mean(dim=1).sigmoid()
+
+
+def test_features_are_caught_where_the_layer_is() -> None:
+    expert = classifier()
+    expert.confidence = Judge()
+    batch = torch.randn(4, 3, 8, 8)
+    with pytest.raises(OrxeError, match="expert 'net' exposes no features"):
+        expert.run(batch)
+    expert.feature_layer = FeatureLayer("2", "input")
+    features = expert.module[:2](batch)  # type: ignore[index]
+    torch.testing.assert_close(expert.run(batch).confidence, features.mean(dim=1).sigmoid())
+    with expert.watched(always=True) as tap:
+        assert tap is not None
+        expert(batch)
+        assert tap.features(4).shape == (4, 12)
+    assert not expert.module[2]._forward_pre_hooks  # type: ignore[index]
