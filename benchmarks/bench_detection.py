@@ -30,7 +30,7 @@ import orxe_torchvision  # noqa: F401  registers the model
 from orxe_plugins import Policy, Records, load_expert, replay
 from orxe_plugins.detection.coco import CocoDataset, RoutedAP, calibration_effect, match_detections
 from orxe_plugins.detection.detections import Detections
-from orxe_plugins.records.recorder import record
+from orxe_plugins.records import RecordOptions, record
 from orxe_plugins.tasks import task_named
 from orxe_plugins.tasks.detection import recorded_matches
 from orxe_ultralytics import CascadeYOLO, RoutedVal, YoloDataset
@@ -103,9 +103,8 @@ class Bench:
 
     def _record(self, name: str, more: str, samples: Any) -> Records:
         experts = [load_expert(address + more) for address in self.addresses]
-        return record(
-            experts, samples, self.folder / name, task=task_named("detection"), batch_size=self.batch, workers=1
-        )
+        options = RecordOptions(batch_size=self.batch, workers=1)
+        return record(experts, samples, self.folder / name, task=task_named("detection"), options=options)
 
     def _val(self, model: Any, **options: Any) -> Any:
         common = {"data": str(self.data), "batch": self.batch, "plots": False, "verbose": False, "workers": 0}

@@ -23,6 +23,7 @@ import torch
 from orxe_plugins import Expert, load_expert
 from orxe_plugins.confidence.constant import Constant
 from orxe_plugins.confidence.gate import RankingGate, gate_inputs, save_gate
+from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.features import pool
 from orxe_plugins.training.gate import GateSettings, fit_gate
@@ -119,7 +120,7 @@ def raw_features(expert: Expert, images: list[np.ndarray]) -> tuple[list[Any], A
 
 def gate_work(expert: Expert, gate: RankingGate, raw: list[Any], outputs: Any) -> None:
     """All that a run with a gate does beside a run without."""
-    with expert.watched(always=True):
+    with expert.tap_features(BatchContext(len(outputs)), always=True):
         gate(outputs, torch.cat([pool(value) for value in raw]))
 
 
@@ -135,8 +136,9 @@ def processor_time(work: Callable[[], object], repeats: int) -> float:
 def trained_gate(expert: Expert, images: list[np.ndarray], gmacs: float) -> RankingGate:
     """A gate of the width that training gives it; what it says does not matter here."""
     summary = "boxes" if isinstance(expert, DetectorExpert) else "logits"
-    with expert.watched(always=True) as tap:
-        outputs = expert.run(images).outputs
+    context = BatchContext.of(images)
+    with expert.tap_features(context, always=True) as tap:
+        outputs = expert.run(images, context).outputs
         assert tap is not None
         width = gate_inputs(outputs, tap.features(len(images)), summary).shape[1]
     rng = np.random.default_rng(0)

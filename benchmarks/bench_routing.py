@@ -80,7 +80,7 @@ def measure_pool(pool: str, addresses: list[str], batch_size: int, options: argp
     assert cascade.input_view is not None
     images = torch.randn(batch_size, 3, *cascade.input_view.size)
     # Half of the samples exit: the threshold is the median of the first expert's confidences.
-    median = float(experts[0].run(images).confidence.median())
+    median = float(experts[0].run(images, cascade.context(images)).confidence.median())
     rows = []
     for name, policy in (("half exit", Policy((median,))), ("never", Policy.never(2)), ("all exit", Policy.only(0, 2))):
         cascade.policy = policy
@@ -106,16 +106,17 @@ def measure_pool(pool: str, addresses: list[str], batch_size: int, options: argp
 def _own_work(cascade: Cascade, images: Tensor) -> dict[str, Callable[[], None]]:
     """The experts on the sub-batches that routing would give them, with and without deriving their views."""
     _, route = cascade.route(images)
+    context = cascade.context(images)
     jobs: list[tuple[Expert, Tensor, Tensor]] = []
     for i, expert in enumerate(cascade.members):
         index = route.ran[:, i].nonzero().squeeze(1)
         if len(index):
             rows = images.index_select(0, index)
-            jobs.append((expert, rows, _view(expert, rows).contiguous()))
+            jobs.append((expert, rows, expert.prepare(expert.as_if_alone(rows, context)).contiguous()))
 
     def experts() -> None:
         for expert, rows, _ in jobs:
-            expert(rows)
+            expert.outputs_for(rows, context)
 
     def bare() -> None:
         for expert, _, view in jobs:
@@ -139,11 +140,6 @@ def _rounds(ways: dict[str, Callable[[], object]], options: argparse.Namespace) 
             ways[way]()
             times[way].append(clock() - start)
     return {way: measured[1:] for way, measured in times.items()}
-
-
-def _view(expert: Expert, images: Tensor) -> Tensor:
-    view: Tensor = expert.prepare(images)
-    return view
 
 
 def about(clock: str) -> dict[str, Any]:

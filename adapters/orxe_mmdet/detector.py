@@ -20,7 +20,6 @@ from orxe_mmdet.originals import original_image
 from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
 from orxe_plugins.cascade.controls import CascadeFront
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.experts.detector import DetectorExpert
 
 #: the test pipeline that a cascade wants: the original image, and the annotations for evaluation
 TEST_PIPELINE = (
@@ -93,8 +92,7 @@ class CascadeDetector(CascadeFront, BaseDetector):
             names=classes,
             remap=remap,
         )
-        members = [expert for expert in self.cascade.members if isinstance(expert, DetectorExpert)]
-        self._dataset_meta: dict[str, Any] = {"classes": members[0].answer_names}
+        self._dataset_meta: dict[str, Any] = {"classes": self.cascade.answer_names}
         self.register_load_state_dict_post_hook(_accept_no_weights)
         self.eval()
 

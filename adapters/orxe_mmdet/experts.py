@@ -24,6 +24,7 @@ from orxe_plugins.data.batch import rows_by
 from orxe_plugins.data.images import to_array
 from orxe_plugins.detection.detections import Detections
 from orxe_plugins.errors import OrxeError, unknown
+from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import FeatureLayer
 
@@ -63,7 +64,7 @@ class MMDetExpert(DetectorExpert):
         return [self._view(image) for image in batch]
 
     @torch.no_grad()
-    def forward(self, batch: Sequence[Any]) -> list[Detections]:
+    def forward(self, batch: Sequence[Any], context: BatchContext | None = None) -> list[Detections]:
         """Detections of B original images, in their own pixels."""
         model: Any = self.module  # mmengine's BaseModel, which has no types
         if model.data_preprocessor.device != self.device:
@@ -72,7 +73,8 @@ class MMDetExpert(DetectorExpert):
         views = self.prepare(batch)
         answers: dict[int, Detections] = {}
         for rows in rows_by(view["inputs"].shape for view in views):
-            self.looks_at(rows)
+            if context is not None:
+                context.next_call_on(self, rows)
             for i, sample in zip(rows, self._test([views[i] for i in rows]), strict=True):
                 answers[i] = self._detections(sample)
         return [answers[i] for i in range(len(views))]

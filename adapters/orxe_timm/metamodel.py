@@ -73,7 +73,8 @@ class Metamodel(CascadeFront, nn.Module):
 
     def forward_features(self, images: Any) -> Tensor:
         """Unpooled features of the last expert."""
-        return self._call_last("forward_features", self._members[-1].prepare(images))
+        last = self._members[-1]
+        return self._call_last("forward_features", last.prepare(last.as_if_alone(images, self.cascade.context(images))))
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
         """What the last expert's head makes of its features."""

@@ -17,9 +17,11 @@ from orxe_plugins.data.batch import rows_by
 from orxe_plugins.data.images import to_tensor
 from orxe_plugins.detection.detections import Detections
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.checkpoints import checkpoint_file, load_checkpoint, read_state_dict
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import FeatureLayer
+from orxe_plugins.experts.label_map import LabelMap
 from orxe_torchvision.weights import create_model, default_weights, find_weights
 
 BACKGROUND = "__background__"
@@ -64,43 +66,49 @@ class TorchvisionDetector(DetectorExpert):
         return images
 
     @torch.no_grad()
-    def forward(self, batch: Sequence[Any]) -> list[Detections]:
+    def forward(self, batch: Sequence[Any], context: BatchContext | None = None) -> list[Detections]:
         """Detections of B original images."""
         images = self.prepare(batch)
         found: dict[int, Detections] = {}
         for rows in rows_by(image.shape for image in images):
-            self.looks_at(rows)
+            if context is not None:
+                context.next_call_on(self, rows)
             for i, answer in zip(rows, self.module([images[i] for i in rows]), strict=True):
                 found[i] = self._detections(answer)
         return [found[i] for i in range(len(images))]
 
-    def losses(self, images: Sequence[Any], targets: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    def losses(
+        self, images: Sequence[Any], targets: Sequence[Mapping[str, Tensor]], context: BatchContext | None = None
+    ) -> dict[str, Tensor]:
         """The model's own training losses; the expert is in train mode.
 
         Args:
             images: B original images.
             targets: B dicts with ``boxes`` (G, 4), corners in pixels of the image, and ``labels``, int64
-                (G,), each an index of ``answer_names``. Objects of labels that the model does not know are
-                left out.
+                (G,), each an index of the label names that the expert answers with. Objects of labels that the model
+                does not know are left out.
+            context: what the cascade's experts share, its label names too; None: the expert is trained alone.
         """
-        return self.module(self.prepare(images), [self._target(target) for target in targets])
+        labels = self.labels_of(BatchContext.of(images) if context is None else context)
+        number_of = self._number_of_answer(labels).to(self.device)
+        return self.module(self.prepare(images), [self._target(target, number_of) for target in targets])
 
-    def _target(self, target: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A target in the model's own label numbers."""
+    def _target(self, target: Mapping[str, Tensor], number_of: Tensor) -> dict[str, Tensor]:
+        """A target in the model's own label numbers, given those of each label of the answers."""
         boxes, labels = target["boxes"].to(self.device), target["labels"].to(self.device)
-        numbers = self._number_of_answer().to(self.device)[labels]
+        numbers = number_of[labels]
         return {"boxes": boxes[numbers > 0], "labels": numbers[numbers > 0]}
 
-    def _number_of_answer(self) -> Tensor:
-        """The model's number of each of ``answer_names``, 0 where it has none, int64."""
+    def _number_of_answer(self, labels: LabelMap) -> Tensor:
+        """The model's number of each label of the answers, 0 where it has none, int64."""
         numbers = (self._label_of_number >= 0).nonzero().flatten()  # of each label of the model
-        if self._label_index is None:
+        if labels.index is None:
             return numbers
-        found = torch.zeros(len(self.answer_names), dtype=torch.int64)
-        for number, answer in zip(numbers.tolist(), self._label_index.tolist(), strict=True):
+        found = torch.zeros(len(labels.names), dtype=torch.int64)
+        for number, answer in zip(numbers.tolist(), labels.index.tolist(), strict=True):
             if answer >= 0 and found[answer]:
                 raise OrxeError(
-                    f"expert {self.name!r} cannot be trained: several of its labels are {self.answer_names[answer]!r}"
+                    f"expert {self.name!r} cannot be trained: several of its labels are {labels.names[answer]!r}"
                 )
             if answer >= 0:
                 found[answer] = number

@@ -17,7 +17,6 @@ from orxe_plugins.cascade.controls import CascadeFront
 from orxe_plugins.detection.detections import Detections
 from orxe_plugins.detection.labels import normalise_label
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.experts.detector import DetectorExpert
 from orxe_torchvision.detection import BACKGROUND, NOT_A_LABEL, TorchvisionDetector
 
 
@@ -40,7 +39,7 @@ class DetectionMetaModel(CascadeFront, nn.Module):
     def __init__(self, cascade: Cascade, categories: Sequence[str] | None = None) -> None:
         super().__init__()
         self.cascade = cascade
-        names = _detectors(cascade)[0].answer_names
+        names = cascade.answer_names
         self.categories = tuple(categories) if categories is not None else default_categories(cascade)
         number = {normalise_label(name): i for i, name in enumerate(self.categories)}
         if set(map(normalise_label, names)) != set(map(normalise_label, _labels_of(self.categories))):
@@ -80,6 +79,8 @@ class DetectionMetaModel(CascadeFront, nn.Module):
             raise OrxeError(
                 "a detector in train mode needs targets: call model(images, targets), or model.eval() first"
             )
+        wanted = [self._target(target) for target in targets]
+        context = self.cascade.context(images)
         losses = {}
         for i, expert in enumerate(self.cascade.members):
             if not isinstance(expert, TorchvisionDetector):
@@ -87,7 +88,7 @@ class DetectionMetaModel(CascadeFront, nn.Module):
                     f"expert {expert.name!r} is not one of torchvision: train it with its own framework, "
                     "then build the cascade with its checkpoint"
                 )
-            for name, loss in expert.losses(images, [self._target(target) for target in targets]).items():
+            for name, loss in expert.losses(images, wanted, context).items():
                 losses[f"{i}_{name}"] = loss
         return losses
 
@@ -112,7 +113,7 @@ def default_categories(cascade: Cascade) -> tuple[str, ...]:
     That is the numbering of the first torchvision expert with the cascade's labels; COCO's own
     numbers, 1 to 90 with gaps, for the labels of COCO; else 1, 2, 3, ... in the labels' order.
     """
-    names = _detectors(cascade)[0].answer_names
+    names = cascade.answer_names
     known = [expert.categories for expert in cascade.members if isinstance(expert, TorchvisionDetector)]
     known.append(tuple(get_model_weights("ssdlite320_mobilenet_v3_large")["COCO_V1"].meta["categories"]))
     wanted = sorted(map(normalise_label, names))
@@ -124,10 +125,6 @@ def default_categories(cascade: Cascade) -> tuple[str, ...]:
 
 def _labels_of(categories: Sequence[str]) -> list[str]:
     return [name for name in categories[1:] if name != NOT_A_LABEL]
-
-
-def _detectors(cascade: Cascade) -> list[DetectorExpert]:
-    return [expert for expert in cascade.members if isinstance(expert, DetectorExpert)]
 
 
 @register_model()

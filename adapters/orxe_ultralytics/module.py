@@ -57,7 +57,7 @@ class CascadeModel(nn.Module):
             expert.measure_cost()
         sizes = [expert.imgsz for expert in cascade.members if isinstance(expert, YoloExpert)]
         strides = [expert.stride for expert in cascade.members if isinstance(expert, YoloExpert)]
-        self.names = dict(enumerate(first.answer_names))
+        self.names = dict(enumerate(cascade.answer_names))
         self.stride = torch.tensor([float(max(strides, default=32))])
         self.task = "detect"
         self.yaml = {"nc": len(self.names), "channels": 3}
@@ -105,7 +105,7 @@ class CascadeModel(nn.Module):
         for expert in self.cascade.members:
             if isinstance(expert, YoloExpert):
                 # Classes are asked for in the cascade's numbering, which may not be the expert's.
-                same = expert.names == expert.answer_names
+                same = expert.names == self.cascade.answer_names
                 expert.ask(settings if settings is None or same else replace(settings, classes=None))
 
     def warm_up(self) -> None:

@@ -16,6 +16,7 @@ from orxe_plugins.cost.macs import count_macs
 from orxe_plugins.data.batch import rows_by
 from orxe_plugins.detection.detections import Detections
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Answers, FeatureLayer
 from orxe_ultralytics.exported import ExportedModel
@@ -94,20 +95,22 @@ class YoloExpert(DetectorExpert):
             cast(Any, self.module).set_head_attr(max_det=limit, agnostic_nms=wanted.agnostic_nms)
 
     @torch.no_grad()
-    def forward(self, batch: Sequence[Any]) -> list[Detections]:
+    def forward(self, batch: Sequence[Any], context: BatchContext | None = None) -> list[Detections]:
         """Detections of B original images."""
+        context = BatchContext.of(batch) if context is None else context
         settings = self.asked or self.settings
-        return self._finish(self._predict(batch, settings), settings)
+        return self._finish(self._predict(batch, settings, context), settings)
 
     @torch.no_grad()
-    def run(self, batch: Sequence[Any]) -> Answers:
+    def run(self, batch: Sequence[Any], context: BatchContext | None = None) -> Answers:
         """Detections as asked for, and the confidence of those under the expert's own settings."""
+        context = BatchContext.of(batch) if context is None else context
         asked = self.asked or self.settings
         own = replace(self.settings, mode=asked.mode, rect=asked.rect, clip=asked.clip)
-        with self.watched():
-            raw = self._predict(batch, asked)
+        with self.tap_features(context):
+            raw = self._predict(batch, asked, context)
             found = self._finish(raw, asked)
-            return self.answers(found, None if own == asked else self._finish(raw, own))
+            return self.answers(found, context, None if own == asked else self._finish(raw, own))
 
     def prepare(self, batch: Sequence[Any]) -> list[tuple[np.ndarray, Placement]]:
         """The model's view of each original image, (h, w, 3) RGB, and where the image lies in it."""
@@ -120,13 +123,13 @@ class YoloExpert(DetectorExpert):
             return stretch(values, self.imgsz)
         return letterbox(values, self.imgsz, settings.mode, settings.rect, self.stride)
 
-    def _predict(self, batch: Sequence[Any], settings: DetectSettings) -> list[_Raw]:
+    def _predict(self, batch: Sequence[Any], settings: DetectSettings, context: BatchContext) -> list[_Raw]:
         """Run the model once for each shape of view; a square expert has one shape alone."""
         views = [self._view(image, settings) for image in batch]
         raw = []
         # Views of floats and of 8-bit values cannot be stacked either.
         for index in rows_by((*view.shape, view.dtype.itemsize) for view, _ in views):
-            self.looks_at(index)
+            context.next_call_on(self, index)
             images = to_batch([views[i][0] for i in index], self.device, self.dtype)  # (b, 3, h, w)
             raw.append(_Raw(index, [views[i][1] for i in index], self.module(images)))
         return raw

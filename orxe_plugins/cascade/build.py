@@ -12,8 +12,7 @@ from orxe_plugins.cascade.file import read_cascade
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
-from orxe_plugins.experts.label_space import answer_in
-from orxe_plugins.experts.registry import ExpertSpec, adapter_names, load_expert, parse_address
+from orxe_plugins.experts.registry import ExpertSpec, adapter_names, load_experts, parse_address
 from orxe_plugins.policies.policy import Policy
 
 #: an address such as "timm:resnet18", the fields of a spec, a spec, or an expert that is built already
@@ -70,7 +69,8 @@ def build_cascade(
     if isinstance(cascade, Cascade):
         _nothing_else(checkpoints=checkpoints, expert_kwargs=expert_kwargs, for_all=for_all, **common)
         _check_task(cascade.members, task)
-        answer_in(cascade.members, names, remap)
+        if names is not None or remap:
+            cascade.answer_in(names, remap)
         if policy is not None:
             cascade.policy = policy
         elif preference is not None:
@@ -86,10 +86,9 @@ def build_cascade(
         table, view = file.table, file.input_view
     else:
         specs = _with_options(experts or (), adapter, checkpoints, expert_kwargs, for_all or {}, common)
-    members = [spec if isinstance(spec, Expert) else load_expert(spec) for spec in specs]
+    members = load_experts(specs)
     _check_task(members, task)
-    answer_in(members, names, remap)
-    return Cascade(members, policy, table, 0.5 if preference is None else preference, view)
+    return Cascade(members, policy, table, 0.5 if preference is None else preference, view, names, remap)
 
 
 def _policy(

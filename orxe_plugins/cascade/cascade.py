@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from orxe_plugins.cascade.routing import Route, route_batch, route_dense
-from orxe_plugins.cost.sharing import check_sharing, positions_of
-from orxe_plugins.data.views import ImageView, widest_view
+from orxe_plugins.cascade.setup import setup_of
+from orxe_plugins.cost.sharing import positions_of
+from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.experts.classifier import ClassifierExpert
+from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.expert import Expert
-from orxe_plugins.experts.label_space import check_same_classes
+from orxe_plugins.experts.label_space import shared_labels
 from orxe_plugins.policies.policy import Policy, check_preference
 from orxe_plugins.policies.table import PolicyTable, check_asked
 
@@ -34,7 +36,8 @@ class Cascade(nn.Module):
     that a loss reaches every parameter.
 
     The current policy is one immutable object: a call reads it once, so that
-    :meth:`set_preference` may be called from another thread while a batch is on its way.
+    :meth:`set_preference` may be called from another thread while a batch is answered. Nothing that a cascade
+    decides is written into its experts: an expert may serve in several cascades, also at once.
 
     Args:
         experts: N experts, cheapest first.
@@ -43,9 +46,13 @@ class Cascade(nn.Module):
         preference: where to start: 0 = only cost counts, 1 = only performance counts.
         input_view: how float tensors that hold images were made; the widest view of the experts by
             default. Records and inference must agree on it.
+        names: label names of detectors' answers; by default those of the first detector without a remap.
+        remap: what a label is called among ``names``, for every detector that knows it; None drops it. It goes before
+            the detectors' own ``remap``.
 
     Attributes:
         dense: run every expert on every sample and select; what tracing and export need.
+        setup: what the cascade decided for its experts; one immutable object, as the policy is.
     """
 
     def __init__(
@@ -55,17 +62,15 @@ class Cascade(nn.Module):
         table: PolicyTable | None = None,
         preference: float = 0.5,
         input_view: ImageView | None = None,
+        names: Sequence[str] | None = None,
+        remap: Mapping[str, str | None] | None = None,
     ) -> None:
         super().__init__()
         if not experts:
             raise OrxeError("a cascade needs at least one expert, but none is given")
-        for expert in experts:
-            expert.join(experts)
-        check_same_classes(experts)
-        _check_sharing(experts)
+        self.setup = setup_of(experts, input_view, names, remap)
         self.experts = nn.ModuleList(experts)
         self.dense = False
-        self.input_view = _share_input(experts, input_view)
         self._warned = False
         self.table = table.policies_for(len(experts)) if table is not None else None
         if policy is None:
@@ -109,6 +114,40 @@ class Cascade(nn.Module):
     def members(self) -> tuple[Expert, ...]:
         """The experts, cheapest first."""
         return tuple(cast(Expert, expert) for expert in self.experts)
+
+    # --- what the experts share ---------------------------------------------------------------
+
+    @property
+    def input_view(self) -> ImageView | None:
+        """How float tensors that hold images are made; None if there are no classifiers."""
+        return self.setup.input_view
+
+    @input_view.setter
+    def input_view(self, view: ImageView | None) -> None:
+        self.setup = replace(self.setup, input_view=view)
+
+    @property
+    def answer_names(self) -> tuple[str, ...]:
+        """Label names of the answers of detectors; empty if there are none."""
+        return next((labels.names for labels in self.setup.labels.values()), ())
+
+    def answer_in(self, names: Sequence[str] | None = None, remap: Mapping[str, str | None] | None = None) -> None:
+        """Let detectors answer in another label space from the next batch on.
+
+        Args:
+            names: the label names; those that they answer in by default.
+            remap: what a label is called among them, beside what the cascade's ``remap`` says already.
+
+        Raises:
+            OrxeError: no detector has a label of ``remap``, or labels are left over.
+        """
+        remap = {**self.setup.remap, **(remap or {})}
+        labels = shared_labels(self.members, names or self.answer_names or None, remap)
+        self.setup = replace(self.setup, labels=labels, remap=remap)
+
+    def context(self, batch: Any) -> BatchContext:
+        """What the experts share while they answer a batch (see ``orxe_plugins.data.batch``)."""
+        return BatchContext.of(batch, self.setup)
 
     # --- thresholds ---------------------------------------------------------------------------
 
@@ -193,7 +232,9 @@ class Cascade(nn.Module):
 
     def mean_outputs(self, batch: Tensor) -> Tensor:
         """Mean of all experts' outputs, (B, C): what a training loss works on."""
-        return torch.stack([expert(batch) for expert in self.members]).mean(dim=0)  # (N, B, C) -> (B, C)
+        # Each expert runs for itself, as far as its own part of a shared backbone.
+        outputs = [expert.outputs_for(batch, self.context(batch)) for expert in self.members]
+        return torch.stack(outputs).mean(dim=0)  # (N, B, C) -> (B, C)
 
     def route(self, batch: Any) -> tuple[Any, Route]:
         """Outputs for B samples, and which expert gave each of them at what cost.
@@ -203,7 +244,7 @@ class Cascade(nn.Module):
         c >= skip_thresholds[j]; the last one always answers. A NaN confidence counts as 0.
         """
         dense = self.dense or _is_exporting()
-        return (route_dense if dense else route_batch)(self.members, self._policy, batch)
+        return (route_dense if dense else route_batch)(self.members, self._policy, batch, self.context(batch))
 
     def cost_range(self) -> tuple[float, float]:
         """Least and greatest cost that one sample can have under the policy in force."""
@@ -215,23 +256,6 @@ class Cascade(nn.Module):
             return sum(own.values()) + members[ran[-1]].shared_cost
 
         return cost_of(enabled[:1]), cost_of(enabled)
-
-
-def _check_sharing(experts: Sequence[Expert]) -> None:
-    names = [expert.name for expert in experts]
-    needs = positions_of(names, [expert.needs for expert in experts])
-    check_sharing(names, [expert.shared_cost for expert in experts], needs)
-
-
-def _share_input(experts: Sequence[Expert], view: ImageView | None) -> ImageView | None:
-    """Tell all classifiers what the one tensor shows that they share; None if there are no classifiers."""
-    classifiers = [expert for expert in experts if isinstance(expert, ClassifierExpert)]
-    if not classifiers:
-        return None
-    shared = view or widest_view([expert.view for expert in classifiers])
-    for expert in classifiers:
-        expert.input_view = shared
-    return shared
 
 
 def _is_exporting() -> bool:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.experts.registry import ExpertSpec, load_expert
+from orxe_plugins.experts.registry import ExpertSpec, load_experts
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.util.files import write_json
 
@@ -33,14 +33,14 @@ class CascadeFile:
         table: the fitted policies.
         task: kind of task, such as "classification".
         input_view: the view of the one tensor that experts share, for classifiers.
-        path: the path that the records were made along: "originals" or "tensor".
+        input_mode: what the experts were handed when they were recorded: "originals" or "tensor"; "path" in the file.
     """
 
     specs: tuple[ExpertSpec, ...]
     table: PolicyTable
     task: str = "classification"
     input_view: ImageView | None = None
-    path: str = "originals"
+    input_mode: str = "originals"
 
 
 class _ExpertModel(BaseModel):
@@ -82,7 +82,7 @@ def write_cascade(folder: str | Path, cascade: CascadeFile) -> Path:
         {
             "schema_version": SCHEMA_VERSION,
             "task": cascade.task,
-            "path": cascade.path,
+            "path": cascade.input_mode,
             "experts": [spec.to_dict() for spec in specs],
             "input_view": cascade.input_view.to_dict() if cascade.input_view else None,
             "table": cascade.table.to_dict(),
@@ -126,8 +126,7 @@ def load_cascade(folder: str | Path, preference: float = 0.5) -> Cascade:
     front makes it look like a model of its framework.
     """
     file = read_cascade(folder)
-    experts = [load_expert(spec) for spec in file.specs]
-    return Cascade(experts, table=file.table, preference=preference, input_view=file.input_view)
+    return Cascade(load_experts(file.specs), table=file.table, preference=preference, input_view=file.input_view)
 
 
 def _moved(spec: ExpertSpec, folder: Path) -> ExpertSpec:

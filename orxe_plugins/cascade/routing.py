@@ -1,4 +1,4 @@
-"""The routing rule on real batches. Route: who answered, at what cost."""
+"""The routing rule on real batches. Route: which expert answered each sample, at what cost."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from orxe_plugins.cost.sharing import positions_of, ran_for_others
-from orxe_plugins.data.batch import batch_size, put_rows, take_rows
-from orxe_plugins.experts.batch_context import new_journey
+from orxe_plugins.data.batch import put_rows, take_rows
+from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.policies.policy import Policy
 
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """Who answered each of B samples.
+    """Which expert answered each of B samples.
 
     Attributes:
         expert: index of the expert that answered, int64 of shape (B,).
@@ -40,8 +40,8 @@ class Route:
 
 
 @dataclass
-class _Trip:
-    """Where B samples are on their way through the experts."""
+class _State:
+    """How far B samples have come through the experts."""
 
     pending: Tensor  # (B,) bool: not answered yet
     confidence: Tensor  # (B,) float32: of the last expert that ran
@@ -49,7 +49,7 @@ class _Trip:
     ran: Tensor  # (B, N) bool
 
     @classmethod
-    def start(cls, size: int, n_experts: int, device: torch.device) -> _Trip:
+    def start(cls, size: int, n_experts: int, device: torch.device) -> _State:
         return cls(
             torch.ones(size, dtype=torch.bool, device=device),
             torch.zeros(size, device=device),
@@ -58,7 +58,7 @@ class _Trip:
         )
 
     def arrivals(self, policy: Policy, expert: int) -> Tensor:
-        """Who enters an enabled expert, bool (B,): the last one takes everybody who is left."""
+        """Which samples enter an enabled expert, bool (B,): all that are left enter the last one."""
         is_last = expert == policy.n_experts - 1
         first_of_all = expert == policy.enabled[0]
         if is_last or first_of_all or policy.skip_thresholds[expert] <= 0:
@@ -67,7 +67,7 @@ class _Trip:
 
 
 def exits(policy: Policy, expert: int, confidence: Tensor) -> Tensor:
-    """Whose answer by an expert stands, bool (B,), given the expert's confidence (B,)."""
+    """Which samples exit after an expert, bool (B,), given the expert's confidence (B,)."""
     if expert == policy.n_experts - 1:
         return torch.ones_like(confidence, dtype=torch.bool)
     threshold = policy.exit_thresholds[expert]
@@ -76,51 +76,50 @@ def exits(policy: Policy, expert: int, confidence: Tensor) -> Tensor:
     return confidence >= threshold
 
 
-def route_batch(experts: Sequence[Expert], policy: Policy, batch: Any) -> tuple[Any, Route]:
+def route_batch(experts: Sequence[Expert], policy: Policy, batch: Any, context: BatchContext) -> tuple[Any, Route]:
     """Run each expert on those samples alone that reach it.
 
     There is one compaction per stage: one ``nonzero``, one selection of rows, and the results are
-    scattered back. An expert that nobody reaches does not run.
+    scattered back. An expert that no sample reaches does not run.
 
     Args:
         experts: N experts.
         policy: their thresholds.
         batch: B samples (see ``orxe_plugins.data.batch``).
+        context: what the experts share while they answer it.
 
     Returns:
         Outputs for B samples, of the kind that the experts give, and the route of each sample.
     """
-    size = batch_size(batch)
+    size = context.size
     outputs = None
-    trip: _Trip | None = None
-    with new_journey(size) as journey:
-        for i in policy.enabled:
-            index = None if trip is None else trip.arrivals(policy, i).nonzero().squeeze(1)  # (K,)
-            if index is not None and len(index) == 0:
-                continue
-            everyone = index is None or len(index) == size
-            rows = batch if everyone or index is None else take_rows(batch, index)
-            journey.rows = None if everyone else index
-            answers = experts[i].run(rows)
-            if experts[i].cost is None and size:
-                experts[i].measure_cost(rows)
-            confidence = torch.nan_to_num(answers.confidence, nan=0.0)  # (K,)
-            if trip is None:
-                trip = _Trip.start(size, len(experts), confidence.device)
-            confidence = confidence.to(trip.confidence.device)
-            if everyone or index is None:
-                index = torch.arange(size, device=confidence.device)
-            # Whoever goes on is overwritten by the next expert that runs on him.
-            outputs = answers.outputs if everyone else put_rows(outputs, index, answers.outputs, size)
-            trip.confidence[index] = confidence
-            trip.expert[index] = i
-            trip.ran[index, i] = True
-            trip.pending[index] = ~exits(policy, i, confidence)
-    assert trip is not None  # the last expert is always enabled
-    return outputs, _finish(experts, trip)
+    state: _State | None = None
+    for i in policy.enabled:
+        index = None if state is None else state.arrivals(policy, i).nonzero().squeeze(1)  # (K,)
+        if index is not None and len(index) == 0:
+            continue
+        all_enter = index is None or len(index) == size
+        rows = batch if all_enter or index is None else take_rows(batch, index)
+        answers = experts[i].run(rows, context.on_rows(None if all_enter else index))
+        if experts[i].cost is None and size:
+            experts[i].measure_cost(rows)
+        confidence = torch.nan_to_num(answers.confidence, nan=0.0)  # (K,)
+        if state is None:
+            state = _State.start(size, len(experts), confidence.device)
+        confidence = confidence.to(state.confidence.device)
+        if all_enter or index is None:
+            index = torch.arange(size, device=confidence.device)
+        # The answer to a sample that goes on is overwritten by that of the next expert that it enters.
+        outputs = answers.outputs if all_enter else put_rows(outputs, index, answers.outputs, size)
+        state.confidence[index] = confidence
+        state.expert[index] = i
+        state.ran[index, i] = True
+        state.pending[index] = ~exits(policy, i, confidence)
+    assert state is not None  # the last expert is always enabled
+    return outputs, _finish(experts, state)
 
 
-def route_dense(experts: Sequence[Expert], policy: Policy, batch: Any) -> tuple[Tensor, Route]:
+def route_dense(experts: Sequence[Expert], policy: Policy, batch: Any, context: BatchContext) -> tuple[Tensor, Route]:
     """The same rule with every enabled expert run on every sample, for tracing and export.
 
     Nothing depends on the data but the values of tensors: B may differ from the example's.
@@ -129,40 +128,40 @@ def route_dense(experts: Sequence[Expert], policy: Policy, batch: Any) -> tuple[
         experts: N experts whose outputs are tensors of one shape.
         policy: their thresholds.
         batch: B samples.
+        context: what the experts share while they answer it.
     """
     first, *others = policy.enabled
-    with new_journey(batch_size(batch)):
-        answers = experts[first].run(batch)
-        outputs, confidence = answers.outputs, torch.nan_to_num(answers.confidence, nan=0.0)
-        trip = _Trip(
-            ~exits(policy, first, confidence),
-            confidence,
-            torch.full_like(confidence, first, dtype=torch.int64),
-            torch.zeros_like(confidence, dtype=torch.bool),
-        )
-        columns = {first: torch.ones_like(trip.pending)}
-        for i in others:
-            answers = experts[i].run(batch)
-            now = torch.nan_to_num(answers.confidence, nan=0.0)  # (B,)
-            arrive = columns[i] = trip.arrivals(policy, i)
-            mask = arrive.view(-1, *[1] * (outputs.ndim - 1))  # (B, 1, ...)
-            outputs = torch.where(mask, answers.outputs.to(outputs.dtype), outputs)
-            trip.confidence = torch.where(arrive, now, trip.confidence)
-            trip.expert = torch.where(arrive, torch.full_like(trip.expert, i), trip.expert)
-            trip.pending = trip.pending & ~(arrive & exits(policy, i, now))
-    nobody = torch.zeros_like(trip.pending)
-    trip.ran = torch.stack([columns.get(i, nobody) for i in range(len(experts))], dim=1)  # (B, N)
-    return outputs, _finish(experts, trip)
+    answers = experts[first].run(batch, context)
+    outputs, confidence = answers.outputs, torch.nan_to_num(answers.confidence, nan=0.0)
+    state = _State(
+        ~exits(policy, first, confidence),
+        confidence,
+        torch.full_like(confidence, first, dtype=torch.int64),
+        torch.zeros_like(confidence, dtype=torch.bool),
+    )
+    columns = {first: torch.ones_like(state.pending)}
+    for i in others:
+        answers = experts[i].run(batch, context)
+        now = torch.nan_to_num(answers.confidence, nan=0.0)  # (B,)
+        arrive = columns[i] = state.arrivals(policy, i)
+        mask = arrive.view(-1, *[1] * (outputs.ndim - 1))  # (B, 1, ...)
+        outputs = torch.where(mask, answers.outputs.to(outputs.dtype), outputs)
+        state.confidence = torch.where(arrive, now, state.confidence)
+        state.expert = torch.where(arrive, torch.full_like(state.expert, i), state.expert)
+        state.pending = state.pending & ~(arrive & exits(policy, i, now))
+    none = torch.zeros_like(state.pending)
+    state.ran = torch.stack([columns.get(i, none) for i in range(len(experts))], dim=1)  # (B, N)
+    return outputs, _finish(experts, state)
 
 
-def _finish(experts: Sequence[Expert], trip: _Trip) -> Route:
-    device = trip.ran.device
+def _finish(experts: Sequence[Expert], state: _State) -> Route:
+    device = state.ran.device
     nan = float("nan")
     costs = torch.tensor([nan if e.cost is None else e.cost for e in experts], dtype=torch.float64, device=device)
     shared = torch.tensor([e.shared_cost for e in experts], dtype=torch.float64, device=device)
     # Selecting, not multiplying: the unknown cost of a disabled expert must not turn the sum into NaN.
-    cost = torch.where(trip.ran, costs, torch.zeros_like(costs)).sum(dim=1) + shared[trip.expert]  # (B,)
+    cost = torch.where(state.ran, costs, torch.zeros_like(costs)).sum(dim=1) + shared[state.expert]  # (B,)
     needs = positions_of([e.name for e in experts], [e.needs for e in experts])
-    for i, alone in ran_for_others(trip.ran, needs):
+    for i, alone in ran_for_others(state.ran, needs):
         cost = cost + torch.where(alone, costs[i], torch.zeros_like(cost))
-    return Route(trip.expert, trip.confidence, cost, trip.ran)
+    return Route(state.expert, state.confidence, cost, state.ran)

@@ -106,7 +106,7 @@ def print_routed(job: Run, file: CascadeFile, splits: Splits, preference: float)
     for path in ("originals", "tensor") if cascade.input_view else ("originals",):
         with console.bars() as bars:
             routed = run_routed(
-                cascade, dataset, job.task, path=path, batch_size=job.recipe.record.batch_size, progress=bars
+                cascade, dataset, job.task, input_mode=path, batch_size=job.recipe.record.batch_size, progress=bars
             )
         differ = str(len(disagreements(routed, splits.report, policy))) if path == job.recipe.path else ""
         share = routed.exit_share(len(cascade.experts))

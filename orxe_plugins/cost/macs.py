@@ -7,15 +7,17 @@ import json
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from itertools import chain
 from pathlib import Path
+from pickle import PicklingError
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -23,6 +25,8 @@ from orxe_plugins.util.files import write_json
 
 _LOGGER = logging.getLogger(__name__)
 CACHE_VARIABLE = "ORXE_CACHE"
+# What _plain_attention switches belongs to the whole process: two threads must not switch it back for one another.
+_COUNTING = threading.RLock()
 
 
 def count_macs(module: nn.Module, view: Any) -> int:
@@ -41,9 +45,9 @@ def count_macs(module: nn.Module, view: Any) -> int:
     """
     module = getattr(module, "_orig_mod", module)  # what torch.compile wraps
     modes = [(part, part.training) for part in module.modules()]
-    module.eval()
     try:
-        with torch.no_grad(), _plain_attention():
+        with _COUNTING, torch.no_grad(), _plain_attention():
+            module.eval()
             flops = _count_flops(module, view)
     finally:
         for part, training in modes:
@@ -55,17 +59,24 @@ def count_macs(module: nn.Module, view: Any) -> int:
 def _count_flops(module: nn.Module, view: Any) -> int:
     if isinstance(view, Tensor):
         try:
+            shapes = _without_values(module)
             with FlopCounterMode(display=False) as counter:
-                shapes = {
-                    name: value.to("meta") for name, value in chain(module.named_parameters(), module.named_buffers())
-                }
-                functional_call(module, shapes, (view.to("meta"),))
+                shapes(view.to("meta"))
             return counter.get_total_flops()
-        except RuntimeError as error:
+        except (RuntimeError, TypeError, PicklingError) as error:
             _LOGGER.debug("%s cannot be counted by shapes alone, running it: %s", type(module).__name__, error)
     with FlopCounterMode(display=False) as counter:
         module(view)
     return counter.get_total_flops()
+
+
+def _without_values(module: nn.Module) -> nn.Module:
+    """A copy of a model whose weights have shapes alone: the model itself may run in another thread meanwhile."""
+    memo: dict[int, Any] = {}
+    for value in chain(module.parameters(), module.buffers()):
+        empty = value.detach().to("meta")
+        memo[id(value)] = nn.Parameter(empty, requires_grad=False) if isinstance(value, nn.Parameter) else empty
+    return deepcopy(module, memo)
 
 
 @contextmanager

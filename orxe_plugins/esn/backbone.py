@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from orxe_plugins.experts.batch_context import Journey, RowNotes
+from orxe_plugins.experts.batch_context import RowNotes
 
 
 class Backbone(Protocol):
@@ -49,11 +49,6 @@ class Passage:
         self._size = size
         self._stops: dict[int, RowNotes] = {}
         self._pooled: dict[int, RowNotes] = {}
-
-    @classmethod
-    def of(cls, backbone: Backbone, journey: Journey) -> Passage:
-        """The one that the experts on ``backbone`` share on this journey."""
-        return journey.note((cls, id(backbone)), lambda: cls(backbone, journey.size))
 
     def reach(self, stage: int, rows: Tensor | None, prepare: Callable[[Tensor | None], Tensor]) -> Tensor:
         """The output of a stage for some rows; nothing that was computed before is computed again.

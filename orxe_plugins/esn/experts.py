@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, cast
 
 from torch import Tensor, nn
 
 from orxe_plugins.cost.macs import count_macs
-from orxe_plugins.data.batch import batch_size, take_rows
+from orxe_plugins.data.batch import take_rows
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.esn.backbone import Backbone, Behind, Passage, UpTo, places_in
 from orxe_plugins.esn.network import ExitNetwork
-from orxe_plugins.experts.batch_context import Journey, RowNotes, answers_of, this_journey
+from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.expert import Expert, FeatureLayer
 
@@ -24,7 +24,7 @@ class OnBackbone(ClassifierExpert):
         name: as of any expert.
         module: what has its parameters.
         backbone: the backbone.
-        key: equal for experts whose backbones are the same; a cascade keeps one of them.
+        key: equal for experts whose backbones are the same; in a cascade they all use the first one's.
         stage: the last stage that this expert needs.
         **options: see :class:`ClassifierExpert`.
     """
@@ -38,22 +38,30 @@ class OnBackbone(ClassifierExpert):
         self.stage = stage
         self.shared_cost = count_macs(UpTo(backbone, stage), self.example()) / 1e9
 
-    def join(self, experts: Sequence[Expert]) -> None:
-        first = next((e for e in experts if isinstance(e, OnBackbone) and e.key == self.key), self)
-        self.adopt(first.backbone)
+    def shareable(self) -> Mapping[Hashable, Any]:
+        return {self.key: self.backbone}
+
+    def share_with(self, experts: Sequence[Expert]) -> None:
+        same = next((e for e in experts if isinstance(e, OnBackbone) and e.key == self.key), self)
+        self.adopt(same.backbone)
 
     def adopt(self, backbone: Backbone) -> None:
-        """Use another expert's backbone, which is the same one."""
+        """Hold another expert's backbone, which is the same one, in place of this one's copy."""
         self.backbone = backbone
 
-    def reached(self, journey: Journey, batch: Any) -> Tensor:
+    def passage(self, context: BatchContext) -> Passage:
+        """How far the batch came in the backbone that the cascade's experts use."""
+        backbone = cast(Backbone, context.setup.shared.get(self.key, self.backbone))
+        return context.note((Passage, self.key), lambda: Passage(backbone, context.size))
+
+    def reached(self, batch: Any, context: BatchContext) -> Tensor:
         """The output of this expert's stage for the rows at hand, computed from what is known of them."""
 
         def prepare(some: Tensor | None) -> Tensor:
-            places = places_in(journey.rows, some)
-            return self.prepare(batch if places is None else take_rows(batch, places))
+            places = places_in(context.rows, some)
+            return self.prepare(self.as_if_alone(batch if places is None else take_rows(batch, places), context))
 
-        return Passage.of(self.backbone, journey).reach(self.stage, journey.rows, prepare)
+        return self.passage(context).reach(self.stage, context.rows, prepare)
 
 
 class EndExpert(OnBackbone):
@@ -73,9 +81,9 @@ class EndExpert(OnBackbone):
         super().adopt(backbone)
         self.module = backbone.model
 
-    def forward(self, batch: Any) -> Tensor:
-        with this_journey(batch_size(batch)) as journey:
-            return self.backbone.head(self.reached(journey, batch))
+    def forward(self, batch: Any, context: BatchContext | None = None) -> Tensor:
+        context = BatchContext.of(batch) if context is None else context
+        return self.backbone.head(self.reached(batch, context))
 
     def measure_cost(self, batch: Any = None) -> float:
         if self.cost is None:
@@ -129,7 +137,7 @@ class ExitExpert(OnBackbone):
         self.feature_layer = FeatureLayer(f"network.heads.{len(self._seen) - 1}", "input")
         self._make_saver = saver[1] if saver else None
         self._check_saver = check_saver
-        #: the saver once it is known; in a tuple, since its parameters are not this expert's
+        #: the saver to run alone with, once it is known; in a tuple, since its parameters are not this expert's
         self._saver: tuple[Expert, ...] = ()
         if saver is not None:
             self.needs = saver[0]
@@ -143,21 +151,26 @@ class ExitExpert(OnBackbone):
         super().adopt(backbone)
         self.module["model"] = backbone.model  # type: ignore[operator]
 
-    def join(self, experts: Sequence[Expert]) -> None:
-        super().join(experts)
+    def check_beside(self, experts: Sequence[Expert]) -> None:
         saver = next((expert for expert in experts if expert.name == self.needs), None)
         if saver is not None:
-            saver.is_needed = True
-            self._meet(saver)
+            self._check(saver)
 
-    def forward(self, batch: Any) -> Tensor:
-        with this_journey(batch_size(batch)) as journey:
-            self.reached(journey, batch)
-            features = Passage.of(self.backbone, journey).pooled(self._seen, journey.rows)
-            if self.needs is None:
-                return self.network.answer(features)
-            known = self._saver_answers(journey, batch)
-            return self.network.answer([known["features"], *features], known["outputs"])
+    def share_with(self, experts: Sequence[Expert]) -> None:
+        super().share_with(experts)
+        saver = next((expert for expert in experts if expert.name == self.needs), None)
+        if saver is not None:
+            self._check(saver)
+            self._saver = (saver,)
+
+    def forward(self, batch: Any, context: BatchContext | None = None) -> Tensor:
+        context = BatchContext.of(batch) if context is None else context
+        self.reached(batch, context)
+        features = self.passage(context).pooled(self._seen, context.rows)
+        if self.needs is None:
+            return self.network.answer(features)
+        known = self._saver_answers(self.needs, batch, context)
+        return self.network.answer([known["features"], *features], known["outputs"])
 
     def measure_cost(self, batch: Any = None) -> float:
         if self.cost is None:
@@ -170,33 +183,35 @@ class ExitExpert(OnBackbone):
             self.cost = count_macs(_Answer(self.network), features) / 1e9 + self.confidence.gmacs
         return self.cost
 
-    def _saver_answers(self, journey: Journey, batch: Any) -> dict[str, Tensor]:
-        """The saver's features and outputs for the rows at hand; it runs on those that it did not see."""
-        saver = self._met_saver()
-        notes: RowNotes = answers_of(journey, saver.name)
-        lacking = notes.missing(journey.rows)
-        if lacking is None:
-            notes.put(journey.rows, saver.observe(batch))
-        elif len(lacking):
-            rows = lacking if journey.rows is None else journey.rows[lacking.to(journey.rows.device)]
-            notes.put(rows, saver.observe(take_rows(batch, lacking)))
-        return notes.get(journey.rows)
+    def _saver_answers(self, name: str, batch: Any, context: BatchContext) -> dict[str, Tensor]:
+        """The saver's features and outputs for the rows at hand; it runs on those that it has not answered."""
+        notes = context.answers_of(name)
+        lacking = notes.missing(context.rows)
+        if lacking is None or len(lacking):
+            saver = cast(Expert, context.setup.needed.get(name)) or self._own_saver()
+            if lacking is None:
+                notes.put(context.rows, saver.outputs_and_features(batch, context))
+            else:
+                rows = lacking if context.rows is None else context.rows[lacking.to(context.rows.device)]
+                answers = saver.outputs_and_features(take_rows(batch, lacking), context.on_rows(rows))
+                notes.put(rows, answers)
+        return notes.get(context.rows)
 
-    def _met_saver(self) -> Expert:
+    def _own_saver(self) -> Expert:
+        """The saver of an exit that runs alone: the one that it was loaded beside, or else one that is built now."""
         if not self._saver:
             assert self._make_saver is not None
-            self._meet(self._make_saver())
+            built = self._make_saver()
+            self._check(built)
+            self._saver = (built,)
         saver = self._saver[0]
-        if isinstance(saver, ClassifierExpert) and not saver.is_needed:
-            # Nobody else tells a saver of its own which view the batch shows.
-            saver.input_view = self.input_view
+        if saver.device != self.device:
             saver.to(self.device)
         return saver
 
-    def _meet(self, saver: Expert) -> None:
+    def _check(self, saver: Expert) -> None:
         if self._check_saver is not None and not (self._saver and self._saver[0] is saver):
             self._check_saver(saver)
-        self._saver = (saver,)
 
 
 class _Answer(nn.Module):

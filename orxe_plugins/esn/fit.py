@@ -104,7 +104,7 @@ def exit_inputs(
         targets.append(wanted.cpu())
         row = []
         if saver is not None:
-            known = saver.observe(batch)
+            known = saver.outputs_and_features(batch)
             row.append(known["features"])
             logits.append(known["outputs"].float())
         values = base.prepare(batch)

@@ -12,6 +12,7 @@ from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.records import Records
+from orxe_plugins.records.options import INPUT_MODES
 from orxe_plugins.search import replay
 from orxe_plugins.tasks import Task
 from orxe_plugins.util.progress import Progress, Silent
@@ -19,7 +20,7 @@ from orxe_plugins.util.progress import Progress, Silent
 
 @dataclass(frozen=True, eq=False)
 class RoutedOutcome:
-    """What a cascade did with M samples.
+    """What a cascade answered to M samples.
 
     Attributes:
         sample_ids: M ids.
@@ -44,7 +45,7 @@ def run_routed(
     dataset: Dataset,
     task: Task,
     *,
-    path: str = "originals",
+    input_mode: str = "originals",
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> RoutedOutcome:
@@ -54,20 +55,22 @@ def run_routed(
         cascade: the cascade, in evaluation mode.
         dataset: the samples; unreadable ones are an error here, leave them out by ``select``.
         task: says what a sample's score is.
-        path: "originals" hands over images, "tensor" one float tensor of the cascade's input view.
+        input_mode: "originals" hands over images, "tensor" one float tensor of the cascade's input view.
         batch_size: samples per call.
         progress: draws progress; silent by default.
     """
-    if path == "tensor" and cascade.input_view is None:
-        raise OrxeError("this cascade has no classifiers that share one tensor: use the path 'originals'")
+    if input_mode not in INPUT_MODES:
+        raise OrxeError(f"input_mode is {input_mode!r}: expected one of {', '.join(INPUT_MODES)}")
+    view = cascade.input_view if input_mode == "tensor" else None
+    if input_mode == "tensor" and view is None:
+        raise OrxeError("this cascade has no classifiers that share one tensor: use the input mode 'originals'")
     bar = progress or Silent()
-    bar.start(len(dataset), f"routed inference ({path})")
+    bar.start(len(dataset), f"routed inference ({input_mode})")
     expert, cost, score = [], [], []
     for start in range(0, len(dataset), batch_size):
         index = range(start, min(start + batch_size, len(dataset)))
         images = [dataset.load(i) for i in index]
-        batch = cascade.input_view.from_images(images) if path == "tensor" and cascade.input_view else images
-        outputs, route = cascade.route(batch)
+        outputs, route = cascade.route(images if view is None else view.from_images(images))
         expert.append(route.expert.cpu().numpy())
         cost.append(route.cost.cpu().numpy())
         score.append(task.score(outputs, [dataset.targets[i] for i in index]))

@@ -12,6 +12,7 @@ from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.evaluation.intervals import bootstrap
+from orxe_plugins.experts.batch_context import BatchContext, CascadeSetup
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.tasks import Task
 from orxe_plugins.util.progress import Progress, Silent
@@ -19,7 +20,7 @@ from orxe_plugins.util.progress import Progress, Silent
 
 @dataclass(frozen=True)
 class ViewShift:
-    """One expert's scores along both paths, on the same samples.
+    """One expert's scores in both input modes, on the same samples.
 
     Attributes:
         name: the expert.
@@ -27,7 +28,7 @@ class ViewShift:
         originals: mean score with views prepared from the original images.
         tensor: mean score with views derived from the cascade's one tensor.
         low, high: ends of the paired 95 % interval of ``tensor - originals``.
-        same: share of the samples with the same answer along both paths.
+        same: share of the samples with the same answer in both input modes.
     """
 
     name: str
@@ -40,7 +41,7 @@ class ViewShift:
 
     @property
     def shift(self) -> float:
-        """Mean score along the tensor's path minus that along the originals'."""
+        """Mean score with the shared tensor minus that with originals."""
         return self.tensor - self.originals
 
 
@@ -54,7 +55,7 @@ def measure_shift(
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> list[ViewShift]:
-    """Run every expert along both paths.
+    """Run every expert in both input modes.
 
     Args:
         experts: classifiers of one cascade.
@@ -67,15 +68,16 @@ def measure_shift(
     if not experts:
         raise OrxeError("no classifier to measure the shift of: expected at least one")
     bar = progress or Silent()
-    bar.start(len(dataset), "both paths")
+    bar.start(len(dataset), "both input modes")
+    setup = CascadeSetup(input_view=input_view)
     scores: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in experts]
     for start in range(0, len(dataset), batch_size):
         index = range(start, min(start + batch_size, len(dataset)))
         images, targets = [dataset.load(i) for i in index], [dataset.targets[i] for i in index]
         tensor = input_view.from_images(images)  # (B, C, H, W)
         for expert, parts in zip(experts, scores, strict=True):
-            direct = expert.module(expert.view.from_images(images).to(expert.device))
-            derived = expert.module(expert.view.from_tensor(tensor.to(expert.device), input_view))
+            direct = expert.outputs_for(images, BatchContext.of(images))
+            derived = expert.outputs_for(tensor.to(expert.device), BatchContext.of(images, setup))
             same = np.array([a == b for a, b in zip(task.describe(direct), task.describe(derived), strict=True)])
             parts.append((task.score(direct, targets), task.score(derived, targets), same))
         bar.advance(len(index))

@@ -1,39 +1,80 @@
-"""What experts of one cascade leave for one another while a batch is on its way.
+"""What the experts of one cascade share while a batch is answered: one object that is handed from expert to expert.
 
-An exit inside of a backbone goes on from the features that an earlier exit computed. The router
-hands each expert some rows of the batch alone; here they find which rows those are, and what is
-known of them already.
+The router gives each expert the rows of the batch that reached it, and with them a :class:`BatchContext`. It says
+which rows those are and what the cascade decided, and it keeps what earlier experts computed: an exit inside of a
+backbone goes on from the features that an earlier exit left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from orxe_plugins.data.batch import put_rows
+from orxe_plugins.data.batch import batch_size, put_rows
+from orxe_plugins.data.views import ImageView
+from orxe_plugins.experts.features import FeatureTap
+from orxe_plugins.experts.label_map import LabelMap
 
 _Note = TypeVar("_Note")
-_CURRENT: ContextVar[Journey | None] = ContextVar("journey", default=None)
 
 
-@dataclass
-class Journey:
-    """One batch on its way through a cascade.
+@dataclass(frozen=True, eq=False)
+class CascadeSetup:
+    """What a cascade decided for its experts. It belongs to the cascade, so that an expert may serve in several.
 
     Attributes:
-        size: number of samples B.
-        rows: the samples of the batch that the running expert is handed, int64 (K,), rising; None: all B.
+        input_view: the view that the one float tensor shows which all classifiers are handed; None: each of them is
+            handed its own view.
+        labels: the label space in which each detector answers; a detector that is not in it answers in its own.
+        remap: what the cascade's caller calls labels of some detector in that space; None drops a label.
+        needed: experts whose answers others build on, by name: their answers are noted.
+        shared: what several experts hold alike, such as a backbone, by its key: the one that all of them use.
     """
 
-    size: int
-    rows: Tensor | None = None
-    _notes: dict[Hashable, Any] = field(default_factory=dict)
+    input_view: ImageView | None = None
+    labels: Mapping[nn.Module, LabelMap] = field(default_factory=dict)
+    remap: Mapping[str, str | None] = field(default_factory=dict)
+    needed: Mapping[str, nn.Module] = field(default_factory=dict)
+    shared: Mapping[Hashable, Any] = field(default_factory=dict)
+
+
+#: the setup of an expert that runs alone
+ALONE = CascadeSetup()
+
+
+class BatchContext:
+    """One batch while experts answer it.
+
+    Args:
+        size: number of samples B of the whole batch.
+        setup: what the cascade decided.
+
+    Attributes:
+        rows: the samples of the batch that are at hand, int64 (K,), rising; None: all B.
+        taps: the open taps on experts' features, by expert.
+    """
+
+    def __init__(self, size: int, setup: CascadeSetup = ALONE) -> None:
+        self.size = size
+        self.setup = setup
+        self.rows: Tensor | None = None
+        self.taps: dict[nn.Module, FeatureTap] = {}
+        self._notes: dict[Hashable, Any] = {}
+
+    @classmethod
+    def of(cls, batch: Any, setup: CascadeSetup = ALONE) -> BatchContext:
+        """The context of a whole batch (see ``orxe_plugins.data.batch``)."""
+        return cls(batch_size(batch), setup)
+
+    def on_rows(self, rows: Tensor | None) -> BatchContext:
+        """The same context with other rows at hand; notes and taps are shared with this one."""
+        other = BatchContext(self.size, self.setup)
+        other.rows, other.taps, other._notes = rows, self.taps, self._notes
+        return other
 
     def note(self, key: Hashable, make: Callable[[], _Note]) -> _Note:
         """What is noted under ``key``; made when it is first asked for."""
@@ -41,38 +82,18 @@ class Journey:
             self._notes[key] = make()
         return cast(_Note, self._notes[key])
 
+    def answers_of(self, name: str) -> RowNotes:
+        """What is known of an expert's answers to the batch."""
+        return self.note(("answers", name), lambda: RowNotes(self.size))
 
-@contextmanager
-def new_journey(size: int) -> Iterator[Journey]:
-    """A journey of a batch of B samples, which lasts as long as the ``with`` block."""
-    token = _CURRENT.set(Journey(size))
-    try:
-        yield cast(Journey, _CURRENT.get())
-    finally:
-        _CURRENT.reset(token)
+    def next_call_on(self, expert: nn.Module, rows: list[int]) -> None:
+        """The next call of an expert's module is on these of the rows at hand.
 
-
-@contextmanager
-def this_journey(size: int) -> Iterator[Journey]:
-    """The journey that is on in this thread; one of its own for an expert that runs alone on B samples."""
-    journey = _CURRENT.get()
-    if journey is not None:
-        yield journey
-        return
-    with new_journey(size) as alone:
-        yield alone
-
-
-def note_answer(name: str, values: dict[str, Tensor]) -> None:
-    """Leave an expert's answer (K, ...) to the rows at hand for those that build on it; no journey keeps none."""
-    journey = _CURRENT.get()
-    if journey is not None:
-        answers_of(journey, name).put(journey.rows, values)
-
-
-def answers_of(journey: Journey, name: str) -> RowNotes:
-    """What is known of an expert's answers to the batch."""
-    return journey.note(("answers", name), lambda: RowNotes(journey.size))
+        An expert that calls its module once, or in the order of the rows, need not say it.
+        """
+        tap = self.taps.get(expert)
+        if tap is not None:
+            tap.next_call_on(rows)
 
 
 class RowNotes:

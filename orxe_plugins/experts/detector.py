@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from orxe_plugins.confidence import MeanBoxScore
 from orxe_plugins.detection.calibration import Calibration
 from orxe_plugins.detection.detections import Detections
-from orxe_plugins.detection.labels import match_labels
+from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.expert import Answers, Expert
+from orxe_plugins.experts.label_map import LabelMap
 
 
 class DetectorExpert(Expert):
@@ -21,7 +21,9 @@ class DetectorExpert(Expert):
     Adapters subclass it and implement :meth:`forward`: the batch is a list of B original images
     (see ``orxe_plugins.data.images``) of any sizes, the answer a list of B detections with boxes in the
     pixels of those images and the labels of ``names``. The module underneath is what operations are
-    counted on. A subclass with a :meth:`run` of its own ends it with :meth:`answers`.
+    counted on. A subclass that calls its module several times for a batch takes the context beside the batch and
+    says ``context.next_call_on(self, rows)`` before each call. One with a :meth:`run` of its own ends it with
+    :meth:`answers`.
 
     Args:
         names: label names of the model; label k of :meth:`forward` is ``names[k]``.
@@ -31,7 +33,7 @@ class DetectorExpert(Expert):
             for; None drops the label. Labels that are not in it are matched by name.
         allow_missing: the label space may have labels that the model does not know.
         calibration: applied to the scores of what :meth:`run` answers, after the confidence was
-            taken of the raw ones: it changes how boxes of several experts rank, not who answers.
+            taken of the raw ones: it changes how boxes of several experts rank, not which expert answers.
     """
 
     def __init__(self, name: str, module: nn.Module, *, names: Sequence[str], **options: Any) -> None:
@@ -41,56 +43,59 @@ class DetectorExpert(Expert):
         self.remap: dict[str, str | None] = {}
         self.allow_missing = False
         self.calibration: Calibration | None = None
-        self._answer_names = self.names
-        self._label_index: Tensor | None = None
+        self._own_labels = LabelMap(self.names)
 
     @property
     def answer_names(self) -> tuple[str, ...]:
-        """Label names of what :meth:`run` answers: those of the model unless :meth:`remap_to` changed them."""
-        return self._answer_names
+        """Label names of what :meth:`run` answers alone: those of the model unless :meth:`remap_to` changed them."""
+        return self._own_labels.names
 
     def remap_to(self, names: Sequence[str]) -> DetectorExpert:
         """Answer in another label space from now on, by name and by ``remap``; labels may only be reordered.
 
+        A cascade that the expert serves in has a label space of its own, which stays.
+
         Raises:
             OrxeError: labels are left over on either side (see :func:`orxe_plugins.detection.labels.match_labels`).
         """
-        index = match_labels(
-            self.names,
-            names,
-            self.remap,
-            allow_missing=self.allow_missing,
-            who=f"the labels of expert {self.name!r}",
-            whom="the labels asked for",
-        )
-        self._answer_names = tuple(names)
-        self._label_index = None if self.names == self._answer_names else torch.from_numpy(index)
+        self._own_labels = self._map_to(names, self.remap)
         return self
+
+    def labels_in(self, names: Sequence[str], remap: Mapping[str, str | None]) -> LabelMap:
+        """How the expert answers in a label space, by name and by ``remap``; nothing is changed.
+
+        Raises:
+            OrxeError: labels are left over on either side (see :func:`orxe_plugins.detection.labels.match_labels`).
+        """
+        if not remap and self.answer_names == tuple(names):
+            return self._own_labels
+        return self._map_to(names, remap)
+
+    def labels_of(self, context: BatchContext) -> LabelMap:
+        """The label space to answer in: the cascade's; the expert's own where it runs alone."""
+        return context.setup.labels.get(self, self._own_labels)
 
     def forward(self, batch: Sequence[Any]) -> list[Detections]:
         """Detections of B original images, in the model's labels."""
         raise NotImplementedError
 
-    def run(self, batch: Sequence[Any]) -> Answers:
-        """Detections and confidence of B original images."""
-        with self.watched():
-            return self.answers(self(batch))
-
-    def answers(self, found: Sequence[Detections], judged: Sequence[Detections] | None = None) -> Answers:
+    def answers(
+        self, outputs: Sequence[Detections], context: BatchContext, confidence_from: Sequence[Detections] | None = None
+    ) -> Answers:
         """The model's detections in the labels asked for and with calibrated scores.
 
         Args:
-            found: B detections, as :meth:`forward` gives them.
-            judged: B detections that the confidence is taken of, where it is not ``found``.
+            outputs: B detections, as :meth:`forward` gives them.
+            context: what the cascade's experts share.
+            confidence_from: B detections that the confidence is taken of, where it is not ``outputs``.
         """
-        outputs = [self._relabelled(detections) for detections in found]
-        judged = outputs if judged is None else [self._relabelled(detections) for detections in judged]
-        confidence = self.judge(judged)
+        labels = self.labels_of(context)
+        found = [labels.of(detections) for detections in outputs]
+        raw = found if confidence_from is None else [labels.of(detections) for detections in confidence_from]
+        confidence = self.confidence_of(raw, context)
         if self.calibration is not None:
-            outputs = [self.calibration.of_detections(detections) for detections in outputs]
-        return Answers(outputs, confidence)
+            found = [self.calibration.of_detections(detections) for detections in found]
+        return Answers(found, confidence)
 
-    def _relabelled(self, detections: Detections) -> Detections:
-        if self._label_index is None:
-            return detections
-        return detections.relabelled(self._label_index, self._answer_names)
+    def _map_to(self, names: Sequence[str], remap: Mapping[str, str | None]) -> LabelMap:
+        return LabelMap.between(self.names, names, remap, allow_missing=self.allow_missing, expert=self.name)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import inspect
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +14,8 @@ from torch import Tensor, nn
 from orxe_plugins.confidence import ConfidenceProvider, MaxSoftmax
 from orxe_plugins.cost.macs import cached_macs, count_macs
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.experts.batch_context import note_answer
+from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.features import FeatureTap
-
-#: the taps that are open in this thread, by expert
-_TAPS: ContextVar[dict[int, FeatureTap]] = ContextVar("taps", default={})  # noqa: B039 (never changed in place)
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class FeatureLayer:
 
 @dataclass(frozen=True)
 class Answers:
-    """What an expert says of a batch.
+    """What an expert answers to a batch.
 
     Attributes:
         outputs: the expert's outputs for B samples, of the kind that the task works on.
@@ -52,7 +49,11 @@ class Expert(nn.Module):
     """One pretrained model behind one interface: ``run(batch) -> Answers``.
 
     A plain torch module becomes an expert as it is: batches reach it unchanged. Adapters
-    subclass this to prepare the view that their model was trained for.
+    subclass this and override :meth:`prepare`, or :meth:`forward`, to make the view that their model was trained
+    for. Within a cascade, :meth:`run` gets a :class:`BatchContext` beside the batch. An expert that wants to see it
+    overrides ``forward(batch, context=None)``.
+
+    A cascade changes nothing in its experts, so that one expert may serve in several cascades.
 
     Args:
         name: how the expert is called in tables; also its address where it has one.
@@ -63,6 +64,11 @@ class Expert(nn.Module):
             which exits share (see ``orxe_plugins.cost.sharing``).
         needs: name of the expert whose answer this one builds on.
     """
+
+    #: whether ``forward`` takes the context of the batch after the batch
+    _takes_context: ClassVar[bool] = False
+    #: whether it overrides one that does, and does not itself
+    _drops_context: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -87,8 +93,12 @@ class Expert(nn.Module):
         self.cost_key: dict[str, Any] | None = None
         #: where ranking gates find features; None if the adapter knows no such place
         self.feature_layer: FeatureLayer | None = None
-        #: an exit of the same cascade builds on this expert's answer, which is noted for it
-        self.is_needed = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        before = cls._takes_context
+        cls._takes_context = "context" in inspect.signature(cls.forward).parameters
+        cls._drops_context = not cls._takes_context and (before or cls._drops_context)
 
     @property
     def params(self) -> int:
@@ -100,52 +110,83 @@ class Expert(nn.Module):
         """Where the parameters live; the CPU for a module without any."""
         return next((p.device for p in self.module.parameters()), torch.device("cpu"))
 
+    # --- running ------------------------------------------------------------------------------
+
     def prepare(self, batch: Any) -> Any:
         """The expert's own view of a batch."""
         return batch
 
     def forward(self, batch: Any) -> Any:
-        """Outputs for a batch, as the task works on them: for a classifier, logits (B, C)."""
+        """Outputs for a batch, as the task works on them: for a classifier, logits (B, C).
+
+        Args:
+            batch: B samples.
+        """
         return self.module(self.prepare(batch))
 
-    def run(self, batch: Any) -> Answers:
-        """Outputs and confidence for a batch of B samples."""
-        with self.watched(always=self.is_needed) as tap:
-            outputs = self(batch)
-            if self.is_needed and tap is not None:
-                note_answer(self.name, {"outputs": outputs, "features": tap.features(len(outputs))})
-            return Answers(outputs, self.judge(outputs))
+    def run(self, batch: Any, context: BatchContext | None = None) -> Answers:
+        """Outputs and confidence for a batch of B samples.
 
-    def observe(self, batch: Any) -> dict[str, Tensor]:
+        Args:
+            batch: the samples; within a cascade, those rows of its batch that reached this expert.
+            context: what the cascade's experts share of the whole batch; None: the expert runs alone.
+        """
+        context = BatchContext.of(batch) if context is None else context
+        is_needed = context.setup.needed.get(self.name) is self
+        with self.tap_features(context, always=is_needed) as tap:
+            outputs = self.outputs_for(batch, context)
+            if is_needed and tap is not None:
+                context.answers_of(self.name).put(context.rows, _noted(outputs, tap))
+            return self.answers(outputs, context)
+
+    def answers(self, outputs: Any, context: BatchContext) -> Answers:
+        """The outputs of the model, as :meth:`forward` gives them, as answers with their confidence."""
+        return Answers(outputs, self.confidence_of(outputs, context))
+
+    def outputs_and_features(self, batch: Any, context: BatchContext | None = None) -> dict[str, Tensor]:
         """What exits build on: the ``outputs`` (B, C) for a batch and the pooled ``features`` (B, F) behind them.
 
         Raises:
             OrxeError: the expert exposes no features.
         """
-        with self.watched(always=True) as tap:
-            outputs = self(batch)
+        context = BatchContext.of(batch) if context is None else context
+        with self.tap_features(context, always=True) as tap:
             assert tap is not None
-            return {"outputs": outputs, "features": tap.features(len(outputs))}
+            return _noted(self.outputs_for(batch, context), tap)
 
-    def join(self, experts: Sequence[Expert]) -> None:
-        """Become part of a cascade: its experts are introduced to each other before the first batch."""
+    def outputs_for(self, batch: Any, context: BatchContext) -> Any:
+        """Outputs for the rows at hand of a cascade's batch."""
+        if self._takes_context:
+            return self(batch, context)
+        return self(self.as_if_alone(batch, context))
 
-    def judge(self, outputs: Any) -> Tensor:
-        """Confidence of B outputs, float32 (B,); a ranking gate also looks at the features just watched."""
+    def as_if_alone(self, batch: Any, context: BatchContext) -> Any:
+        """Rows of a cascade's batch as the expert takes them where it runs alone."""
+        return batch
+
+    def confidence_of(self, outputs: Any, context: BatchContext) -> Tensor:
+        """Confidence of B outputs, float32 (B,); a ranking gate also looks at the features that were just tapped."""
         if not self.confidence.needs_features:
             return self.confidence(outputs).to(torch.float32)
-        return self.confidence(outputs, _TAPS.get()[id(self)].features(len(outputs))).to(torch.float32)
+        tap = context.taps.get(self)
+        if tap is None:
+            raise OrxeError(f"the ranking gate of expert {self.name!r} needs its features: use it inside tap_features")
+        return self.confidence(outputs, tap.features(len(outputs))).to(torch.float32)
 
     @contextmanager
-    def watched(self, always: bool = False) -> Iterator[FeatureTap | None]:
+    def tap_features(self, context: BatchContext, always: bool = False) -> Iterator[FeatureTap | None]:
         """Catch the features of ``feature_layer`` inside a ``with`` block, if the confidence needs them.
 
         Args:
-            always: whether or not it does.
+            context: keeps the tap while it is open; one that is open already is used again.
+            always: catch them whether or not the confidence needs them.
 
         Raises:
             OrxeError: the expert has no such layer.
         """
+        if self in context.taps:
+            yield context.taps[self]
+            return
         if not (always or self.confidence.needs_features):
             yield None
             return
@@ -153,18 +194,27 @@ class Expert(nn.Module):
             raise OrxeError(
                 f"expert {self.name!r} exposes no features: neither a ranking gate nor exits can be used with it"
             )
-        with FeatureTap(self.module, self.feature_layer.path, self.feature_layer.side) as tap:
-            token = _TAPS.set({**_TAPS.get(), id(self): tap})
+        layer = self.feature_layer
+        with FeatureTap(self.module, layer.path, layer.side, in_order=not self._drops_context) as tap:
+            context.taps[self] = tap
             try:
                 yield tap
             finally:
-                _TAPS.reset(token)
+                del context.taps[self]
 
-    def looks_at(self, rows: Sequence[int]) -> None:
-        """Tell whoever watches the features that the next call of the module is on these rows of the batch."""
-        tap = _TAPS.get().get(id(self))
-        if tap is not None:
-            tap.looks_at(rows)
+    # --- beside other experts -----------------------------------------------------------------
+
+    def check_beside(self, experts: Sequence[Expert]) -> None:
+        """Raise unless the expert can serve in a cascade of these experts; nothing is changed."""
+
+    def shareable(self) -> Mapping[Hashable, Any]:
+        """What other experts may hold alike, by a key that is equal for equal things."""
+        return {}
+
+    def share_with(self, experts: Sequence[Expert]) -> None:
+        """Hold what other experts hold alike instead of a copy: for an expert that was just loaded beside them."""
+
+    # --- cost ---------------------------------------------------------------------------------
 
     def example(self) -> Any | None:
         """One sample's view with made-up content, to count operations on; None if none is known."""
@@ -188,3 +238,7 @@ class Expert(nn.Module):
                 macs = cached_macs(self.cost_key, lambda: count_macs(self.module, view))
             self.cost = macs / 1e9 + self.confidence.gmacs
         return self.cost
+
+
+def _noted(outputs: Tensor, tap: FeatureTap) -> dict[str, Tensor]:
+    return {"outputs": outputs, "features": tap.features(len(outputs))}

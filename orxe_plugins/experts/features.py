@@ -1,4 +1,4 @@
-"""Features of an expert, caught on their way through the model: what ranking gates look at."""
+"""Features of an expert, caught on their way through the model: what ranking gates and exits look at."""
 
 from __future__ import annotations
 
@@ -12,34 +12,41 @@ from torch import Tensor, nn
 
 from orxe_plugins.errors import OrxeError
 
+# torch numbers its hooks without a lock: two threads that hook one module at once could be given the same number.
+_REGISTERING = threading.Lock()
+
 
 class FeatureTap:
-    """Pools what passes a layer while a ``with`` block lasts.
+    """Pools what passes a layer while a ``with`` block lasts; calls in other threads are not looked at.
 
     Args:
         module: the model.
         path: dotted name of a submodule.
         side: "input" or "output" of that submodule.
+        in_order: several calls of the model come in the order of the batch, unless :meth:`next_call_on` says
+            otherwise; False: :meth:`next_call_on` has to be called before each of them.
     """
 
-    def __init__(self, module: nn.Module, path: str, side: str) -> None:
+    def __init__(self, module: nn.Module, path: str, side: str, in_order: bool = True) -> None:
         self._part = module.get_submodule(path)
         self._side = side
+        self._in_order = in_order
         self._thread = threading.get_ident()
         self._pooled: list[Tensor] = []
         self._rows: list[Sequence[int]] = []
 
     def __enter__(self) -> FeatureTap:
-        if self._side == "input":
-            self._hook = self._part.register_forward_pre_hook(lambda _, inputs: self._catch(inputs[0]))
-        else:
-            self._hook = self._part.register_forward_hook(lambda _, __, output: self._catch(output))
+        with _REGISTERING:
+            if self._side == "input":
+                self._hook = self._part.register_forward_pre_hook(lambda _, inputs: self._catch(inputs[0]))
+            else:
+                self._hook = self._part.register_forward_hook(lambda _, __, output: self._catch(output))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._hook.remove()
 
-    def looks_at(self, rows: Sequence[int]) -> None:
+    def next_call_on(self, rows: Sequence[int]) -> None:
         """The next call of the model is on these rows of the batch; a model that is called once need not say it."""
         self._rows.append(rows)
 
@@ -47,7 +54,7 @@ class FeatureTap:
         """Pooled features of the whole batch, float32 (B, F), in the batch's order.
 
         Raises:
-            OrxeError: other than B samples passed.
+            OrxeError: other than B samples passed, or their order is not known.
         """
         if len(self._pooled) == 1:
             pooled = self._pooled[0]
@@ -55,6 +62,11 @@ class FeatureTap:
             pooled = torch.cat(self._pooled) if self._pooled else torch.zeros(0, 0)
         if len(pooled) != size:
             raise OrxeError(f"{len(pooled)} of {size} samples passed the layer that a ranking gate looks at")
+        if len(self._pooled) > 1 and not self._rows and not self._in_order:
+            raise OrxeError(
+                "a ranking gate cannot tell which sample passed its layer when: the expert's forward(batch) overrides "
+                "one that says so. Override forward(batch, context=None), and hand the context on to it"
+            )
         if len(self._rows) < 2:
             return pooled
         order = torch.tensor([row for rows in self._rows for row in rows], device=pooled.device)

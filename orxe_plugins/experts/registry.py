@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import entry_points
@@ -149,6 +149,24 @@ def load_expert(expert: str | ExpertSpec, default_adapter: str | None = None) ->
     built.shared_cost = spec.shared_cost or built.shared_cost
     built.needs = spec.needs or built.needs
     return built.eval()
+
+
+def load_experts(experts: Sequence[str | ExpertSpec | Expert], default_adapter: str | None = None) -> list[Expert]:
+    """Build the experts of one cascade. What several of them hold alike, such as exits' backbone, is in memory once.
+
+    Args:
+        experts: see :func:`load_expert`; experts that are built already stay as they are.
+        default_adapter: the adapter of an address without ``adapter:``.
+    """
+    beside = [expert for expert in experts if isinstance(expert, Expert)]
+    members = []
+    for expert in experts:
+        if not isinstance(expert, Expert):
+            expert = load_expert(expert, default_adapter)
+            expert.share_with(beside)
+            beside.append(expert)
+        members.append(expert)
+    return members
 
 
 def load_untrained(spec: ExpertSpec) -> Expert:

@@ -1,4 +1,4 @@
-"""What a records folder says of itself, and whether a recording fits it."""
+"""The description of a records folder, and whether a recording fits it."""
 
 from __future__ import annotations
 
@@ -7,38 +7,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orxe_plugins.data.datasets import Dataset
-from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.fingerprint import expert_parts, fingerprint_of
 from orxe_plugins.experts.registry import ExpertSpec
-from orxe_plugins.records.augment import Augmentation
+from orxe_plugins.records.options import RecordOptions
 from orxe_plugins.records.store import RecordStore
 from orxe_plugins.tasks import Task
 
 _WAY_OUT = "Choose another --out folder, or use --fresh to record again"
 
 
-def setup_of(
-    task: Task,
-    path: str,
-    input_view: ImageView | None,
-    to_tensor: Any,
-    augment: Augmentation | None,
-    seed: int,
-    keep: str,
-    features: bool = False,
-) -> dict[str, Any]:
-    """How all experts of a folder are recorded, as JSON values; see :func:`record` for the arguments."""
+def setup_of(task: Task, options: RecordOptions) -> dict[str, Any]:
+    """How all experts of a folder are recorded, as JSON values."""
+    view, augment = options.input_view, options.augment
     return {
         "task": task.kind,
-        "path": path,
-        "input_view": None if input_view is None else input_view.to_dict(),
-        "to_tensor": None if to_tensor is None else getattr(to_tensor, "name", None) or _name_of(to_tensor),
+        "path": options.input_mode,
+        "input_view": None if view is None else view.to_dict(),
+        # Version 0.1 could also make the tensor by a function; its records have the key.
+        "to_tensor": None,
         "augment": None if augment is None else augment.name,
-        "seed": None if augment is None else seed,
-        "keep": keep,
-        **({"features": True} if features else {}),
+        "seed": None if augment is None else options.seed,
+        "keep": options.keep,
+        **({"features": True} if options.features else {}),
     }
 
 
@@ -106,7 +98,7 @@ def expert_manifest(expert: Expert, shard_size: int, batch_size: int, cost_unit:
 
 
 def check_expert(store: RecordStore, manifest: Mapping[str, Any], fresh: bool) -> None:
-    """Raise unless what the folder holds of an expert was said by the same one, in shards of one size.
+    """Raise unless what the folder holds of an expert was recorded from the same one, in shards of one size.
 
     Args:
         fresh: remove it instead.
@@ -140,7 +132,3 @@ def check_batch_size(store: RecordStore, manifest: Mapping[str, Any], missing: S
         f"the unfinished records of expert {manifest['name']!r} in {store.folder} have batch_size "
         f"{there['batch_size']}, but this run has {manifest['batch_size']}: go on with the same one. {_WAY_OUT}"
     )
-
-
-def _name_of(function: Any) -> str:
-    return getattr(function, "__qualname__", type(function).__qualname__)

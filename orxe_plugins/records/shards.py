@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,10 @@ from orxe_plugins.confidence.gate import gate_inputs
 from orxe_plugins.data.batch import take_rows
 from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.batch_context import BatchContext, CascadeSetup
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.records.columns import scatter, to_arrow
+from orxe_plugins.records.options import RecordOptions
 from orxe_plugins.tasks import Task
 
 #: columns of every shard; the task's prediction columns stand beside them
@@ -44,26 +46,30 @@ class ShardBuilder:
     """Collects an expert's answers on the samples of one shard.
 
     Args:
-        expert: whose answers.
+        expert: gives the answers.
         task: scores them and says what is kept of them.
         dataset: where the samples come from.
-        keep: see the task's ``predictions``.
-        features: also keep what a ranking gate would see, as column ``gate_input``.
+        options: how much is kept: ``keep``, and with ``features`` what a ranking gate would see, as column
+            ``gate_input``.
+        setup: what the cascade decides that the expert is recorded for.
     """
 
-    def __init__(self, expert: Expert, task: Task, dataset: Dataset, keep: str, features: bool = False) -> None:
+    def __init__(
+        self, expert: Expert, task: Task, dataset: Dataset, options: RecordOptions, setup: CascadeSetup
+    ) -> None:
         self._expert = expert
         self._task = task
         self._dataset = dataset
-        self._keep = keep
-        self._features = features
+        self._keep = task.default_keep if options.keep is None else options.keep
+        self._features = options.features
+        self._setup = setup
         self._gate_inputs: list[np.ndarray] = []
         self._samples: list[int] = []
         self._errors: list[str | None] = []
         self._readable = 0
         self._confidence: list[np.ndarray] = []
         self._score: list[np.ndarray] = []
-        self._predictions: list[dict[str, Any]] = []
+        self._columns: list[Mapping[str, Any]] = []
 
     def add(self, items: Sequence[Loaded], to_batch: Callable[[list[Any]], Any]) -> None:
         """Run the expert on a batch.
@@ -86,8 +92,9 @@ class ShardBuilder:
     def _answer(self, batch: Any, samples: list[int]) -> dict[int, str]:
         """Keep the answers that can be used; the others' reasons come back."""
         name = self._expert.name
-        with self._expert.watched(self._features) as tap:
-            answers = self._expert.run(batch)
+        context = BatchContext(len(samples), self._setup)
+        with self._expert.tap_features(context, self._features) as tap:
+            answers = self._expert.run(batch, context)
         valid = np.asarray(self._task.valid(answers.outputs), dtype=bool)
         if len(valid) != len(samples) or len(answers.confidence) != len(samples):
             raise OrxeError(f"expert {name!r} gave {len(valid)} answers to a batch of {len(samples)} samples")
@@ -104,13 +111,14 @@ class ShardBuilder:
                 f"the confidence of expert {name!r} lies in [{np.nanmin(confidence):g}, {np.nanmax(confidence):g}]: "
                 "expected values in [0, 1]"
             )
-        score = np.asarray(self._task.score(outputs, [self._dataset.targets[samples[i]] for i in kept]), np.float64)
+        scored = self._task.assess(outputs, [self._dataset.targets[samples[i]] for i in kept], self._keep)
+        score = np.asarray(scored.score, np.float64)
         if not np.isfinite(score).all():
             sample = self._dataset.sample_ids[samples[kept[np.flatnonzero(~np.isfinite(score))[0]]]]
             raise OrxeError(f"the score of expert {name!r} on {sample!r} is not finite: check the sample's target")
         self._confidence.append(np.nan_to_num(confidence, nan=0.0))
         self._score.append(score)
-        self._predictions.append(self._task.predictions(outputs, self._keep))
+        self._columns.append(scored.columns)
         if self._features and tap is not None:
             rows = tap.features(len(samples))[torch.from_numpy(kept).to(self._expert.device)]
             self._gate_inputs.append(gate_inputs(outputs, rows, self._task.gate_summary).float().cpu().numpy())
@@ -136,10 +144,10 @@ class ShardBuilder:
             columns["target"] = pa.array(targets)
         if self._gate_inputs:
             columns["gate_input"] = to_arrow(scatter(_joined(self._gate_inputs), valid))
-        for key in self._predictions[0] if self._predictions else ():
+        for key in self._columns[0] if self._columns else ():
             if key in COLUMNS:
                 raise OrxeError(f"task {self._task.kind!r} keeps a column {key!r}, which records have already")
-            parts = [part[key] for part in self._predictions]
+            parts = [part[key] for part in self._columns]
             columns[key] = to_arrow(scatter(_joined(parts), valid))
         return columns
 

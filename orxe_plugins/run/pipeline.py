@@ -18,7 +18,7 @@ from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.measure import measure_latency
 from orxe_plugins.experts.registry import ExpertSpec, load_adapter, load_expert, parse_address
-from orxe_plugins.records import Records
+from orxe_plugins.records import RecordOptions, Records
 from orxe_plugins.records.loading import load_records
 from orxe_plugins.records.recorder import record
 from orxe_plugins.records.temperature import fit_temperatures, with_temperatures
@@ -196,16 +196,9 @@ class Run:
         def batch(size: int) -> Any:
             return images[:size] if view is None else view.from_images(images[:size])
 
-        experts = (self._sharing(expert, view) for expert in self.experts())
-        table = measure_latency(experts, batch, cost.batch_sizes, progress=self.progress)
+        table = measure_latency(self.experts(), batch, cost.batch_sizes, input_view=view, progress=self.progress)
         table.save(path)
         return table
-
-    @staticmethod
-    def _sharing(expert: Expert, view: ImageView | None) -> Expert:
-        if view is not None and isinstance(expert, ClassifierExpert):
-            expert.input_view = view
-        return expert
 
     def gated(self, splits: Splits, gates: GateFiles) -> Splits:
         """The splits with the gates' confidences and costs in place of the experts' own."""
@@ -266,22 +259,18 @@ class Run:
 
     def _record_one(self, folder: Path, dataset: Dataset, augment: str | None) -> None:
         settings = self.recipe.record
+        options = RecordOptions(
+            input_mode=self.recipe.path,
+            input_view=self.input_view if self.recipe.path == "tensor" else None,
+            keep="all" if self._fits_temperature else settings.keep,
+            features=self.recipe.gates is not None,
+            augment=None if augment is None else load_augmentation(augment),
+            batch_size=settings.batch_size,
+            shard_size=settings.shard_size,
+            fresh=self.fresh,
+        )
         for expert in self.experts():
-            record(
-                [expert],
-                dataset,
-                folder,
-                task=self.task,
-                path=self.recipe.path,
-                input_view=self.input_view if self.recipe.path == "tensor" else None,
-                keep="all" if self._fits_temperature else settings.keep,
-                features=self.recipe.gates is not None,
-                augment=None if augment is None else load_augmentation(augment),
-                batch_size=settings.batch_size,
-                shard_size=settings.shard_size,
-                progress=self.progress,
-                fresh=self.fresh,
-            )
+            record([expert], dataset, folder, task=self.task, options=options, progress=self.progress)
 
     def _input_view_of(self, specs: Sequence[ExpertSpec]) -> ImageView | None:
         # Records along the tensor path were made with the whole pool's view: inference must keep it.

@@ -15,7 +15,7 @@ from orxe_plugins.confidence import ConfidenceProvider
 from orxe_plugins.confidence.pixels import MeanPixelConfidence
 from orxe_plugins.data.image_lists import ImageList, Mask, images_with_masks
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.tasks.task import Task, register_task
+from orxe_plugins.tasks.task import Scored, Task, register_task
 
 IGNORE = 255
 
@@ -34,33 +34,23 @@ class Segmentation(Task):
     gate_summary = "pixels"
     default_keep = "all"
 
-    def __init__(self) -> None:
-        # What predictions() keeps depends on the targets that score() has just seen.
-        self._confusions: np.ndarray | None = None
-
     def dataset(self, root: Path, class_map: str | None = None) -> ImageList:
         return images_with_masks(root)
 
     def default_confidence(self) -> ConfidenceProvider:
         return MeanPixelConfidence()
 
-    def score(self, outputs: Tensor, targets: Sequence[Mask]) -> np.ndarray:
-        """mIoU of each image over the classes that are in its mask or in its answer."""
-        self._confusions = np.stack(
-            [confusion(logits, mask.pixels()) for logits, mask in zip(outputs, targets, strict=True)]
-        )
-        return np.array([mean_iou(matrix) for matrix in self._confusions])
+    def assess(self, outputs: Tensor, targets: Sequence[Mask], keep: str) -> Scored:
+        """mIoU of each image over the classes that are in its mask or in its answer, and what it is made of.
+
+        The column ``confusion``, int32 (B, C, C), is how many pixels of each true class (rows) were given each class.
+        """
+        matrices = [confusion(logits, mask.pixels()) for logits, mask in zip(outputs, targets, strict=True)]
+        score = np.array([mean_iou(matrix) for matrix in matrices])
+        return Scored(score, {} if keep == "none" else {"confusion": np.stack(matrices).astype(np.int32)})
 
     def valid(self, outputs: Tensor) -> np.ndarray:
         return torch.isfinite(outputs).flatten(1).all(dim=1).cpu().numpy()
-
-    def predictions(self, outputs: Tensor, keep: str) -> dict[str, np.ndarray]:
-        """``confusion`` int32 (B, C, C): pixels of each true class (rows) that were given each class."""
-        if keep == "none" or self._confusions is None:
-            return {}
-        if len(self._confusions) != len(outputs):
-            raise OrxeError(f"{len(outputs)} outputs, but {len(self._confusions)} were scored just before")
-        return {"confusion": self._confusions.astype(np.int32)}
 
     def describe(self, outputs: Tensor) -> list[str]:
         """The classes of an image with their share of its pixels."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,11 +19,25 @@ TASK_GROUP = "orxe_plugins.tasks"
 _TASKS: dict[str, type[Task]] = {}
 
 
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What a task makes of an expert's outputs for B samples.
+
+    Attributes:
+        score: performance of each sample, higher is better, float64 (B,).
+        columns: what records keep of the outputs: arrays with B rows, by the column's name.
+    """
+
+    score: np.ndarray
+    columns: Mapping[str, np.ndarray]
+
+
 class Task:
     """A score per sample, a metric per data set and a default confidence.
 
     The search works on scores alone; the metric is what reports print. Subclass it, register the
-    subclass by :func:`register_task`, and every command works on the new task.
+    subclass by :func:`register_task`, and every command works on the new task. A subclass implements :meth:`assess`,
+    or, where the recorded columns do not depend on the targets, :meth:`score` and :meth:`predictions` one by one.
     """
 
     kind: ClassVar[str]
@@ -34,7 +49,7 @@ class Task:
     gate_summary: ClassVar[str] = "values"
     #: whether reports write scores and metric times 100
     percent: ClassVar[bool] = True
-    #: how much of the outputs records keep where nobody says; see :meth:`predictions`
+    #: how much of the outputs records keep where it is not said; see :meth:`assess`
     default_keep: ClassVar[str] = "top5"
 
     def dataset(self, root: Path, class_map: str | None = None) -> Dataset:
@@ -46,39 +61,39 @@ class Task:
         raise NotImplementedError
 
     def prepare(self, expert: Expert, dataset: Dataset) -> None:
-        """Make an expert ready to answer on a data set, before it is recorded; most tasks need nothing.
+        """Make an expert ready to answer on a data set, before it is recorded; most tasks do nothing.
 
         Raises:
             OrxeError: the expert cannot answer what the data set asks.
         """
 
-    def score(self, outputs: Any, targets: Sequence[Any]) -> np.ndarray:
-        """Performance of each sample, higher is better.
+    def assess(self, outputs: Any, targets: Sequence[Any], keep: str) -> Scored:
+        """Score each sample, and give the columns that records keep of the outputs.
 
         Args:
             outputs: an expert's outputs for B samples.
             targets: what the data set says of them, B elements.
-
-        Returns:
-            Array of shape (B,), float64.
+            keep: how much to keep: "none" keeps no column; what else there is depends on the task, such as "top5" or
+                "all" for classification.
         """
-        raise NotImplementedError
+        return Scored(self.score(outputs, targets), self.predictions(outputs, keep))
+
+    def score(self, outputs: Any, targets: Sequence[Any]) -> np.ndarray:
+        """The score of each sample alone, float64 (B,); see :meth:`assess`."""
+        if type(self).assess is Task.assess:
+            raise NotImplementedError(f"{type(self).__name__} implements neither assess nor score")
+        return self.assess(outputs, targets, "none").score
+
+    def predictions(self, outputs: Any, keep: str) -> Mapping[str, np.ndarray]:
+        """The columns alone, of a task whose columns do not depend on the targets; see :meth:`assess`."""
+        raise NotImplementedError(f"{type(self).__name__} gives its columns by assess")
 
     def valid(self, outputs: Any) -> np.ndarray:
         """Whether each sample's output can be used at all (no NaN), bool of shape (B,)."""
         raise NotImplementedError
 
-    def predictions(self, outputs: Any, keep: str) -> dict[str, np.ndarray]:
-        """Columns that records keep of the outputs; arrays with B rows.
-
-        Args:
-            outputs: an expert's outputs for B samples.
-            keep: how much to keep: "none", "top5" or "all" for classification.
-        """
-        raise NotImplementedError
-
     def describe(self, outputs: Any) -> list[str]:
-        """Each sample's answer in a few words, for people: B texts."""
+        """Each sample's answer in a few words, to be read: B texts."""
         raise NotImplementedError
 
     def metric(self, score: np.ndarray, predictions: Mapping[str, np.ndarray], targets: Sequence[Any]) -> float:

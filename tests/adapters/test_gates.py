@@ -13,6 +13,7 @@ import torch
 from orxe_plugins import Cascade, Expert, Policy, load_expert
 from orxe_plugins.cascade.file import CascadeFile, load_cascade, write_cascade
 from orxe_plugins.confidence.gate import RankingGate, gate_inputs, save_gate
+from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.registry import ExpertSpec
 from orxe_plugins.policies.row import PolicyRow
@@ -54,8 +55,9 @@ def summary_of(expert: Expert) -> str:
 
 def gated(expert: Expert, images: list[np.ndarray], file: Path) -> RankingGate:
     """A gate of the width that training gives it, trained for one epoch on made-up scores."""
-    with torch.inference_mode(), expert.watched(always=True) as tap:
-        outputs = expert.run(images).outputs
+    context = BatchContext.of(images)
+    with torch.inference_mode(), expert.tap_features(context, always=True) as tap:
+        outputs = expert.run(images, context).outputs
         assert tap is not None
         inputs = gate_inputs(outputs, tap.features(len(images)), summary_of(expert))
     rng = np.random.default_rng(0)

@@ -24,7 +24,7 @@ from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.file import CascadeFile, load_cascade, write_cascade
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.esn import ExitSettings, train_exits
-from orxe_plugins.experts.registry import ExpertSpec, load_expert, load_untrained
+from orxe_plugins.experts.registry import ExpertSpec, load_expert, load_experts, load_untrained
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.records import Records
 from orxe_plugins.search import fit_policies, replay
@@ -83,7 +83,7 @@ class Pool:
         return [self.saver, *(self.exit(stage) for stage in STAGES), self.end]
 
     def cascade(self) -> Cascade:
-        cascade = Cascade([load_expert(spec) for spec in self.specs], Policy((0.5,) * 3))
+        cascade = Cascade(load_experts(self.specs), Policy((0.5,) * 3))
         cascade.cost_range()  # operations are counted now, not while a test counts calls
         return cascade
 
@@ -118,10 +118,13 @@ def splitting(confidence: np.ndarray) -> Policy:
 
 
 @contextmanager
-def counted(cascade: Cascade) -> Iterator[dict[str, list[int]]]:
-    """Rows of each call of every stage, of the base's head and of the saver inside a ``with`` block."""
+def counted(cascade: Cascade, first: Any = None) -> Iterator[dict[str, list[int]]]:
+    """Rows of each call of every stage, of the base's head and of the saver inside a ``with`` block.
+
+    ``first`` is the expert whose backbone the cascade uses, where its end holds another one.
+    """
     rows: dict[str, list[int]] = {}
-    base = cascade.members[-1].module
+    base = cascade.members[-1].module if first is None else first.backbone.model
     parts = {f"stage {i}": base.get_submodule(name) for i, name in enumerate(cascade.members[-1].backbone.names)}
     parts |= {"head": base.get_classifier(), "saver": cascade.members[0].module}
     handles = []
@@ -157,7 +160,7 @@ def test_a_skip_past_an_exit_computes_its_stage_once_all_the_same(pool: Pool) ->
     cascade = pool.cascade()
     confidence = confidences(cascade, pool.images)
     skip = float(np.median(confidence[0]))
-    # Only the surer half sees the first exit, which answers nobody; nobody stops at the saver.
+    # Only the more confident half enters the first exit, which answers none of them; none exits at the saver.
     cascade.policy = Policy((1.0, 1.0, 1.0), (0.0, skip, 0.0))
     with counted(cascade) as rows:
         out, route = cascade.route(pool.images)
@@ -222,6 +225,19 @@ def test_exits_and_end_share_one_backbone_and_one_saver(pool: Pool) -> None:
     twin = copy.deepcopy(cascade)
     assert twin.members[1].backbone.model is twin.members[-1].module is not end.module
     torch.testing.assert_close(twin(pool.images), cascade(pool.images))
+
+
+def test_experts_that_were_loaded_apart_share_what_they_compute_all_the_same(pool: Pool) -> None:
+    together, apart = pool.cascade(), Cascade([load_expert(spec) for spec in pool.specs], Policy((0.5,) * 3))
+    apart.cost_range()
+    with torch.inference_mode():
+        together.policy = apart.policy = splitting(confidences(together, pool.images))
+        with counted(apart, apart.members[1]) as rows:
+            out, route = apart.route(pool.images)
+        wanted, wanted_route = together.route(pool.images)
+    assert torch.equal(out, wanted) and torch.equal(route.expert, wanted_route.expert)
+    answered = Counter(route.expert.tolist())
+    assert sum(rows["stage 0"]) == sum(rows["stage 1"]) == N_IMAGES - answered[0]
 
 
 def test_a_saved_cascade_loads_again_even_when_the_folder_moves(resnet: Pool, tmp_path: Path) -> None:

@@ -71,14 +71,14 @@ def test_both_ends_equal_the_experts_alone_in_any_batches_and_order(
     for policy, expert in ((Policy((0.0,)), 0), (Policy((None,)), 1)):
         model.policy = policy
         with torch.no_grad():
-            alone = model.cascade.members[expert](images)
+            alone = model.cascade.members[expert].run(images, model.cascade.context(images)).outputs
             routed = torch.cat([model(images[list(order[i : i + batch])]) for i in range(0, 6, batch)])
         torch.testing.assert_close(routed, alone[list(order)], rtol=1e-4, atol=1e-5)
 
 
 def test_a_route_says_who_answered_at_what_cost(model: orxe_timm.Metamodel) -> None:
     images = torch.randn(4, 3, 64, 64)
-    confidence = model.cascade.members[0].run(images).confidence
+    confidence = model.cascade.members[0].run(images, model.cascade.context(images)).confidence
     model.policy = Policy((float(confidence.sort().values[2]),))
     logits, route = model.route(images)
     assert logits.shape == (4, 1000)
@@ -196,7 +196,8 @@ def test_torchvision_classifiers_are_experts_too() -> None:
         "orxe_metamodel", experts=[SMALL, "torchvision:shufflenet_v2_x0_5"], exit_thresholds=[None], num_classes=6
     )
     images = torch.randn(2, 3, 224, 224)
-    torch.testing.assert_close(model(images), model.cascade.members[1](images))
+    alone = model.cascade.members[1].run(images, model.cascade.context(images)).outputs
+    torch.testing.assert_close(model(images), alone)
     with pytest.raises(OrxeError, match="no forward_features"):
         model.forward_features(images)
     with pytest.raises(OrxeError, match="no reset_classifier"):
@@ -211,7 +212,7 @@ def test_an_unfitted_cascade_warns_once_and_says_how_to_fit() -> None:
 
 def test_a_trace_routes_by_the_data_not_by_the_example(model: orxe_timm.Metamodel) -> None:
     example, images = torch.randn(2, 3, 64, 64), torch.randn(8, 3, 64, 64) * 3
-    confidence = model.cascade.members[0].run(images).confidence
+    confidence = model.cascade.members[0].run(images, model.cascade.context(images)).confidence
     model.policy = Policy((float(confidence.median()),))
     with torch.no_grad():
         trace = torch.jit.trace(model, example)
@@ -223,7 +224,7 @@ def test_a_trace_routes_by_the_data_not_by_the_example(model: orxe_timm.Metamode
 def test_onnx_routes_as_the_cascade_does(tmp_path: Path) -> None:
     model = build(num_classes=5)
     images = torch.randn(3, 3, *model.cascade.input_view.size)
-    confidence = model.cascade.members[0].run(images).confidence
+    confidence = model.cascade.members[0].run(images, model.cascade.context(images)).confidence
     model.policy = Policy((float(confidence.median()),))
     torch.onnx.export(model, (images,), tmp_path / "cascade.onnx", dynamo=False, opset_version=17)
     graph = onnx.load(tmp_path / "cascade.onnx")

@@ -86,7 +86,7 @@ def test_timms_loop_says_what_the_recorders_path_says(tiny_recipe: Path, tmp_pat
     policy = file.table.at(0.75).policy
     assert len(set(replay(splits.report, policy).expert.tolist())) > 1, "a cascade of one expert would show nothing"
     cascade = load_cascade(tmp_path / "cascade", 0.75)
-    routed = run_routed(cascade, run.samples_of(splits.report), run.task, path="tensor")
+    routed = run_routed(cascade, run.samples_of(splits.report), run.task, input_mode="tensor")
     # timm's loader normalises bytes, and rounds otherwise in the last place.
     assert said["top1"] == pytest.approx(100 * routed.score.mean(), abs=100 / 45 + 1e-6)
     assert said["top1"] == pytest.approx(100 * replay(splits.report, policy).score, abs=100 / 45 + 1e-6)

@@ -12,7 +12,7 @@ import yaml
 
 from orxe_plugins import Policy, load_expert, replay
 from orxe_plugins.detection.coco import CocoDataset
-from orxe_plugins.records.recorder import record
+from orxe_plugins.records import RecordOptions, record
 from orxe_plugins.tasks import task_named
 from orxe_plugins.tasks.detection import evaluator
 
@@ -57,7 +57,8 @@ def test_val_at_both_ends_and_records_in_between(files: list[Path], data: Path, 
     model = orxe_ultralytics.CascadeYOLO(experts=addresses, exit_thresholds=[0.5])
     samples = orxe_ultralytics.YoloDataset(data)
     experts = [load_expert(f"{address}&clip=false") for address in addresses]
-    records = record(experts, samples, tmp_path, task=task_named("detection"), batch_size=4)
+    options = RecordOptions(batch_size=4)
+    records = record(experts, samples, tmp_path, task=task_named("detection"), options=options)
     routed_val = orxe_ultralytics.RoutedVal(records.predictions, samples.targets)
     middle = float(np.median(records.confidence[0])) + 1e-4
     for threshold in (0.0, middle, None):

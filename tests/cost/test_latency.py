@@ -14,7 +14,7 @@ from torch import nn
 
 from orxe_plugins import Expert, OrxeError, Policy, Records, fit_policies, replay
 from orxe_plugins.cost.latency import LatencyTable
-from orxe_plugins.experts.measure import measure_latency
+from orxe_plugins.experts.measure import Timing, measure_latency
 from orxe_plugins.search.batched import batch_ms, batched_costs, with_costs
 
 TABLE = LatencyTable((1, 4, 16), {"a": (2.0, 5.0, 17.0), "b": (10.0, 40.0, 160.0)}, {"repeats": 3})
@@ -49,15 +49,13 @@ def test_medians_are_measured_after_a_warm_up() -> None:
         [Expert("busy", Busy(clock), cost=1)],
         lambda size: torch.rand(size, 3),
         (8, 1, 8),
-        warmup=2,
-        repeats=5,
-        clock=clock,
+        timing=Timing(warmup=2, repeats=5, clock=clock),
     )
     assert table.batch_sizes == (1, 8)
     assert table.ms["busy"] == pytest.approx((3.0, 10.0))
     assert clock.runs == 2 * (2 + 5)
     with pytest.raises(OrxeError, match="repeats is 0"):
-        measure_latency([], lambda size: None, repeats=0)
+        Timing(repeats=0)
 
 
 def test_a_table_survives_its_file_and_says_what_is_wrong(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from torch import nn
 from orxe_plugins.detection.detections import Detections
 from orxe_plugins.detection.labels import match_labels, normalise_label
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.batch_context import BatchContext, CascadeSetup
 from orxe_plugins.experts.detector import DetectorExpert
-from orxe_plugins.experts.label_space import answer_in
+from orxe_plugins.experts.label_space import shared_labels
 
 LABELS = st.lists(st.text("abcXYZ _", min_size=1), unique_by=normalise_label, min_size=1, max_size=8)
 
@@ -78,10 +79,13 @@ def expert(*names: str) -> Fixed:
 
 def test_detectors_answer_in_the_space_of_the_first_without_a_remap() -> None:
     first, second = expert("auto", "bird"), expert("bird", "car")
-    answer_in([first, second], None, {"auto": "car"})
-    assert first.answer_names == second.answer_names == ("bird", "car")
-    (found,) = first.run([None]).outputs
+    labels = shared_labels([first, second], None, {"auto": "car"})
+    assert labels[first].names == labels[second].names == ("bird", "car")
+    (found,) = first.run([None], BatchContext(1, CascadeSetup(labels=labels))).outputs
     assert [found.names[i] for i in found.labels.tolist()] == ["car", "bird"]
+    (alone,) = first.run([None]).outputs
+    assert alone.names == first.answer_names == ("auto", "bird")
+    assert first.remap == {}
 
 
 def test_confidence_is_taken_without_dropped_labels_and_before_calibration() -> None:

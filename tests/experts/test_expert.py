@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -7,6 +9,7 @@ from torch import Tensor, nn
 from orxe_plugins import ClassifierExpert, Expert, OrxeError
 from orxe_plugins.confidence import Margin, MaxSoftmax
 from orxe_plugins.data.views import ImageView
+from orxe_plugins.experts.batch_context import BatchContext, CascadeSetup
 from orxe_plugins.experts.expert import FeatureLayer
 from orxe_plugins.experts.label_space import check_same_classes
 
@@ -43,7 +46,7 @@ def test_a_cost_is_counted_once_and_a_given_one_is_kept() -> None:
     assert given.measure_cost() == 7.5
 
 
-def test_a_cost_that_nobody_knows_is_asked_for() -> None:
+def test_a_cost_that_is_not_known_is_asked_for() -> None:
     expert = Expert("plain", nn.Linear(4, 3))
     with pytest.raises(OrxeError, match="the cost of expert 'plain' is not known: give cost=, or run it once"):
         expert.measure_cost()
@@ -60,11 +63,49 @@ def test_originals_of_every_kind_and_the_tensor_of_their_view_answer_alike() -> 
     torch.testing.assert_close(expert(tensor), expert.module(tensor))
 
 
-def test_a_tensor_is_of_the_input_view_that_the_cascade_sets() -> None:
-    expert = classifier(size=8)
-    expert.input_view = ImageView((16, 16), 16)
+def test_a_tensor_shows_the_cascades_view_and_alone_the_experts_own() -> None:
+    expert, shown = classifier(size=8), ImageView((16, 16), 16)
     batch = torch.randn(2, 3, 16, 16)
-    torch.testing.assert_close(expert.prepare(batch), expert.view.from_tensor(batch, expert.input_view))
+    context = BatchContext.of(batch, CascadeSetup(input_view=shown))
+    derived = expert.view.from_tensor(batch, shown)
+    assert torch.equal(expert.run(batch, context).outputs, expert.module(derived))
+    assert torch.equal(expert(derived), expert.module(derived))
+    with pytest.raises(OrxeError, match="make a Cascade with input_view=view"):
+        expert.input_view = shown
+    assert expert.input_view is expert.view
+
+
+class OwnForward(ClassifierExpert):
+    """Written for version 0.1: it takes the batch alone."""
+
+    def forward(self, batch: Any) -> Tensor:
+        return 2 * self.module(self.prepare(batch))
+
+
+class OwnPrepare(ClassifierExpert):
+    def prepare(self, batch: Any) -> Tensor:
+        return 2 * super().prepare(batch)
+
+
+class SeesContext(ClassifierExpert):
+    def forward(self, batch: Any, context: BatchContext | None = None) -> Tensor:
+        assert context is not None
+        return self.module(self.prepare(self.as_if_alone(batch, context))) + context.size
+
+
+@pytest.mark.parametrize("kind", [OwnForward, OwnPrepare, SeesContext])
+def test_own_experts_need_not_know_of_the_context(kind: type[ClassifierExpert]) -> None:
+    plain, shown = classifier(size=8), ImageView((16, 16), 16)
+    expert = kind("own", plain.module, view=plain.view, num_classes=3)
+    batch = torch.randn(2, 3, 16, 16)
+    derived = plain.view.from_tensor(batch, shown)
+    wanted = {
+        OwnForward: lambda: 2 * plain.module(derived),
+        OwnPrepare: lambda: plain.module(2 * derived),
+        SeesContext: lambda: plain.module(derived) + 2,
+    }
+    outputs = expert.run(batch, BatchContext.of(batch, CascadeSetup(input_view=shown))).outputs
+    torch.testing.assert_close(outputs, wanted[kind]())
 
 
 def test_experts_of_one_cascade_have_the_same_classes() -> None:
@@ -73,7 +114,7 @@ def test_experts_of_one_cascade_have_the_same_classes() -> None:
         check_same_classes([classifier(3, name="a"), classifier(4, name="b")])
 
 
-class Judge(MaxSoftmax):
+class FeatureMean(MaxSoftmax):
     """Looks at features, as a ranking gate does."""
 
     needs_features = True
@@ -85,15 +126,16 @@ class Judge(MaxSoftmax):
 
 def test_features_are_caught_where_the_layer_is() -> None:
     expert = classifier()
-    expert.confidence = Judge()
+    expert.confidence = FeatureMean()
     batch = torch.randn(4, 3, 8, 8)
     with pytest.raises(OrxeError, match="expert 'net' exposes no features"):
         expert.run(batch)
     expert.feature_layer = FeatureLayer("2", "input")
     features = expert.module[:2](batch)  # type: ignore[index]
     torch.testing.assert_close(expert.run(batch).confidence, features.mean(dim=1).sigmoid())
-    with expert.watched(always=True) as tap:
+    context = BatchContext.of(batch)
+    with expert.tap_features(context, always=True) as tap:
         assert tap is not None
-        expert(batch)
+        expert.outputs_for(batch, context)
         assert tap.features(4).shape == (4, 12)
     assert not expert.module[2]._forward_pre_hooks  # type: ignore[index]

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from orxe_plugins.data.datasets import ImageFolder
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.experts.classifier import ClassifierExpert
-from orxe_plugins.records import Records, record
+from orxe_plugins.records import RecordOptions, Records, record
 from orxe_plugins.tasks import Classification
 
 CLASSES = ("ant", "bee", "cat")
@@ -73,7 +73,7 @@ def run(pool: Sequence[Any], data: Any, folder: Path, **options: Any) -> Records
     """Record with shards of 8 samples in batches of 3, so that both ends are ragged."""
     dataset = ImageFolder(data) if isinstance(data, Path) else data
     options = {"batch_size": 3, "shard_size": 8, "workers": 2, **options}
-    return record(pool, dataset, folder, task=Classification(), **options)
+    return record(pool, dataset, folder, task=Classification(), options=RecordOptions(**options))
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -98,11 +98,11 @@ def test_an_expert_with_other_weights_is_refused(recording: ModuleType, images: 
         recording.run([recording.expert(1, name="a")], images, tmp_path)
 
 
-def test_another_path_is_refused(recording: ModuleType, images: Path, tmp_path: Path) -> None:
+def test_another_input_mode_is_refused(recording: ModuleType, images: Path, tmp_path: Path) -> None:
     pool = recording.experts(1)
     recording.run(pool, images, tmp_path)
     with pytest.raises(OrxeError, match="path 'originals', now path 'tensor'"):
-        recording.run(pool, images, tmp_path, path="tensor", input_view=pool[0].view)
+        recording.run(pool, images, tmp_path, input_mode="tensor", input_view=pool[0].view)
 
 
 def test_bad_images_are_counted_and_listed(recording: ModuleType, own_images: Path, tmp_path: Path) -> None:
@@ -185,12 +185,12 @@ def test_augmentation_is_the_same_for_a_sample_whenever_it_is_recorded(
     assert once.details["augment"] == "flip"
 
 
-@pytest.mark.parametrize("path", ["originals", "tensor"])
-def test_routed_inference_equals_replay(recording: ModuleType, images: Path, tmp_path: Path, path: str) -> None:
+@pytest.mark.parametrize("mode", ["originals", "tensor"])
+def test_routed_inference_equals_replay(recording: ModuleType, images: Path, tmp_path: Path, mode: str) -> None:
     pool = recording.experts(3)
     cascade = Cascade(pool, Policy((0.5, 0.5)))
-    view = {"input_view": cascade.input_view} if path == "tensor" else {}
-    records = recording.run(pool, images, tmp_path, path=path, **view)
+    view = cascade.input_view if mode == "tensor" else None
+    records = recording.run(pool, images, tmp_path, input_mode=mode, input_view=view)
     dataset = ImageFolder(images)
     median = np.median(records.confidence, axis=1)
     policies = [
@@ -203,7 +203,7 @@ def test_routed_inference_equals_replay(recording: ModuleType, images: Path, tmp
     for policy in policies:
         cascade.policy = policy
         for batch_size in (1, 7, 64):
-            routed = run_routed(cascade, dataset, Classification(), path=path, batch_size=batch_size)
+            routed = run_routed(cascade, dataset, Classification(), input_mode=mode, batch_size=batch_size)
             assert disagreements(routed, records, policy) == []
 
 

@@ -219,12 +219,12 @@ def test_along_the_tensors_path_records_inference_and_the_files_view_agree(tiny_
     run = make_run(tiny_recipe, tmp_path, "path=tensor", "select_pool.k=2")
     run.record()
     file, splits = run.fitted()
-    assert file.path == "tensor" and file.input_view == run.input_view
+    assert file.input_mode == "tensor" and file.input_view == run.input_view
     cascade = load_cascade(run.cascade_folder, 0.75)
     # Without the pool's third expert the widest view could be another one: the file keeps the recorded one.
     assert cascade.input_view == run.input_view
     dataset = run.samples_of(splits.report)
-    routed = run_routed(cascade, dataset, run.task, path="tensor", batch_size=7)
+    routed = run_routed(cascade, dataset, run.task, input_mode="tensor", batch_size=7)
     assert disagreements(routed, splits.report, file.table.at(0.75).policy) == []
     (shift, *_) = measure_shift(cascade.members[-1:], run.input_view, dataset, run.task, batch_size=4)
     assert shift.name == cascade.members[-1].name
@@ -238,7 +238,7 @@ def test_the_tensors_path_wants_a_shared_tensor(tiny_recipe: Path, out: Path) ->
     cascade = load_cascade(run.cascade_folder)
     cascade.input_view = None
     with pytest.raises(OrxeError, match="use the path 'originals'"):
-        run_routed(cascade, run.samples_of(splits.report), run.task, path="tensor")
+        run_routed(cascade, run.samples_of(splits.report), run.task, input_mode="tensor")
     with pytest.raises(OrxeError, match="of different samples, or in a different order"):
         routed = run_routed(cascade, run.samples_of(splits.report), run.task)
         disagreements(routed, splits.fit, file.table.at(0.5).policy)

@@ -13,11 +13,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from orxe_plugins import Cascade, Expert, OrxeError, fit_policies, replay
+from orxe_plugins.data.image_lists import Mask
 from orxe_plugins.data.images import to_tensor
 from orxe_plugins.evaluation.evaluate import evaluate
 from orxe_plugins.evaluation.metric import Metric
 from orxe_plugins.evaluation.routed import disagreements, run_routed
-from orxe_plugins.records import Records, record
+from orxe_plugins.records import RecordOptions, Records, record
 from orxe_plugins.tasks import task_named
 from orxe_plugins.tasks.segmentation import confusion, mean_iou
 
@@ -121,7 +122,8 @@ def pool() -> list[Expert]:
 @pytest.fixture(scope="module")
 def records(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Records:
     task = task_named("segmentation")
-    return record(pool(), task.dataset(scenes), tmp_path_factory.mktemp("records"), task=task, batch_size=8)
+    folder, options = tmp_path_factory.mktemp("records"), RecordOptions(batch_size=8)
+    return record(pool(), task.dataset(scenes), folder, task=task, options=options)
 
 
 def test_the_metric_of_a_routed_mix_is_that_of_its_answers(records: Records, scenes: Path) -> None:
@@ -165,8 +167,28 @@ def test_segmenters_from_images_to_a_cascade(records: Records, scenes: Path) -> 
     assert text.startswith("0: ")
 
 
+def test_score_and_columns_come_in_one_call_whatever_came_before(tmp_path: Path) -> None:
+    task = task_named("segmentation")
+    truths = [np.array([[0, 1], [2, 2]]), np.array([[1, 1], [0, 255]])]
+    masks = []
+    for i, truth in enumerate(truths):
+        Image.fromarray(truth.astype(np.uint8)).save(tmp_path / f"{i}.png")
+        masks.append(Mask(tmp_path / f"{i}.png"))
+    logits = torch.stack([one_hot(np.array([[0, 1], [2, 0]])), one_hot(np.array([[1, 0], [0, 0]]))])
+    both, last = task.assess(logits, masks, "all"), task.assess(logits[1:], masks[1:], "all")
+    np.testing.assert_array_equal(both.columns["confusion"][1:], last.columns["confusion"])
+    np.testing.assert_array_equal(both.score, task.score(logits, masks))
+    assert both.columns["confusion"].dtype == np.int32
+    assert both.score.tolist() == pytest.approx(
+        [
+            direct_miou([pair])
+            for pair in zip(truths, [np.array([[0, 1], [2, 0]]), np.array([[1, 0], [0, 0]])], strict=True)
+        ]
+    )
+    assert task.assess(logits, masks, "none").columns == {}
+
+
 def test_records_without_confusion_matrices_say_what_to_do() -> None:
     task = task_named("segmentation")
-    assert task.predictions(torch.zeros(1, 3, 2, 2), "none") == {}
     with pytest.raises(OrxeError, match="record segmentation with keep 'all'"):
         task.metric(np.zeros(1), {}, [])
