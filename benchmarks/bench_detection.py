@@ -28,7 +28,7 @@ from ultralytics.utils import LOGGER
 
 import orxe_torchvision  # noqa: F401  registers the model
 from orxe_plugins import Policy, Records, load_expert, replay
-from orxe_plugins.detection.coco import CocoDataset, RoutedAP, calibration_effect, match_detections
+from orxe_plugins.detection import CocoDataset, RoutedAP, calibration_effect, match_detections
 from orxe_plugins.detection.detections import Detections
 from orxe_plugins.records import RecordOptions, record
 from orxe_plugins.tasks import task_named

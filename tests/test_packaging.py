@@ -56,7 +56,7 @@ def test_what_is_in_the_wheel_works_from_there(wheel: zipfile.ZipFile, tmp_path:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import orxe_plugins, orxe_timm\n"
-        "from orxe_plugins.run.recipe_file import recipe_names\n"
+        "from orxe_plugins.run import recipe_names\n"
         "print(orxe_plugins.__file__, orxe_timm.__file__, *recipe_names().values(), sep='\\n')"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]

@@ -1,1 +1,42 @@
 """Cascade: experts and thresholds as one model, and its folder on disk."""
+
+from typing import TYPE_CHECKING
+
+from orxe_plugins.util.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
+    from orxe_plugins.cascade.cascade import Cascade
+    from orxe_plugins.cascade.controls import CascadeFront
+    from orxe_plugins.cascade.file import CascadeFile, load_cascade, read_cascade, write_cascade
+    from orxe_plugins.cascade.routing import Route
+    from orxe_plugins.cascade.save import save_cascade
+
+__all__ = [
+    "Cascade",
+    "CascadeFile",
+    "CascadeFront",
+    "CascadeLike",
+    "ExpertLike",
+    "Route",
+    "build_cascade",
+    "load_cascade",
+    "read_cascade",
+    "save_cascade",
+    "write_cascade",
+]
+
+_PLACES = {
+    "Cascade": "orxe_plugins.cascade.cascade",
+    "CascadeFile": "orxe_plugins.cascade.file",
+    "CascadeFront": "orxe_plugins.cascade.controls",
+    "CascadeLike": "orxe_plugins.cascade.build",
+    "ExpertLike": "orxe_plugins.cascade.build",
+    "Route": "orxe_plugins.cascade.routing",
+    "build_cascade": "orxe_plugins.cascade.build",
+    "load_cascade": "orxe_plugins.cascade.file",
+    "read_cascade": "orxe_plugins.cascade.file",
+    "save_cascade": "orxe_plugins.cascade.save",
+    "write_cascade": "orxe_plugins.cascade.file",
+}
+__getattr__, __dir__ = lazy_names(__name__, _PLACES)

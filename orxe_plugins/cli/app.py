@@ -1,4 +1,4 @@
-"""The ``orxe`` command."""
+"""The command ``orxe``: its arguments, and which function does the work of each."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from orxe_plugins import __version__
 from orxe_plugins.cli import console
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    help="Cascades of pretrained vision models: from a pool of models and a data set to one cheaper model.\n\n"
-    "Start with: orxe run digits",
-)
+# Nothing that needs torch is imported before a command runs: `orxe --help` must come at once.
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A recipe file, its folder, or a name: orxe list recipes")
@@ -32,11 +28,31 @@ OutOption = Annotated[
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Record again what a run with other settings left there.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.out.print(f"orxe_plugins {__version__}", markup=False)
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+]
+
+
+@app.callback()
+def orxe(version: VersionOption = False) -> None:
+    """Cascades of pretrained vision models: from a pool of models and a data set to one cheaper model.
+
+    Start with: orxe run digits
+    """
+
+
 def _run(
     recipe: str, data: Path | None, out: Path | None, overrides: list[str] | None, bars: Any, fresh: bool = False
 ) -> Any:
     from orxe_plugins.run.pipeline import Run
-    from orxe_plugins.run.recipe_file import load_recipe, recipe_out
+    from orxe_plugins.run.recipe_file import load_recipe
+    from orxe_plugins.run.recipe_folders import recipe_out
 
     folder = out or recipe_out(recipe)
     loaded = load_recipe(recipe, out=folder.resolve(), data=data.resolve() if data else None, overrides=overrides or [])
@@ -77,7 +93,9 @@ def record(
     out: OutOption = None,
     fresh: FreshOption = False,
 ) -> None:
-    """Record what every expert says of every sample. Killed and run again, it goes on where it was.
+    """Record what every expert says of every sample.
+
+    A recording that was stopped goes on where it was.
 
     Example: orxe record imagenet_lite --data ~/imagenet/val
     """
@@ -99,12 +117,15 @@ def check(
     data: DataOption = None,
     cost: Annotated[bool, typer.Option(help="Count GMACs; a large detector runs once for it.")] = True,
 ) -> None:
-    """Build what can be built of a recipe and say what is missing. Nothing is downloaded, trained or recorded.
+    """Dry run of a recipe: what can be built, what is missing.
+
+    Nothing is downloaded, trained or recorded.
 
     Example: orxe check coco_yolov8_codino --data ~/coco experts.codino.options.repo=~/mmdetection
     """
     from orxe_plugins.cli.commands import print_check
-    from orxe_plugins.run.recipe_file import load_recipe, recipe_out
+    from orxe_plugins.run.recipe_file import load_recipe
+    from orxe_plugins.run.recipe_folders import recipe_out
 
     folder = recipe_out(recipe).resolve()
     loaded = load_recipe(recipe, out=folder, data=data.resolve() if data else "{data}", overrides=overrides or [])
@@ -115,7 +136,7 @@ def check(
 
 @app.command()
 def search(recipe: RecipeArgument, overrides: Overrides = None, data: DataOption = None, out: OutOption = None) -> None:
-    """Fit thresholds on the recorded samples and write the cascade's folder.
+    """Fit thresholds to the records; write the cascade's folder.
 
     Example: orxe search digits skip_gates=false
     """
@@ -140,7 +161,9 @@ def select_saver(
     data: DataOption = None,
     out: OutOption = None,
 ) -> None:
-    """Rank the experts as savers of a base model by Delta C (TinySaver, section 3.3).
+    """Rank the experts as savers of a base model by Delta C.
+
+    Delta C is defined in section 3.3 of TinySaver.
 
     Example: orxe select-saver digits --base large
     """
@@ -161,11 +184,13 @@ def select_pool(
     data: DataOption = None,
     out: OutOption = None,
 ) -> None:
-    """Choose the K experts of the pool whose cascade does best over all preferences.
+    """Choose the K experts that make the best cascade.
+
+    The best one over all preferences of the recipe.
 
     Example: orxe select-pool digits -k 2
     """
-    from orxe_plugins.search import select_pool as choose
+    from orxe_plugins.search.pool import select_pool as choose
 
     with console.bars() as bars:
         job = _run(recipe, data, out, overrides, bars)
@@ -182,7 +207,9 @@ def train_gate(
     out: OutOption = None,
     fresh: FreshOption = False,
 ) -> None:
-    """Train ranking gates on recorded features and compare them with the experts' own confidence.
+    """Train ranking gates and compare them with confidences.
+
+    Gates are trained on recorded features, and compared with the experts' own confidence.
 
     Example: orxe train-gate digits_regression
     """
@@ -203,12 +230,14 @@ def evaluate(
     routed: Annotated[bool, typer.Option("--routed", help="Also run the cascade for real, beside replay.")] = False,
     preference: Annotated[float, typer.Option(min=0.0, max=1.0, help="Preference of the routed run.")] = 0.8,
     shift: Annotated[
-        bool, typer.Option("--shift", help="Also tell what each expert loses by a view derived from one tensor.")
+        bool, typer.Option("--shift", help="Also print what each expert loses by a view derived from one tensor.")
     ] = False,
     data: DataOption = None,
     out: OutOption = None,
 ) -> None:
-    """Report the cascade on the reporting split: table, picture and HTML page.
+    """Report the cascade on the reporting split.
+
+    Prints a table, writes pictures and an HTML page.
 
     Example: orxe eval digits --routed --preference 0.9
     """
@@ -246,7 +275,9 @@ def predict(
         Path | None, typer.Option(help="Python file that registers the cascade's task, as the recipe names it.")
     ] = None,
 ) -> None:
-    """Answer images with a cascade: prediction, confidence, expert and cost of each, as CSV.
+    """Answer images with a cascade, as CSV.
+
+    A line holds the answer to an image, its confidence, the expert that gave it and what it cost.
 
     Example: orxe predict runs/digits/cascade runs/digits/digits/7/*.png --preference 0.9
     """
@@ -272,7 +303,7 @@ def list_names(
 
     Example: orxe list recipes
     """
-    from orxe_plugins.cli.commands import print_names
+    from orxe_plugins.cli.names import print_names
 
     print_names(what)
 
@@ -285,7 +316,9 @@ def execute(
     context: typer.Context,
     script: Annotated[Path, typer.Argument(help="A Python script, such as timm's validate.py.")],
 ) -> None:
-    """Run any script unmodified, with the models of the adapters registered.
+    """Run any script with the models of the adapters registered.
+
+    The script needs no change.
 
     Example: orxe exec validate.py --model orxe_metamodel --data-dir ~/imagenet/val
     """

@@ -5,19 +5,16 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from orxe_plugins.cascade.file import CascadeFile, load_cascade, read_cascade
 from orxe_plugins.cli import console
-from orxe_plugins.confidence.provider import confidence_names
 from orxe_plugins.data.datasets import BadSampleError, decode
 from orxe_plugins.data.views import ImageView
-from orxe_plugins.errors import OrxeError, unknown
+from orxe_plugins.errors import OrxeError
 from orxe_plugins.evaluation.evaluate import evaluate
 from orxe_plugins.evaluation.gate import GateSplits, evaluate_gates
 from orxe_plugins.evaluation.routed import disagreements, run_routed
@@ -25,7 +22,7 @@ from orxe_plugins.evaluation.saver import evaluate_saver
 from orxe_plugins.evaluation.view_shift import ViewShift, measure_shift
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.policies.table import PolicyTable
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.report.content import evaluation_document
 from orxe_plugins.report.files import ReportFiles, write_report
 from orxe_plugins.report.formats import short_names
@@ -35,10 +32,9 @@ from orxe_plugins.report.tables import Column, Table
 from orxe_plugins.run.check import check_data, check_experts
 from orxe_plugins.run.pipeline import Run
 from orxe_plugins.run.recipe import Recipe
-from orxe_plugins.run.recipe_file import recipe_names
 from orxe_plugins.run.splits import Splits
-from orxe_plugins.search import replay
-from orxe_plugins.tasks import task_named, task_names
+from orxe_plugins.search.replay import replay
+from orxe_plugins.tasks.task import task_named
 from orxe_plugins.training.gate_files import GateFiles
 from orxe_plugins.util.progress import Progress
 
@@ -186,32 +182,6 @@ def print_check(recipe: Recipe, folder: Path, cost: bool, progress: Progress) ->
         if row.problem:
             console.out.print(f"{row.name}: {row.problem}", markup=False)
     return not any([*(found.problem for found in data), *(row.problem for row in experts)])
-
-
-def print_names(what: str) -> None:
-    """Print the names that recipes, addresses and options may use."""
-    lists = {
-        "recipes": _recipes,
-        "adapters": lambda: {point.name: point.value for point in metadata.entry_points(group="orxe_plugins.adapters")},
-        "tasks": lambda: dict.fromkeys(task_names(), ""),
-        "confidences": lambda: dict.fromkeys(confidence_names(), ""),
-    }
-    if what not in (*lists, "all"):
-        raise unknown("list", what, [*lists, "all"])
-    for head, names in lists.items():
-        if what in (head, "all"):
-            console.out.print(head, style="bold", markup=False)
-            for name, note in names().items():
-                console.out.print(f"  {name:<24}{note}".rstrip(), markup=False)
-
-
-def _recipes() -> dict[str, str]:
-    """Each recipe with its description."""
-    found = {}
-    for name, path in recipe_names().items():
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        found[name] = str(raw.get("description", "")).strip()
-    return found
 
 
 def _routed_row(what: str, cost: float, score: float, share: Any, differ: str) -> tuple[str, ...]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from orxe_plugins.confidence.names import BUILT_IN
 from orxe_plugins.errors import unknown
-
-_PROVIDERS: dict[str, type[ConfidenceProvider]] = {}
+from orxe_plugins.util.registry import Registry
 
 
 class ConfidenceProvider(nn.Module):
@@ -42,28 +42,38 @@ class ConfidenceProvider(nn.Module):
         return {"kind": self.kind, **self.options()}
 
 
+_PROVIDERS: Registry[ConfidenceProvider] = Registry("confidence", BUILT_IN)
+
+
 def register_confidence(kind: str) -> Callable[[type[ConfidenceProvider]], type[ConfidenceProvider]]:
-    """Class decorator: offer a provider under the name ``kind``."""
+    """Class decorator: offer a provider under the name ``kind``.
+
+    Raises:
+        ValueError: another provider has that name.
+    """
 
     def register(cls: type[ConfidenceProvider]) -> type[ConfidenceProvider]:
-        if kind in _PROVIDERS:
-            raise ValueError(f"confidence {kind!r} is registered twice: {_PROVIDERS[kind]} and {cls}")
+        _PROVIDERS.register(kind)(cls)
         cls.kind = kind
-        _PROVIDERS[kind] = cls
         return cls
 
     return register
 
 
 def confidence_names() -> tuple[str, ...]:
-    """The kinds of confidence that are registered."""
-    return tuple(sorted(_PROVIDERS))
+    """The kinds of confidence that are built in or registered."""
+    return _PROVIDERS.names()
 
 
-def confidence_from_dict(data: dict[str, Any] | str) -> ConfidenceProvider:
-    """The provider that ``data`` names: its kind alone, or a mapping of kind and options."""
+def confidence_from_dict(data: Mapping[str, Any] | str) -> ConfidenceProvider:
+    """The provider that ``data`` names: its kind alone, or a mapping of kind and options.
+
+    Raises:
+        OrxeError: no provider has that kind.
+    """
     options = {"kind": data} if isinstance(data, str) else dict(data)
     kind = options.pop("kind", "max_softmax")
-    if kind not in _PROVIDERS:
-        raise unknown("confidence", kind, _PROVIDERS)
-    return _PROVIDERS[kind](**options)
+    provider = _PROVIDERS.find(kind)
+    if provider is None:
+        raise unknown("confidence", kind, confidence_names())
+    return provider(**options)

@@ -1,1 +1,58 @@
-"""Figures of a cascade on recorded samples: estimates, intervals, metrics."""
+"""Evaluation: figures of a cascade on recorded samples, with their intervals."""
+
+from typing import TYPE_CHECKING
+
+# Not lazy: the function has the name of its module.
+from orxe_plugins.evaluation.evaluate import evaluate
+from orxe_plugins.util.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from orxe_plugins.evaluation.gate import GateEvaluation, GateSplits, evaluate_gates
+    from orxe_plugins.evaluation.intervals import Bootstrap, bootstrap, clopper_pearson
+    from orxe_plugins.evaluation.metric import Metric
+    from orxe_plugins.evaluation.results import Estimate, Evaluation, IntervalSettings
+    from orxe_plugins.evaluation.routed import RoutedOutcome, disagreements, run_routed
+    from orxe_plugins.evaluation.saver import SaverEvaluation, evaluate_saver
+    from orxe_plugins.evaluation.view_shift import ViewShift, measure_shift
+
+__all__ = [
+    "Bootstrap",
+    "Estimate",
+    "Evaluation",
+    "GateEvaluation",
+    "GateSplits",
+    "IntervalSettings",
+    "Metric",
+    "RoutedOutcome",
+    "SaverEvaluation",
+    "ViewShift",
+    "bootstrap",
+    "clopper_pearson",
+    "disagreements",
+    "evaluate",
+    "evaluate_gates",
+    "evaluate_saver",
+    "measure_shift",
+    "run_routed",
+]
+
+_PLACES = {
+    "Bootstrap": "orxe_plugins.evaluation.intervals",
+    "Estimate": "orxe_plugins.evaluation.results",
+    "Evaluation": "orxe_plugins.evaluation.results",
+    "GateEvaluation": "orxe_plugins.evaluation.gate",
+    "GateSplits": "orxe_plugins.evaluation.gate",
+    "IntervalSettings": "orxe_plugins.evaluation.results",
+    "Metric": "orxe_plugins.evaluation.metric",
+    "RoutedOutcome": "orxe_plugins.evaluation.routed",
+    "SaverEvaluation": "orxe_plugins.evaluation.saver",
+    "ViewShift": "orxe_plugins.evaluation.view_shift",
+    "bootstrap": "orxe_plugins.evaluation.intervals",
+    "clopper_pearson": "orxe_plugins.evaluation.intervals",
+    "disagreements": "orxe_plugins.evaluation.routed",
+    "evaluate_gates": "orxe_plugins.evaluation.gate",
+    "evaluate_saver": "orxe_plugins.evaluation.saver",
+    "measure_shift": "orxe_plugins.evaluation.view_shift",
+    "run_routed": "orxe_plugins.evaluation.routed",
+}
+__getattr__, __dir__ = lazy_names(__name__, _PLACES)

@@ -1,9 +1,31 @@
-"""Records: what each expert answered to each sample."""
+"""Records: what each expert said of each sample."""
 
-from orxe_plugins.records.loading import load_records
-from orxe_plugins.records.options import RecordOptions
-from orxe_plugins.records.recorder import record
-from orxe_plugins.records.records import Records
-from orxe_plugins.util.progress import Progress
+from typing import TYPE_CHECKING
 
-__all__ = ["Progress", "RecordOptions", "Records", "load_records", "record"]
+from orxe_plugins.util.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from orxe_plugins.records.loading import load_records
+    from orxe_plugins.records.recorder import record
+    from orxe_plugins.records.records import Records
+    from orxe_plugins.records.temperature import fit_temperatures, with_temperatures
+    from orxe_plugins.util.progress import Progress
+
+__all__ = [
+    "Progress",
+    "Records",
+    "fit_temperatures",
+    "load_records",
+    "record",
+    "with_temperatures",
+]
+
+_PLACES = {
+    "Progress": "orxe_plugins.util.progress",
+    "Records": "orxe_plugins.records.records",
+    "fit_temperatures": "orxe_plugins.records.temperature",
+    "load_records": "orxe_plugins.records.loading",
+    "record": "orxe_plugins.records.recorder",
+    "with_temperatures": "orxe_plugins.records.temperature",
+}
+__getattr__, __dir__ = lazy_names(__name__, _PLACES)

@@ -1,4 +1,4 @@
-"""Recipe files: find one, read it, change values of it, fill in its folders."""
+"""Recipe files: read one, change values of it, fill in its folders."""
 
 from __future__ import annotations
 
@@ -11,23 +11,7 @@ from pydantic import ValidationError
 
 from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.run.recipe import Recipe
-
-RECIPE_FILE = "recipe.yaml"
-
-
-def recipe_names() -> dict[str, Path]:
-    """The recipes that come with the project: name -> file."""
-    package = Path(__file__).resolve().parents[1]
-    # In a wheel they lie inside the package, in a checkout beside it.
-    found: dict[str, Path] = {}
-    for folder in (package.parent / "recipes", package / "recipes"):
-        found.update({path.parent.name: path for path in sorted(folder.glob(f"*/{RECIPE_FILE}"))})
-    return found
-
-
-def recipe_out(recipe: str | Path) -> Path:
-    """The default output folder of a recipe: ``runs/`` and the recipe's name."""
-    return Path("runs") / _find(recipe).parent.name
+from orxe_plugins.run.recipe_folders import find_recipe
 
 
 def load_recipe(
@@ -45,7 +29,7 @@ def load_recipe(
     Raises:
         OrxeError: there is no such recipe, or a key or value in it does not fit.
     """
-    path = _find(recipe)
+    path = find_recipe(recipe)
     raw = _unshared(_read_yaml(path))
     for override in overrides:
         _override(raw, override)
@@ -57,18 +41,6 @@ def load_recipe(
         return Recipe.model_validate({**raw, "folder": path.parent})
     except (ValidationError, OrxeError) as error:
         raise OrxeError(f"{path}: {_explain(error)}") from error
-
-
-def _find(recipe: str | Path) -> Path:
-    path = Path(recipe)
-    if path.is_dir():
-        path = path / RECIPE_FILE
-    if path.is_file():
-        return path.resolve()
-    known = recipe_names()
-    if str(recipe) in known:
-        return known[str(recipe)]
-    raise unknown("recipe", str(recipe), known)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

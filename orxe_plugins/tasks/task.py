@@ -10,13 +10,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from orxe_plugins.confidence import ConfidenceProvider
+from orxe_plugins.confidence.provider import ConfidenceProvider
 from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.experts.expert import Expert
-
-TASK_GROUP = "orxe_plugins.tasks"
-_TASKS: dict[str, type[Task]] = {}
+from orxe_plugins.tasks.names import BUILT_IN, TASK_GROUP, installed_tasks
+from orxe_plugins.util.registry import Registry
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,32 +121,42 @@ class Task:
         return None
 
 
+_TASKS: Registry[Task] = Registry("task", BUILT_IN)
+
+
 def register_task(kind: str) -> Callable[[type[Task]], type[Task]]:
-    """Class decorator: offer a task under the name ``kind``."""
+    """Class decorator: offer a task under the name ``kind``.
+
+    Raises:
+        ValueError: another task has that name.
+    """
 
     def register(cls: type[Task]) -> type[Task]:
-        if kind in _TASKS:
-            raise ValueError(f"task {kind!r} is registered twice: {_TASKS[kind]} and {cls}")
+        _TASKS.register(kind)(cls)
         cls.kind = kind
-        _TASKS[kind] = cls
         return cls
 
     return register
 
 
 def task_names() -> tuple[str, ...]:
-    """The tasks that are registered, those of other packages among them."""
-    return tuple(sorted({*_TASKS, *(point.name for point in entry_points(group=TASK_GROUP))}))
+    """The tasks that are built in or registered, and those of other packages."""
+    return tuple(sorted({*_TASKS.names(), *installed_tasks()}))
 
 
 def task_named(kind: str) -> Task:
-    """The task called ``kind``; a package may offer one by an entry point in the group ``orxe_plugins.tasks``."""
-    if kind not in _TASKS:
+    """The task called ``kind``; a package may offer one by an entry point in the group ``orxe_plugins.tasks``.
+
+    Raises:
+        OrxeError: no task has that name.
+    """
+    if _TASKS.find(kind) is None:
         for point in entry_points(group=TASK_GROUP, name=kind):
             point.load()
-    if kind not in _TASKS:
+    task = _TASKS.find(kind)
+    if task is None:
         raise OrxeError(
             f"{unknown('task', kind, task_names())}. A task of your own is registered by a recipe's `plugin: FILE`, "
             "by `orxe predict --plugin FILE`, or by a package that is installed"
         )
-    return _TASKS[kind]()
+    return task()

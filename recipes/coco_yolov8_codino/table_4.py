@@ -7,7 +7,7 @@ from itertools import combinations
 from pathlib import Path
 
 from orxe_plugins import Policy, replay
-from orxe_plugins.detection.coco import CocoDataset
+from orxe_plugins.detection.coco.dataset import CocoDataset
 from orxe_plugins.records.loading import load_records
 from orxe_plugins.tasks.detection import evaluator
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from orxe_plugins import Cascade, Policy, load_expert, replay
-from orxe_plugins.detection.coco import CocoDataset
+from orxe_plugins.detection import CocoDataset
 from orxe_plugins.detection.detections import Detections
 from orxe_plugins.records.recorder import record
 from orxe_plugins.tasks import task_named

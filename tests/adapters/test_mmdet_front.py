@@ -15,7 +15,7 @@ import torch
 
 from orxe_plugins import OrxeError, Policy, PolicyRow, PolicyTable, load_expert, replay
 from orxe_plugins.cascade.file import CascadeFile, write_cascade
-from orxe_plugins.detection.coco import CocoDataset
+from orxe_plugins.detection import CocoDataset
 from orxe_plugins.records.recorder import record
 from orxe_plugins.tasks import task_named
 from orxe_plugins.tasks.detection import evaluator

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from orxe_plugins import Policy, load_expert, replay
-from orxe_plugins.detection.coco import CocoDataset
+from orxe_plugins.detection import CocoDataset
 from orxe_plugins.records import RecordOptions, record
 from orxe_plugins.tasks import task_named
 from orxe_plugins.tasks.detection import evaluator

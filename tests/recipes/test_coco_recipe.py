@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from orxe_plugins import Policy, replay
-from orxe_plugins.detection.coco import CocoDataset
+from orxe_plugins.detection import CocoDataset
 from orxe_plugins.records.loading import load_records
-from orxe_plugins.run.recipe_file import recipe_names
+from orxe_plugins.run import recipe_names
 from orxe_plugins.tasks.detection import evaluator
 
 pytest.importorskip("ultralytics")

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from orxe_plugins import Policy
-from orxe_plugins.detection.coco import CocoDataset
+from orxe_plugins.detection.coco.dataset import CocoDataset
 from orxe_plugins.run.pipeline import Run
 from orxe_plugins.run.recipe_file import load_recipe
 

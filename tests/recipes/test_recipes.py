@@ -16,7 +16,7 @@ from timm.models import is_model_pretrained
 import orxe_timm
 from orxe_plugins.experts.registry import load_expert
 from orxe_plugins.run.experts_file import read_experts_file
-from orxe_plugins.run.recipe_file import recipe_names
+from orxe_plugins.run.recipe_folders import recipe_names
 
 TABLES = {"imagenet_orxe": "table_b1.yaml", "imagenet_tinysaver": "table_1.yaml"}
 

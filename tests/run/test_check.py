@@ -15,7 +15,8 @@ import yaml
 from orxe_plugins.experts.registry import ExpertSpec, load_untrained
 from orxe_plugins.run.check import check_data, check_experts
 from orxe_plugins.run.pipeline import Run
-from orxe_plugins.run.recipe_file import load_recipe, recipe_names
+from orxe_plugins.run.recipe_file import load_recipe
+from orxe_plugins.run.recipe_folders import recipe_names
 
 
 def checked(recipe: str | Path, out: Path, *overrides: str, cost: bool = True) -> tuple[dict[str, Any], list[Any]]:

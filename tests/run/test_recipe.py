@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from orxe_plugins import OrxeError
-from orxe_plugins.run.recipe_file import load_recipe, recipe_names
+from orxe_plugins.run.recipe_file import load_recipe
+from orxe_plugins.run.recipe_folders import recipe_names
 
 RAW = {
     "name": "mine",

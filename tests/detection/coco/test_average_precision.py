@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orxe_plugins.detection.coco import GroundTruth, RoutedAP, match_detections
+from orxe_plugins.detection import GroundTruth, RoutedAP, match_detections
 from orxe_plugins.detection.detections import Detections
 
 FIGURES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from orxe_plugins.data.datasets import BadSampleError
-from orxe_plugins.detection.coco import CocoDataset
+from orxe_plugins.detection import CocoDataset
 from orxe_plugins.errors import OrxeError
 
 CONTENT: dict[str, Any] = {

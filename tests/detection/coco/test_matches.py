@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orxe_plugins.detection.calibration import PlattCalibration
-from orxe_plugins.detection.coco import (
+from orxe_plugins.detection import (
     GroundTruth,
     Matches,
     RoutedAP,

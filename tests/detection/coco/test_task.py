@@ -14,7 +14,7 @@ from torch import nn
 
 from orxe_plugins import Cascade, Expert, Policy, fit_policies, replay
 from orxe_plugins.data.datasets import Subset
-from orxe_plugins.detection.coco import GroundTruth, match_detections, routed_ap
+from orxe_plugins.detection import GroundTruth, match_detections, routed_ap
 from orxe_plugins.detection.detections import Detections
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.detector import DetectorExpert

@@ -1,0 +1,84 @@
+"""Writing a cascade that was built in Python into a folder that every framework's model loads."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from orxe_plugins.cascade.cascade import Cascade
+from orxe_plugins.cascade.file import CascadeFile, write_cascade
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.classifier import ClassifierExpert
+from orxe_plugins.experts.detector import DetectorExpert
+from orxe_plugins.experts.expert import Expert
+from orxe_plugins.experts.registry import ExpertSpec
+from orxe_plugins.policies.row import PolicyRow
+from orxe_plugins.policies.table import PolicyTable
+
+#: tasks that follow from the class of every expert
+_TASKS = {DetectorExpert: "detection", ClassifierExpert: "classification"}
+
+
+def save_cascade(cascade: Cascade | CascadeFile, folder: str | Path, *, task: str | None = None) -> Path:
+    """Write ``folder/cascade.json``, from which :func:`load_cascade` and every framework's model build the cascade.
+
+    How to build each expert is written, its confidence and its calibration among it, and the policy table; a cascade
+    whose thresholds were given by hand gets a table with these alone. Weights are not written: each expert's address
+    or checkpoint says where they are. A label space that was asked for by ``names`` or ``remap`` is not written either.
+
+    Args:
+        cascade: a cascade of experts that came from :func:`load_expert`, or what a ``cascade.json`` says.
+        folder: where to write; made if it is missing.
+        task: name of the task; needed where the experts are neither all classifiers nor all detectors.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        OrxeError: an expert was made from a module by hand, or the task is not known.
+    """
+    if isinstance(cascade, CascadeFile):
+        return write_cascade(folder, cascade)
+    specs = tuple(_spec_of(expert) for expert in cascade.members)
+    table = cascade.table or _table_of(cascade)
+    return write_cascade(folder, CascadeFile(specs, table, task or _task_of(cascade.members), cascade.input_view))
+
+
+def _spec_of(expert: Expert) -> ExpertSpec:
+    """How to build an expert as it is now."""
+    if expert.spec is None:
+        raise OrxeError(
+            f"expert {expert.name!r} was made from a {type(expert.module).__name__} by hand, so that a file cannot say "
+            "how to build it: build it with load_expert('adapter:NAME', ...) of an adapter"
+        )
+    known: dict[str, Any] = {**expert.spec.to_dict(), "name": expert.name, "confidence": _confidence_of(expert)}
+    if expert.cost is not None:
+        known["cost"] = expert.cost
+    if isinstance(expert, DetectorExpert):
+        known["calibration"] = None if expert.calibration is None else expert.calibration.to_dict()
+    return ExpertSpec(**known)
+
+
+def _confidence_of(expert: Expert) -> dict[str, Any]:
+    confidence = expert.confidence
+    if not hasattr(confidence, "kind"):
+        raise OrxeError(
+            f"the confidence of expert {expert.name!r} is a {type(confidence).__name__} without a name: "
+            "decorate its class with register_confidence('NAME')"
+        )
+    return confidence.to_dict()
+
+
+def _table_of(cascade: Cascade) -> PolicyTable:
+    """The thresholds in force as a table of one row; what they cost and score was never measured."""
+    row = PolicyRow(0.5, cascade.policy, cost=math.nan, score=math.nan)
+    return PolicyTable((row,), details={"thresholds": "given by hand"})
+
+
+def _task_of(experts: tuple[Expert, ...]) -> str:
+    for kind, task in _TASKS.items():
+        if all(isinstance(expert, kind) for expert in experts):
+            return task
+    listed = ", ".join(f"{expert.name} is a {type(expert).__name__}" for expert in experts)
+    raise OrxeError(f"the task of this cascade is not known ({listed}): give task='NAME', as recipes do")
