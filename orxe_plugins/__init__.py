@@ -7,6 +7,7 @@ imported by users.
 
 from typing import TYPE_CHECKING
 
+from orxe_plugins._moved import install
 from orxe_plugins.util.lazy import lazy_names
 
 if TYPE_CHECKING:
@@ -37,6 +38,62 @@ if TYPE_CHECKING:
     from orxe_plugins.search.replay import replay
     from orxe_plugins.search.savers import select_saver
     from orxe_plugins.tasks.task import Task, register_task
+else:
+    _PLACES = {
+        "Answers": "orxe_plugins.experts.expert",
+        "Cascade": "orxe_plugins.cascade.cascade",
+        "ClassifierExpert": "orxe_plugins.experts.classifier",
+        "ConfidenceProvider": "orxe_plugins.confidence.provider",
+        "Detections": "orxe_plugins.detection.detections",
+        "DetectorExpert": "orxe_plugins.experts.detector",
+        "Expert": "orxe_plugins.experts.expert",
+        "ExpertSpec": "orxe_plugins.experts.registry",
+        "ImageView": "orxe_plugins.data.views",
+        "OrxeError": "orxe_plugins.errors",
+        "OrxeWarning": "orxe_plugins.errors",
+        "Policy": "orxe_plugins.policies.policy",
+        "PolicyRow": "orxe_plugins.policies.row",
+        "PolicyTable": "orxe_plugins.policies.table",
+        "Records": "orxe_plugins.records.records",
+        "Route": "orxe_plugins.cascade.routing",
+        "Task": "orxe_plugins.tasks.task",
+        "evaluate": "orxe_plugins.evaluation.evaluate",
+        "fit_policies": "orxe_plugins.search.fit",
+        "frontier_figure": "orxe_plugins.report.figures.frontier",
+        "load_cascade": "orxe_plugins.cascade.file",
+        "load_expert": "orxe_plugins.experts.registry",
+        "load_records": "orxe_plugins.records.loading",
+        "record": "orxe_plugins.records.recorder",
+        "register_confidence": "orxe_plugins.confidence.provider",
+        "register_task": "orxe_plugins.tasks.task",
+        "replay": "orxe_plugins.search.replay",
+        "save_cascade": "orxe_plugins.cascade.save",
+        "saver_figure": "orxe_plugins.report.figures.saver",
+        "select_pool": "orxe_plugins.search.pool",
+        "select_saver": "orxe_plugins.search.savers",
+        "shares_figure": "orxe_plugins.report.figures.shares",
+    }
+    _PACKAGES = (
+        "cascade",
+        "cli",
+        "confidence",
+        "cost",
+        "data",
+        "detection",
+        "errors",
+        "esn",
+        "evaluation",
+        "experts",
+        "policies",
+        "records",
+        "report",
+        "run",
+        "search",
+        "tasks",
+        "training",
+        "util",
+    )
+    __getattr__, __dir__ = lazy_names(__name__, _PLACES, _PACKAGES)
 
 __version__ = "0.1.0"
 
@@ -75,58 +132,4 @@ __all__ = [
     "shares_figure",
 ]
 
-_PLACES = {
-    "Answers": "orxe_plugins.experts.expert",
-    "Cascade": "orxe_plugins.cascade.cascade",
-    "ClassifierExpert": "orxe_plugins.experts.classifier",
-    "ConfidenceProvider": "orxe_plugins.confidence.provider",
-    "Detections": "orxe_plugins.detection.detections",
-    "DetectorExpert": "orxe_plugins.experts.detector",
-    "Expert": "orxe_plugins.experts.expert",
-    "ExpertSpec": "orxe_plugins.experts.registry",
-    "ImageView": "orxe_plugins.data.views",
-    "OrxeError": "orxe_plugins.errors",
-    "OrxeWarning": "orxe_plugins.errors",
-    "Policy": "orxe_plugins.policies.policy",
-    "PolicyRow": "orxe_plugins.policies.row",
-    "PolicyTable": "orxe_plugins.policies.table",
-    "Records": "orxe_plugins.records.records",
-    "Route": "orxe_plugins.cascade.routing",
-    "Task": "orxe_plugins.tasks.task",
-    "evaluate": "orxe_plugins.evaluation.evaluate",
-    "fit_policies": "orxe_plugins.search.fit",
-    "frontier_figure": "orxe_plugins.report.figures.frontier",
-    "load_cascade": "orxe_plugins.cascade.file",
-    "load_expert": "orxe_plugins.experts.registry",
-    "load_records": "orxe_plugins.records.loading",
-    "record": "orxe_plugins.records.recorder",
-    "register_confidence": "orxe_plugins.confidence.provider",
-    "register_task": "orxe_plugins.tasks.task",
-    "replay": "orxe_plugins.search.replay",
-    "save_cascade": "orxe_plugins.cascade.save",
-    "saver_figure": "orxe_plugins.report.figures.saver",
-    "select_pool": "orxe_plugins.search.pool",
-    "select_saver": "orxe_plugins.search.savers",
-    "shares_figure": "orxe_plugins.report.figures.shares",
-}
-_PACKAGES = (
-    "cascade",
-    "cli",
-    "confidence",
-    "cost",
-    "data",
-    "detection",
-    "errors",
-    "esn",
-    "evaluation",
-    "experts",
-    "policies",
-    "records",
-    "report",
-    "run",
-    "search",
-    "tasks",
-    "training",
-    "util",
-)
-__getattr__, __dir__ = lazy_names(__name__, _PLACES, _PACKAGES)
+install()

@@ -11,6 +11,21 @@ if TYPE_CHECKING:
     from orxe_plugins.cascade.file import CascadeFile, load_cascade, read_cascade, write_cascade
     from orxe_plugins.cascade.routing import Route
     from orxe_plugins.cascade.save import save_cascade
+else:
+    _PLACES = {
+        "Cascade": "orxe_plugins.cascade.cascade",
+        "CascadeFile": "orxe_plugins.cascade.file",
+        "CascadeFront": "orxe_plugins.cascade.controls",
+        "CascadeLike": "orxe_plugins.cascade.build",
+        "ExpertLike": "orxe_plugins.cascade.build",
+        "Route": "orxe_plugins.cascade.routing",
+        "build_cascade": "orxe_plugins.cascade.build",
+        "load_cascade": "orxe_plugins.cascade.file",
+        "read_cascade": "orxe_plugins.cascade.file",
+        "save_cascade": "orxe_plugins.cascade.save",
+        "write_cascade": "orxe_plugins.cascade.file",
+    }
+    __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 
 __all__ = [
     "Cascade",
@@ -25,18 +40,3 @@ __all__ = [
     "save_cascade",
     "write_cascade",
 ]
-
-_PLACES = {
-    "Cascade": "orxe_plugins.cascade.cascade",
-    "CascadeFile": "orxe_plugins.cascade.file",
-    "CascadeFront": "orxe_plugins.cascade.controls",
-    "CascadeLike": "orxe_plugins.cascade.build",
-    "ExpertLike": "orxe_plugins.cascade.build",
-    "Route": "orxe_plugins.cascade.routing",
-    "build_cascade": "orxe_plugins.cascade.build",
-    "load_cascade": "orxe_plugins.cascade.file",
-    "read_cascade": "orxe_plugins.cascade.file",
-    "save_cascade": "orxe_plugins.cascade.save",
-    "write_cascade": "orxe_plugins.cascade.file",
-}
-__getattr__, __dir__ = lazy_names(__name__, _PLACES)

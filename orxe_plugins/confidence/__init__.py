@@ -16,6 +16,23 @@ if TYPE_CHECKING:
         register_confidence,
     )
     from orxe_plugins.confidence.softmax import Margin, MaxSoftmax, NegativeEntropy, fit_temperature
+else:
+    _PLACES = {
+        "ConfidenceProvider": "orxe_plugins.confidence.provider",
+        "Constant": "orxe_plugins.confidence.constant",
+        "Margin": "orxe_plugins.confidence.softmax",
+        "MaxSoftmax": "orxe_plugins.confidence.softmax",
+        "MeanBoxScore": "orxe_plugins.confidence.boxes",
+        "MeanPixelConfidence": "orxe_plugins.confidence.pixels",
+        "NegativeEntropy": "orxe_plugins.confidence.softmax",
+        "RankingGate": "orxe_plugins.confidence.gate",
+        "confidence_from_dict": "orxe_plugins.confidence.provider",
+        "confidence_names": "orxe_plugins.confidence.provider",
+        "fit_temperature": "orxe_plugins.confidence.softmax",
+        "register_confidence": "orxe_plugins.confidence.provider",
+        "save_gate": "orxe_plugins.confidence.gate",
+    }
+    __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 
 __all__ = [
     "ConfidenceProvider",
@@ -32,20 +49,3 @@ __all__ = [
     "register_confidence",
     "save_gate",
 ]
-
-_PLACES = {
-    "ConfidenceProvider": "orxe_plugins.confidence.provider",
-    "Constant": "orxe_plugins.confidence.constant",
-    "Margin": "orxe_plugins.confidence.softmax",
-    "MaxSoftmax": "orxe_plugins.confidence.softmax",
-    "MeanBoxScore": "orxe_plugins.confidence.boxes",
-    "MeanPixelConfidence": "orxe_plugins.confidence.pixels",
-    "NegativeEntropy": "orxe_plugins.confidence.softmax",
-    "RankingGate": "orxe_plugins.confidence.gate",
-    "confidence_from_dict": "orxe_plugins.confidence.provider",
-    "confidence_names": "orxe_plugins.confidence.provider",
-    "fit_temperature": "orxe_plugins.confidence.softmax",
-    "register_confidence": "orxe_plugins.confidence.provider",
-    "save_gate": "orxe_plugins.confidence.gate",
-}
-__getattr__, __dir__ = lazy_names(__name__, _PLACES)

@@ -7,6 +7,14 @@ from orxe_plugins.util.lazy import lazy_names
 if TYPE_CHECKING:
     from orxe_plugins.cost.latency import LatencyTable
     from orxe_plugins.cost.macs import cache_folder, cached_macs, count_macs
+else:
+    _PLACES = {
+        "LatencyTable": "orxe_plugins.cost.latency",
+        "cache_folder": "orxe_plugins.cost.macs",
+        "cached_macs": "orxe_plugins.cost.macs",
+        "count_macs": "orxe_plugins.cost.macs",
+    }
+    __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 
 __all__ = [
     "LatencyTable",
@@ -14,11 +22,3 @@ __all__ = [
     "cached_macs",
     "count_macs",
 ]
-
-_PLACES = {
-    "LatencyTable": "orxe_plugins.cost.latency",
-    "cache_folder": "orxe_plugins.cost.macs",
-    "cached_macs": "orxe_plugins.cost.macs",
-    "count_macs": "orxe_plugins.cost.macs",
-}
-__getattr__, __dir__ = lazy_names(__name__, _PLACES)

@@ -9,16 +9,20 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import binom
 
+from orxe_plugins._moved import moved_names
 from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.util.files import write_json
 
 #: SciPy's binomial overflows at the least numbers that a float can be
 _LEAST_CHANCE = 1e-300
+
+if not TYPE_CHECKING:
+    __getattr__ = moved_names(__name__)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,29 @@ if TYPE_CHECKING:
     from orxe_plugins.detection.coco.matching import Matches, match_boxes, match_detections
     from orxe_plugins.detection.detections import Detections
     from orxe_plugins.detection.labels import match_labels, normalise_label
+else:
+    _PLACES = {
+        "AveragePrecision": "orxe_plugins.detection.coco.average_precision",
+        "BoxTable": "orxe_plugins.detection.coco.boxes",
+        "Calibration": "orxe_plugins.detection.calibration",
+        "CalibrationEffect": "orxe_plugins.detection.coco.calibrated",
+        "CocoDataset": "orxe_plugins.detection.coco.dataset",
+        "Detections": "orxe_plugins.detection.detections",
+        "GroundTruth": "orxe_plugins.detection.coco.ground_truth",
+        "Matches": "orxe_plugins.detection.coco.matching",
+        "RoutedAP": "orxe_plugins.detection.coco.average_precision",
+        "calibrated": "orxe_plugins.detection.coco.calibrated",
+        "calibration_effect": "orxe_plugins.detection.coco.calibrated",
+        "calibration_from_dict": "orxe_plugins.detection.calibration",
+        "fit_calibration": "orxe_plugins.detection.calibration",
+        "fit_calibrations": "orxe_plugins.detection.coco.calibrated",
+        "match_boxes": "orxe_plugins.detection.coco.matching",
+        "match_detections": "orxe_plugins.detection.coco.matching",
+        "match_labels": "orxe_plugins.detection.labels",
+        "normalise_label": "orxe_plugins.detection.labels",
+        "routed_ap": "orxe_plugins.detection.coco.average_precision",
+    }
+    __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 
 __all__ = [
     "AveragePrecision",
@@ -41,26 +64,3 @@ __all__ = [
     "normalise_label",
     "routed_ap",
 ]
-
-_PLACES = {
-    "AveragePrecision": "orxe_plugins.detection.coco.average_precision",
-    "BoxTable": "orxe_plugins.detection.coco.boxes",
-    "Calibration": "orxe_plugins.detection.calibration",
-    "CalibrationEffect": "orxe_plugins.detection.coco.calibrated",
-    "CocoDataset": "orxe_plugins.detection.coco.dataset",
-    "Detections": "orxe_plugins.detection.detections",
-    "GroundTruth": "orxe_plugins.detection.coco.ground_truth",
-    "Matches": "orxe_plugins.detection.coco.matching",
-    "RoutedAP": "orxe_plugins.detection.coco.average_precision",
-    "calibrated": "orxe_plugins.detection.coco.calibrated",
-    "calibration_effect": "orxe_plugins.detection.coco.calibrated",
-    "calibration_from_dict": "orxe_plugins.detection.calibration",
-    "fit_calibration": "orxe_plugins.detection.calibration",
-    "fit_calibrations": "orxe_plugins.detection.coco.calibrated",
-    "match_boxes": "orxe_plugins.detection.coco.matching",
-    "match_detections": "orxe_plugins.detection.coco.matching",
-    "match_labels": "orxe_plugins.detection.labels",
-    "normalise_label": "orxe_plugins.detection.labels",
-    "routed_ap": "orxe_plugins.detection.coco.average_precision",
-}
-__getattr__, __dir__ = lazy_names(__name__, _PLACES)

@@ -12,6 +12,23 @@ if TYPE_CHECKING:
     from orxe_plugins.esn.loss import exit_loss
     from orxe_plugins.esn.make import make_exits
     from orxe_plugins.esn.network import ExitNetwork, NetworkShape
+else:
+    _PLACES = {
+        "Backbone": "orxe_plugins.esn.backbone",
+        "EndExpert": "orxe_plugins.esn.experts",
+        "ExitExpert": "orxe_plugins.esn.experts",
+        "ExitNetwork": "orxe_plugins.esn.network",
+        "ExitSettings": "orxe_plugins.esn.fit",
+        "NetworkShape": "orxe_plugins.esn.network",
+        "OnBackbone": "orxe_plugins.esn.experts",
+        "TrainedExits": "orxe_plugins.esn.files",
+        "exit_loss": "orxe_plugins.esn.loss",
+        "load_exits": "orxe_plugins.esn.files",
+        "make_exits": "orxe_plugins.esn.make",
+        "save_exits": "orxe_plugins.esn.files",
+        "train_exits": "orxe_plugins.esn.fit",
+    }
+    __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 
 __all__ = [
     "Backbone",
@@ -28,20 +45,3 @@ __all__ = [
     "save_exits",
     "train_exits",
 ]
-
-_PLACES = {
-    "Backbone": "orxe_plugins.esn.backbone",
-    "EndExpert": "orxe_plugins.esn.experts",
-    "ExitExpert": "orxe_plugins.esn.experts",
-    "ExitNetwork": "orxe_plugins.esn.network",
-    "ExitSettings": "orxe_plugins.esn.fit",
-    "NetworkShape": "orxe_plugins.esn.network",
-    "OnBackbone": "orxe_plugins.esn.experts",
-    "TrainedExits": "orxe_plugins.esn.files",
-    "exit_loss": "orxe_plugins.esn.loss",
-    "load_exits": "orxe_plugins.esn.files",
-    "make_exits": "orxe_plugins.esn.make",
-    "save_exits": "orxe_plugins.esn.files",
-    "train_exits": "orxe_plugins.esn.fit",
-}
-__getattr__, __dir__ = lazy_names(__name__, _PLACES)

@@ -14,6 +14,27 @@ if TYPE_CHECKING:
     from orxe_plugins.evaluation.routed import RoutedOutcome, disagreements, run_routed
     from orxe_plugins.evaluation.saver import SaverEvaluation, evaluate_saver
     from orxe_plugins.evaluation.view_shift import ViewShift, measure_shift
+else:
+    _PLACES = {
+        "Bootstrap": "orxe_plugins.evaluation.intervals",
+        "Estimate": "orxe_plugins.evaluation.results",
+        "Evaluation": "orxe_plugins.evaluation.results",
+        "GateEvaluation": "orxe_plugins.evaluation.gate",
+        "GateSplits": "orxe_plugins.evaluation.gate",
+        "IntervalSettings": "orxe_plugins.evaluation.results",
+        "Metric": "orxe_plugins.evaluation.metric",
+        "RoutedOutcome": "orxe_plugins.evaluation.routed",
+        "SaverEvaluation": "orxe_plugins.evaluation.saver",
+        "ViewShift": "orxe_plugins.evaluation.view_shift",
+        "bootstrap": "orxe_plugins.evaluation.intervals",
+        "clopper_pearson": "orxe_plugins.evaluation.intervals",
+        "disagreements": "orxe_plugins.evaluation.routed",
+        "evaluate_gates": "orxe_plugins.evaluation.gate",
+        "evaluate_saver": "orxe_plugins.evaluation.saver",
+        "measure_shift": "orxe_plugins.evaluation.view_shift",
+        "run_routed": "orxe_plugins.evaluation.routed",
+    }
+    __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 
 __all__ = [
     "Bootstrap",
@@ -35,24 +56,3 @@ __all__ = [
     "measure_shift",
     "run_routed",
 ]
-
-_PLACES = {
-    "Bootstrap": "orxe_plugins.evaluation.intervals",
-    "Estimate": "orxe_plugins.evaluation.results",
-    "Evaluation": "orxe_plugins.evaluation.results",
-    "GateEvaluation": "orxe_plugins.evaluation.gate",
-    "GateSplits": "orxe_plugins.evaluation.gate",
-    "IntervalSettings": "orxe_plugins.evaluation.results",
-    "Metric": "orxe_plugins.evaluation.metric",
-    "RoutedOutcome": "orxe_plugins.evaluation.routed",
-    "SaverEvaluation": "orxe_plugins.evaluation.saver",
-    "ViewShift": "orxe_plugins.evaluation.view_shift",
-    "bootstrap": "orxe_plugins.evaluation.intervals",
-    "clopper_pearson": "orxe_plugins.evaluation.intervals",
-    "disagreements": "orxe_plugins.evaluation.routed",
-    "evaluate_gates": "orxe_plugins.evaluation.gate",
-    "evaluate_saver": "orxe_plugins.evaluation.saver",
-    "measure_shift": "orxe_plugins.evaluation.view_shift",
-    "run_routed": "orxe_plugins.evaluation.routed",
-}
-__getattr__, __dir__ = lazy_names(__name__, _PLACES)

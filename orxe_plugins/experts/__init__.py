@@ -20,6 +20,26 @@ if TYPE_CHECKING:
         load_untrained,
         parse_address,
     )
+else:
+    _PLACES = {
+        "Adapter": "orxe_plugins.experts.registry",
+        "Answers": "orxe_plugins.experts.expert",
+        "ClassifierExpert": "orxe_plugins.experts.classifier",
+        "DetectorExpert": "orxe_plugins.experts.detector",
+        "Expert": "orxe_plugins.experts.expert",
+        "ExpertSpec": "orxe_plugins.experts.registry",
+        "FeatureLayer": "orxe_plugins.experts.expert",
+        "adapter_names": "orxe_plugins.experts.registry",
+        "import_framework": "orxe_plugins.experts.registry",
+        "load_adapter": "orxe_plugins.experts.registry",
+        "load_checkpoint": "orxe_plugins.experts.checkpoints",
+        "load_expert": "orxe_plugins.experts.registry",
+        "load_untrained": "orxe_plugins.experts.registry",
+        "measure_latency": "orxe_plugins.experts.measure",
+        "parse_address": "orxe_plugins.experts.registry",
+        "read_state_dict": "orxe_plugins.experts.checkpoints",
+    }
+    __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 
 __all__ = [
     "Adapter",
@@ -39,23 +59,3 @@ __all__ = [
     "parse_address",
     "read_state_dict",
 ]
-
-_PLACES = {
-    "Adapter": "orxe_plugins.experts.registry",
-    "Answers": "orxe_plugins.experts.expert",
-    "ClassifierExpert": "orxe_plugins.experts.classifier",
-    "DetectorExpert": "orxe_plugins.experts.detector",
-    "Expert": "orxe_plugins.experts.expert",
-    "ExpertSpec": "orxe_plugins.experts.registry",
-    "FeatureLayer": "orxe_plugins.experts.expert",
-    "adapter_names": "orxe_plugins.experts.registry",
-    "import_framework": "orxe_plugins.experts.registry",
-    "load_adapter": "orxe_plugins.experts.registry",
-    "load_checkpoint": "orxe_plugins.experts.checkpoints",
-    "load_expert": "orxe_plugins.experts.registry",
-    "load_untrained": "orxe_plugins.experts.registry",
-    "measure_latency": "orxe_plugins.experts.measure",
-    "parse_address": "orxe_plugins.experts.registry",
-    "read_state_dict": "orxe_plugins.experts.checkpoints",
-}
-__getattr__, __dir__ = lazy_names(__name__, _PLACES)

@@ -8,6 +8,14 @@ if TYPE_CHECKING:
     from orxe_plugins.policies.policy import Policy
     from orxe_plugins.policies.row import PolicyRow, Promise
     from orxe_plugins.policies.table import PolicyTable
+else:
+    _PLACES = {
+        "Policy": "orxe_plugins.policies.policy",
+        "PolicyRow": "orxe_plugins.policies.row",
+        "PolicyTable": "orxe_plugins.policies.table",
+        "Promise": "orxe_plugins.policies.row",
+    }
+    __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 
 __all__ = [
     "Policy",
@@ -15,11 +23,3 @@ __all__ = [
     "PolicyTable",
     "Promise",
 ]
-
-_PLACES = {
-    "Policy": "orxe_plugins.policies.policy",
-    "PolicyRow": "orxe_plugins.policies.row",
-    "PolicyTable": "orxe_plugins.policies.table",
-    "Promise": "orxe_plugins.policies.row",
-}
-__getattr__, __dir__ = lazy_names(__name__, _PLACES)

@@ -10,6 +10,16 @@ if TYPE_CHECKING:
     from orxe_plugins.records.records import Records
     from orxe_plugins.records.temperature import fit_temperatures, with_temperatures
     from orxe_plugins.util.progress import Progress
+else:
+    _PLACES = {
+        "Progress": "orxe_plugins.util.progress",
+        "Records": "orxe_plugins.records.records",
+        "fit_temperatures": "orxe_plugins.records.temperature",
+        "load_records": "orxe_plugins.records.loading",
+        "record": "orxe_plugins.records.recorder",
+        "with_temperatures": "orxe_plugins.records.temperature",
+    }
+    __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 
 __all__ = [
     "Progress",
@@ -19,13 +29,3 @@ __all__ = [
     "record",
     "with_temperatures",
 ]
-
-_PLACES = {
-    "Progress": "orxe_plugins.util.progress",
-    "Records": "orxe_plugins.records.records",
-    "fit_temperatures": "orxe_plugins.records.temperature",
-    "load_records": "orxe_plugins.records.loading",
-    "record": "orxe_plugins.records.recorder",
-    "with_temperatures": "orxe_plugins.records.temperature",
-}
-__getattr__, __dir__ = lazy_names(__name__, _PLACES)

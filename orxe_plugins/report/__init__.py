@@ -7,14 +7,32 @@ from orxe_plugins.util.lazy import lazy_names
 if TYPE_CHECKING:
     from orxe_plugins.report.content import evaluation_document
     from orxe_plugins.report.document import Document, Picture
-    from orxe_plugins.report.figures.frontier import frontier_figure
-    from orxe_plugins.report.figures.saver import saver_figure
-    from orxe_plugins.report.figures.shares import shares_figure
     from orxe_plugins.report.files import ReportFiles, write_document, write_report
     from orxe_plugins.report.gate_content import gate_document, gate_figure, write_gate_report
     from orxe_plugins.report.saver_content import saver_document, write_saver_report
     from orxe_plugins.report.tables import Column, Table
     from orxe_plugins.report.theme import DARK, LIGHT, Theme, save_figure
+else:
+    _PLACES = {
+        "Column": "orxe_plugins.report.tables",
+        "DARK": "orxe_plugins.report.theme",
+        "Document": "orxe_plugins.report.document",
+        "LIGHT": "orxe_plugins.report.theme",
+        "Picture": "orxe_plugins.report.document",
+        "ReportFiles": "orxe_plugins.report.files",
+        "Table": "orxe_plugins.report.tables",
+        "Theme": "orxe_plugins.report.theme",
+        "evaluation_document": "orxe_plugins.report.content",
+        "gate_document": "orxe_plugins.report.gate_content",
+        "gate_figure": "orxe_plugins.report.gate_content",
+        "save_figure": "orxe_plugins.report.theme",
+        "saver_document": "orxe_plugins.report.saver_content",
+        "write_document": "orxe_plugins.report.files",
+        "write_gate_report": "orxe_plugins.report.gate_content",
+        "write_report": "orxe_plugins.report.files",
+        "write_saver_report": "orxe_plugins.report.saver_content",
+    }
+    __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 
 __all__ = [
     "DARK",
@@ -26,39 +44,12 @@ __all__ = [
     "Table",
     "Theme",
     "evaluation_document",
-    "frontier_figure",
     "gate_document",
     "gate_figure",
     "save_figure",
     "saver_document",
-    "saver_figure",
-    "shares_figure",
     "write_document",
     "write_gate_report",
     "write_report",
     "write_saver_report",
 ]
-
-_PLACES = {
-    "Column": "orxe_plugins.report.tables",
-    "DARK": "orxe_plugins.report.theme",
-    "Document": "orxe_plugins.report.document",
-    "LIGHT": "orxe_plugins.report.theme",
-    "Picture": "orxe_plugins.report.document",
-    "ReportFiles": "orxe_plugins.report.files",
-    "Table": "orxe_plugins.report.tables",
-    "Theme": "orxe_plugins.report.theme",
-    "evaluation_document": "orxe_plugins.report.content",
-    "frontier_figure": "orxe_plugins.report.figures.frontier",
-    "gate_document": "orxe_plugins.report.gate_content",
-    "gate_figure": "orxe_plugins.report.gate_content",
-    "save_figure": "orxe_plugins.report.theme",
-    "saver_document": "orxe_plugins.report.saver_content",
-    "saver_figure": "orxe_plugins.report.figures.saver",
-    "shares_figure": "orxe_plugins.report.figures.shares",
-    "write_document": "orxe_plugins.report.files",
-    "write_gate_report": "orxe_plugins.report.gate_content",
-    "write_report": "orxe_plugins.report.files",
-    "write_saver_report": "orxe_plugins.report.saver_content",
-}
-__getattr__, __dir__ = lazy_names(__name__, _PLACES)

@@ -9,6 +9,15 @@ if TYPE_CHECKING:
     from orxe_plugins.run.recipe import Recipe
     from orxe_plugins.run.recipe_file import load_recipe
     from orxe_plugins.run.recipe_folders import recipe_names, recipe_out
+else:
+    _PLACES = {
+        "Recipe": "orxe_plugins.run.recipe",
+        "Run": "orxe_plugins.run.pipeline",
+        "load_recipe": "orxe_plugins.run.recipe_file",
+        "recipe_names": "orxe_plugins.run.recipe_folders",
+        "recipe_out": "orxe_plugins.run.recipe_folders",
+    }
+    __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 
 __all__ = [
     "Recipe",
@@ -17,12 +26,3 @@ __all__ = [
     "recipe_names",
     "recipe_out",
 ]
-
-_PLACES = {
-    "Recipe": "orxe_plugins.run.recipe",
-    "Run": "orxe_plugins.run.pipeline",
-    "load_recipe": "orxe_plugins.run.recipe_file",
-    "recipe_names": "orxe_plugins.run.recipe_folders",
-    "recipe_out": "orxe_plugins.run.recipe_folders",
-}
-__getattr__, __dir__ = lazy_names(__name__, _PLACES)

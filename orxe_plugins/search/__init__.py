@@ -22,6 +22,29 @@ if TYPE_CHECKING:
         select_saver,
         select_savers,
     )
+else:
+    _PLACES = {
+        "BatchedCosts": "orxe_plugins.search.batched",
+        "SaverCurves": "orxe_plugins.search.savers",
+        "SaverRow": "orxe_plugins.search.savers",
+        "SaverTable": "orxe_plugins.search.savers",
+        "batch_ms": "orxe_plugins.search.batched",
+        "batched_costs": "orxe_plugins.search.batched",
+        "choose_experts": "orxe_plugins.search.pareto",
+        "fit_policies": "orxe_plugins.search.fit",
+        "lower_bounds": "orxe_plugins.search.engine.bounds",
+        "pareto_experts": "orxe_plugins.search.pool",
+        "pareto_policies": "orxe_plugins.search.pareto",
+        "saver_curves": "orxe_plugins.search.savers",
+        "saver_table": "orxe_plugins.search.savers",
+        "select_pool": "orxe_plugins.search.pool",
+        "select_saver": "orxe_plugins.search.savers",
+        "select_savers": "orxe_plugins.search.savers",
+        "with_choices": "orxe_plugins.search.pareto",
+        "with_costs": "orxe_plugins.search.batched",
+        "with_promises": "orxe_plugins.search.promise",
+    }
+    __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 
 __all__ = [
     "BatchedCosts",
@@ -46,26 +69,3 @@ __all__ = [
     "with_costs",
     "with_promises",
 ]
-
-_PLACES = {
-    "BatchedCosts": "orxe_plugins.search.batched",
-    "SaverCurves": "orxe_plugins.search.savers",
-    "SaverRow": "orxe_plugins.search.savers",
-    "SaverTable": "orxe_plugins.search.savers",
-    "batch_ms": "orxe_plugins.search.batched",
-    "batched_costs": "orxe_plugins.search.batched",
-    "choose_experts": "orxe_plugins.search.pareto",
-    "fit_policies": "orxe_plugins.search.fit",
-    "lower_bounds": "orxe_plugins.search.engine.bounds",
-    "pareto_experts": "orxe_plugins.search.pool",
-    "pareto_policies": "orxe_plugins.search.pareto",
-    "saver_curves": "orxe_plugins.search.savers",
-    "saver_table": "orxe_plugins.search.savers",
-    "select_pool": "orxe_plugins.search.pool",
-    "select_saver": "orxe_plugins.search.savers",
-    "select_savers": "orxe_plugins.search.savers",
-    "with_choices": "orxe_plugins.search.pareto",
-    "with_costs": "orxe_plugins.search.batched",
-    "with_promises": "orxe_plugins.search.promise",
-}
-__getattr__, __dir__ = lazy_names(__name__, _PLACES)

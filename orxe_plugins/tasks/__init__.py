@@ -10,6 +10,20 @@ if TYPE_CHECKING:
     from orxe_plugins.tasks.regression import Regression
     from orxe_plugins.tasks.segmentation import Segmentation
     from orxe_plugins.tasks.task import Task, register_task, task_named, task_names
+else:
+    _PLACES = {
+        "Classification": "orxe_plugins.tasks.classification",
+        "Detection": "orxe_plugins.tasks.detection",
+        "Regression": "orxe_plugins.tasks.regression",
+        "Segmentation": "orxe_plugins.tasks.segmentation",
+        "Task": "orxe_plugins.tasks.task",
+        "evaluator": "orxe_plugins.tasks.detection",
+        "recorded_matches": "orxe_plugins.tasks.detection",
+        "register_task": "orxe_plugins.tasks.task",
+        "task_named": "orxe_plugins.tasks.task",
+        "task_names": "orxe_plugins.tasks.task",
+    }
+    __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 
 __all__ = [
     "Classification",
@@ -23,17 +37,3 @@ __all__ = [
     "task_named",
     "task_names",
 ]
-
-_PLACES = {
-    "Classification": "orxe_plugins.tasks.classification",
-    "Detection": "orxe_plugins.tasks.detection",
-    "Regression": "orxe_plugins.tasks.regression",
-    "Segmentation": "orxe_plugins.tasks.segmentation",
-    "Task": "orxe_plugins.tasks.task",
-    "evaluator": "orxe_plugins.tasks.detection",
-    "recorded_matches": "orxe_plugins.tasks.detection",
-    "register_task": "orxe_plugins.tasks.task",
-    "task_named": "orxe_plugins.tasks.task",
-    "task_names": "orxe_plugins.tasks.task",
-}
-__getattr__, __dir__ = lazy_names(__name__, _PLACES)

@@ -9,6 +9,19 @@ if TYPE_CHECKING:
     from orxe_plugins.training.gate_files import GateFiles, train_gates, with_gates
     from orxe_plugins.training.loop import Schedule, fixed_threads, train
     from orxe_plugins.training.make import make_expert
+else:
+    _PLACES = {
+        "GateFiles": "orxe_plugins.training.gate_files",
+        "GateSettings": "orxe_plugins.training.gate",
+        "Schedule": "orxe_plugins.training.loop",
+        "fit_gate": "orxe_plugins.training.gate",
+        "fixed_threads": "orxe_plugins.training.loop",
+        "make_expert": "orxe_plugins.training.make",
+        "train": "orxe_plugins.training.loop",
+        "train_gates": "orxe_plugins.training.gate_files",
+        "with_gates": "orxe_plugins.training.gate_files",
+    }
+    __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 
 __all__ = [
     "GateFiles",
@@ -21,16 +34,3 @@ __all__ = [
     "train_gates",
     "with_gates",
 ]
-
-_PLACES = {
-    "GateFiles": "orxe_plugins.training.gate_files",
-    "GateSettings": "orxe_plugins.training.gate",
-    "Schedule": "orxe_plugins.training.loop",
-    "fit_gate": "orxe_plugins.training.gate",
-    "fixed_threads": "orxe_plugins.training.loop",
-    "make_expert": "orxe_plugins.training.make",
-    "train": "orxe_plugins.training.loop",
-    "train_gates": "orxe_plugins.training.gate_files",
-    "with_gates": "orxe_plugins.training.gate_files",
-}
-__getattr__, __dir__ = lazy_names(__name__, _PLACES)

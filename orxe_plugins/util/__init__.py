@@ -9,6 +9,18 @@ if TYPE_CHECKING:
     from orxe_plugins.util.progress import Progress, Silent
     from orxe_plugins.util.python_files import import_file
     from orxe_plugins.util.registry import Registry
+else:
+    _PLACES = {
+        "Progress": "orxe_plugins.util.progress",
+        "Registry": "orxe_plugins.util.registry",
+        "Silent": "orxe_plugins.util.progress",
+        "import_file": "orxe_plugins.util.python_files",
+        "remove_leftovers": "orxe_plugins.util.files",
+        "write_atomically": "orxe_plugins.util.files",
+        "write_json": "orxe_plugins.util.files",
+        "write_text": "orxe_plugins.util.files",
+    }
+    __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 
 __all__ = [
     "Progress",
@@ -20,15 +32,3 @@ __all__ = [
     "write_json",
     "write_text",
 ]
-
-_PLACES = {
-    "Progress": "orxe_plugins.util.progress",
-    "Registry": "orxe_plugins.util.registry",
-    "Silent": "orxe_plugins.util.progress",
-    "import_file": "orxe_plugins.util.python_files",
-    "remove_leftovers": "orxe_plugins.util.files",
-    "write_atomically": "orxe_plugins.util.files",
-    "write_json": "orxe_plugins.util.files",
-    "write_text": "orxe_plugins.util.files",
-}
-__getattr__, __dir__ = lazy_names(__name__, _PLACES)

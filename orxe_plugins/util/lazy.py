@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
+from orxe_plugins._moved import moved_names
+
 
 def lazy_names(
     package: str, places: Mapping[str, str], modules: Iterable[str] = ()
@@ -16,6 +18,9 @@ def lazy_names(
     ``from package import Name`` then imports the module that defines ``Name``, and no other one: a package of many
     parts costs what is used of it. No name may be that of a module in the package, since an import of the module
     would put the module in the name's place.
+
+    Type checkers must not see the result, or they accept any name of the package: it stands in the ``else`` of the
+    ``if TYPE_CHECKING:`` that imports the names for them.
 
     Args:
         package: the package's ``__name__``.
@@ -27,6 +32,7 @@ def lazy_names(
     'orxe_plugins.util.progress'
     """
     inner = frozenset(modules)
+    moved = moved_names(package)
 
     def get(name: str) -> Any:
         if name in places:
@@ -34,7 +40,7 @@ def lazy_names(
         elif name in inner:
             value = import_module(f"{package}.{name}")
         else:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            return moved(name)
         # From here on the name is found without this function.
         setattr(sys.modules[package], name, value)
         return value
