@@ -28,7 +28,7 @@ class Metamodel(CascadeFront, nn.Module):
     last expert, the one that answers what no other does.
 
     Args:
-        cascade: a cascade of :class:`~orxe_plugins.experts.expert.ClassifierExpert`.
+        cascade: a cascade of :class:`~orxe_plugins.ClassifierExpert`.
 
     Attributes:
         num_classes: number of classes C; 0 after ``reset_classifier(0)``.

@@ -1,4 +1,4 @@
-"""Records: what each expert said of each sample."""
+"""Records: what each expert answered to each sample."""
 
 from typing import TYPE_CHECKING
 
@@ -6,6 +6,7 @@ from orxe_plugins.util.lazy import lazy_names
 
 if TYPE_CHECKING:
     from orxe_plugins.records.loading import load_records
+    from orxe_plugins.records.options import RecordOptions
     from orxe_plugins.records.recorder import record
     from orxe_plugins.records.records import Records
     from orxe_plugins.records.temperature import fit_temperatures, with_temperatures
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 else:
     _PLACES = {
         "Progress": "orxe_plugins.util.progress",
+        "RecordOptions": "orxe_plugins.records.options",
         "Records": "orxe_plugins.records.records",
         "fit_temperatures": "orxe_plugins.records.temperature",
         "load_records": "orxe_plugins.records.loading",
@@ -23,6 +25,7 @@ else:
 
 __all__ = [
     "Progress",
+    "RecordOptions",
     "Records",
     "fit_temperatures",
     "load_records",

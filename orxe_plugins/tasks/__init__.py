@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     from orxe_plugins.tasks.detection import Detection, evaluator, recorded_matches
     from orxe_plugins.tasks.regression import Regression
     from orxe_plugins.tasks.segmentation import Segmentation
-    from orxe_plugins.tasks.task import Task, register_task, task_named, task_names
+    from orxe_plugins.tasks.task import Scored, Task, register_task, task_named, task_names
 else:
     _PLACES = {
         "Classification": "orxe_plugins.tasks.classification",
         "Detection": "orxe_plugins.tasks.detection",
         "Regression": "orxe_plugins.tasks.regression",
+        "Scored": "orxe_plugins.tasks.task",
         "Segmentation": "orxe_plugins.tasks.segmentation",
         "Task": "orxe_plugins.tasks.task",
         "evaluator": "orxe_plugins.tasks.detection",
@@ -29,6 +30,7 @@ __all__ = [
     "Classification",
     "Detection",
     "Regression",
+    "Scored",
     "Segmentation",
     "Task",
     "evaluator",

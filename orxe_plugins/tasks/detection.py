@@ -26,7 +26,7 @@ from orxe_plugins.tasks.task import Task, register_task
 
 @register_task("detection")
 class Detection(Task):
-    """Boxes of an image; outputs are :class:`Detections`, targets :class:`orxe_plugins.detection.coco.GroundTruth`.
+    """Boxes of an image; outputs are :class:`Detections`, targets :class:`orxe_plugins.detection.GroundTruth`.
 
     The score of an image is :func:`orxe_plugins.detection.coco.image_score.pooled_ap`, the metric of a data
     set COCO's AP (mAP50-95).

@@ -11,16 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from orxe_plugins.data.datasets import ImageFolder
-from orxe_plugins.data.views import ImageView
-from orxe_plugins.errors import OrxeError
+from orxe_plugins import ClassifierExpert, Expert, ImageView, OrxeError
+from orxe_plugins.data import ImageFolder
 from orxe_plugins.esn import ExitSettings, make_exits
-from orxe_plugins.experts.classifier import ClassifierExpert
-from orxe_plugins.experts.expert import Expert
-from orxe_plugins.run.recipe import Recipe
-from orxe_plugins.training.loop import Schedule, train
-from orxe_plugins.training.make import make_expert
-from orxe_plugins.util.progress import Progress
+from orxe_plugins.run import Recipe
+from orxe_plugins.training import Schedule, make_expert, train
+from orxe_plugins.util import Progress
 
 SCHEDULES = {
     "saver": Schedule(epochs=6, batch_size=128, threads=2),

@@ -6,10 +6,9 @@ import argparse
 from itertools import combinations
 from pathlib import Path
 
-from orxe_plugins import Policy, replay
-from orxe_plugins.detection.coco.dataset import CocoDataset
-from orxe_plugins.records.loading import load_records
-from orxe_plugins.tasks.detection import evaluator
+from orxe_plugins import Policy, load_records, replay
+from orxe_plugins.detection import CocoDataset
+from orxe_plugins.tasks import evaluator
 
 #: of the rows "TinySaver (t = ...)" in Table 4: 0.25 before YOLOv8l, YOLOv8x and Co-DINO, the others before Co-DINO
 THRESHOLDS = (0.25, 0.26, 0.34, 0.37)

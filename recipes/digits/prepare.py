@@ -13,12 +13,11 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torch import Tensor
 
+from orxe_plugins import Expert
 from orxe_plugins.esn import ExitSettings, make_exits
-from orxe_plugins.experts.expert import Expert
-from orxe_plugins.run.recipe import Recipe
-from orxe_plugins.training.loop import Schedule, train
-from orxe_plugins.training.make import make_expert
-from orxe_plugins.util.progress import Progress
+from orxe_plugins.run import Recipe
+from orxe_plugins.training import Schedule, make_expert, train
+from orxe_plugins.util import Progress
 
 #: how long each expert is trained; the small one is cut short, so that there is something to win
 SCHEDULES = {"small": Schedule(epochs=4), "medium": Schedule(epochs=12), "large": Schedule(epochs=12)}

@@ -15,11 +15,10 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from ultralytics.cfg import get_cfg
 
-from orxe_plugins.experts.registry import ExpertSpec, load_expert
-from orxe_plugins.run.recipe import Recipe
-from orxe_plugins.training.loop import Schedule, train
-from orxe_plugins.util.files import write_atomically, write_json
-from orxe_plugins.util.progress import Progress
+from orxe_plugins import ExpertSpec, load_expert
+from orxe_plugins.run import Recipe
+from orxe_plugins.training import Schedule, train
+from orxe_plugins.util import Progress, write_atomically, write_json
 
 #: side of a scene in pixels, and the most digits in one
 SIDE, MOST = 96, 5

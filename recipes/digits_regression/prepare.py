@@ -12,11 +12,10 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torch.nn.functional import smooth_l1_loss
 
-from orxe_plugins.experts.expert import Expert
-from orxe_plugins.run.recipe import Recipe
-from orxe_plugins.training.loop import Schedule, train
-from orxe_plugins.training.make import make_expert
-from orxe_plugins.util.progress import Progress
+from orxe_plugins import Expert
+from orxe_plugins.run import Recipe
+from orxe_plugins.training import Schedule, make_expert, train
+from orxe_plugins.util import Progress
 
 #: greatest angle in radians, 60 degrees
 GREATEST = np.pi / 3
