@@ -28,10 +28,11 @@ demo-detection: .venv/.installed  ## train two small YOLOs on scenes of digits, 
 test: .venv/.installed  ## the test suite
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-check: .venv/.installed  ## lint, format and types
+check: .venv/.installed  ## lint, format, types, and which package may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	PYTHONPATH=.:adapters $(BIN)/lint-imports --no-cache --no-logo
 
 format: .venv/.installed  ## write the format that check wants
 	$(BIN)/ruff check --fix .
