@@ -80,5 +80,5 @@ def _task_of(experts: tuple[Expert, ...]) -> str:
     for kind, task in _TASKS.items():
         if all(isinstance(expert, kind) for expert in experts):
             return task
-    listed = ", ".join(f"{expert.name} is a {type(expert).__name__}" for expert in experts)
+    listed = ", ".join(f"{expert.name}: {type(expert).__name__}" for expert in experts)
     raise OrxeError(f"the task of this cascade is not known ({listed}): give task='NAME', as recipes do")

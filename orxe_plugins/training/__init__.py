@@ -7,12 +7,13 @@ from orxe_plugins.util.lazy import lazy_names
 if TYPE_CHECKING:
     from orxe_plugins.training.gate import GateSettings, fit_gate
     from orxe_plugins.training.gate_files import GateFiles, train_gates, with_gates
-    from orxe_plugins.training.loop import Schedule, fixed_threads, train
+    from orxe_plugins.training.loop import Loss, Schedule, fixed_threads, train
     from orxe_plugins.training.make import make_expert
 else:
     _PLACES = {
         "GateFiles": "orxe_plugins.training.gate_files",
         "GateSettings": "orxe_plugins.training.gate",
+        "Loss": "orxe_plugins.training.loop",
         "Schedule": "orxe_plugins.training.loop",
         "fit_gate": "orxe_plugins.training.gate",
         "fixed_threads": "orxe_plugins.training.loop",
@@ -26,6 +27,7 @@ else:
 __all__ = [
     "GateFiles",
     "GateSettings",
+    "Loss",
     "Schedule",
     "fit_gate",
     "fixed_threads",
