@@ -26,3 +26,14 @@ def unknown(kind: str, value: str, known: Iterable[str]) -> OrxeError:
         return OrxeError(f"unknown {kind} {value!r}: did you mean {' or '.join(map(repr, near))}?")
     listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
     return OrxeError(f"unknown {kind} {value!r}: known are {listed or 'none'}")
+
+
+def check_known(kind: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise :func:`unknown` for the first of the given names that is not a known one.
+
+    >>> check_known("option of expert 'timm:vgg11'", {"input_size": 224}, ["input_size", "crop_pct"])
+    """
+    names = set(known)
+    for name in given:
+        if name not in names:
+            raise unknown(kind, name, names)

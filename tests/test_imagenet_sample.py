@@ -84,7 +84,7 @@ def test_routed_inference_equals_replay_on_originals_and_timms_loader_is_near(
     routed = run_routed(cascade, images.select(some), Classification())
     assert disagreements(routed, part, policy) == []
 
-    model = orxe_timm.Metamodel(cascade)
+    model = orxe_timm.CascadeClassifier(cascade)
     transform = timm.data.create_transform(**timm.data.resolve_data_config({}, model=model))
     chosen = images.select(some)
     loader = DataLoader([(transform(chosen.load(i)), chosen.targets[i]) for i in range(len(chosen))], batch_size=31)

@@ -13,10 +13,11 @@ from orxe_mmdet import ops  # noqa: E402
 ops.install()
 import_framework("mmdet", "mmdet")
 
+from orxe_mmdet.cascade_detector import TEST_PIPELINE, CascadeDetector  # noqa: E402
 from orxe_mmdet.checkpoints import convert_checkpoint  # noqa: E402
-from orxe_mmdet.detector import TEST_PIPELINE, CascadeDetector  # noqa: E402
 from orxe_mmdet.experts import MMDetExpert, load_expert, load_untrained  # noqa: E402
 from orxe_mmdet.metric import CascadeCost  # noqa: E402
+from orxe_mmdet.packing import pack_expert, unpack_expert  # noqa: E402
 
 __all__ = [
     "TEST_PIPELINE",
@@ -27,4 +28,6 @@ __all__ = [
     "load_expert",
     "load_untrained",
     "ops",
+    "pack_expert",
+    "unpack_expert",
 ]

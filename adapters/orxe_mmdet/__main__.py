@@ -8,8 +8,8 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from orxe_mmdet.cascade_detector import CascadeDetector
 from orxe_mmdet.checkpoints import convert_checkpoint
-from orxe_mmdet.detector import CascadeDetector
 from orxe_plugins.errors import OrxeError
 
 

@@ -52,9 +52,8 @@ def load_config(path: Path, repo: str | Path | None = None, cfg_options: Mapping
     Returns:
         The config without any mention of pretrained backbones: the expert's checkpoint holds them.
     """
-    if repo is not None and (folder := str(_checkout(repo))) not in sys.path:
-        # At the end: a checkout has a package mmdet of its own, and folders called tools and tests.
-        sys.path.append(folder)
+    if repo is not None:
+        use_checkout(repo)
     try:
         cfg = Config.fromfile(str(path))
     except ImportError as error:
@@ -114,6 +113,18 @@ def dataset_classes(cfg: Config) -> tuple[str, ...]:
         dataset = dataset.get("dataset") or dataset.datasets[0]
     lazy = {**dataset, "lazy_init": True, "pipeline": []}
     return tuple(DATASETS.build(lazy).metainfo.get("classes", ()))
+
+
+def use_checkout(repo: str | Path) -> None:
+    """Let this process import the ``projects`` of a checkout of mmdetection, by ``sys.path``.
+
+    Raises:
+        OrxeError: ``repo`` is no checkout.
+    """
+    folder = str(_checkout(repo))
+    if folder not in sys.path:
+        # At the end: a checkout has a package mmdet of its own, and folders called tools and tests.
+        sys.path.append(folder)
 
 
 def _checkout(repo: str | Path) -> Path:

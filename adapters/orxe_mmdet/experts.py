@@ -11,13 +11,12 @@ import mmdet
 import numpy as np
 import torch
 from mmcv.transforms import Compose
-from mmdet.registry import MODELS
-from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from torch import nn
 
+from orxe_mmdet.blueprint import Blueprint
 from orxe_mmdet.checkpoints import Checkpoint, load_weights, read_checkpoint
-from orxe_mmdet.configs import dataset_classes, find_config, load_config, pretrained_url, test_pipeline
+from orxe_mmdet.configs import dataset_classes, find_config, load_config, pretrained_url
 from orxe_mmdet.ops import is_fallback
 from orxe_plugins.cost.macs import cached_macs, count_macs
 from orxe_plugins.data.batch import rows_by
@@ -57,6 +56,8 @@ class MMDetExpert(DetectorExpert):
         super().__init__(name, module, names=names, **options)
         self.pipeline = pipeline
         self.score_thr = score_thr
+        #: what the detector was built of; None for one that was made by hand
+        self.blueprint: Blueprint | None = None
         self.feature_layer = FeatureLayer("backbone") if hasattr(module, "backbone") else None
 
     def prepare(self, batch: Sequence[Any]) -> list[dict[str, Any]]:
@@ -161,11 +162,9 @@ def load_expert(
     checkpoint = _one_checkpoint(name, in_name, checkpoint, random_weights)
     path = find_config(config_name, repo)
     cfg = load_config(path, repo, cfg_options)
-    steps = test_pipeline(cfg)
-    description = f"{cfg.model} {steps}"  # now, for building a model may change its config
-    with DefaultScope.overwrite_default_scope(cfg.get("default_scope", "mmdet")):
-        module = _build(name, cfg.model)
-        pipeline = Compose(steps)
+    blueprint = Blueprint.of_config(cfg, repo)
+    module, pipeline = blueprint.build(name)
+    with DefaultScope.overwrite_default_scope(blueprint.scope):
         known = dataset_classes(cfg)
     if checkpoint is not None:
         source = pretrained_url(path) if checkpoint == PRETRAINED else checkpoint
@@ -176,8 +175,9 @@ def load_expert(
     names = tuple(classes or read.classes or known)
     _check_classes(name, module, names)
     expert = MMDetExpert(f"mmdet:{name}", module, pipeline=pipeline, names=names, score_thr=score_thr)
+    expert.blueprint = blueprint
     if checkpoint is not None:
-        expert.cost_key = _cost_key(description, module)
+        expert.cost_key = _cost_key(f"{blueprint.model} {blueprint.pipeline}", module)
     return expert.to(device).eval()
 
 
@@ -185,13 +185,6 @@ def load_untrained(name: str, **options: Any) -> MMDetExpert:
     """The same architecture with random weights: no checkpoint is read, nothing is downloaded."""
     given = {**options, "random_weights": True, "checkpoint": None}
     return load_expert(name.partition("@")[0], **given)
-
-
-def _build(name: str, model: Any) -> nn.Module:
-    try:
-        return revert_sync_batchnorm(MODELS.build(model))
-    except (ImportError, RuntimeError, TypeError, KeyError, AssertionError) as error:
-        raise OrxeError(f"the model of expert 'mmdet:{name}' cannot be built: {error}") from error
 
 
 def _cost_key(description: str, module: nn.Module) -> dict[str, Any]:

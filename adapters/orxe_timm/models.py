@@ -14,7 +14,7 @@ from timm.models import generate_default_cfgs, register_model
 
 from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
 from orxe_plugins.errors import OrxeError
-from orxe_timm.metamodel import Metamodel
+from orxe_timm.cascade_classifier import CascadeClassifier
 
 __all__ = ["orxe_metamodel", "orxe_metamodel_large", "orxe_metamodel_tiny"]
 
@@ -55,7 +55,7 @@ def _create(
     pretrained_cfg: Any = None,
     pretrained_cfg_overlay: Any = None,
     **common: Any,
-) -> Metamodel:
+) -> CascadeClassifier:
     if features_only:
         raise OrxeError("a cascade has no features_only form: create one of its experts with features_only=True")
     if pretrained_cfg_overlay:
@@ -74,7 +74,7 @@ def _create(
     if cascade is not None:
         built = build_cascade(experts, cascade, adapter="timm", checkpoints=checkpoints, expert_kwargs=expert_kwargs,
                               task="classification", **thresholds, **common)  # fmt: skip
-        model = Metamodel(built)
+        model = CascadeClassifier(built)
         _check_fits(model, cascade, num_classes, in_chans)
         return model
     shared = {"num_classes": num_classes, "pretrained": pretrained}
@@ -90,10 +90,10 @@ def _create(
         **thresholds,
         **common,
     )
-    return Metamodel(built)
+    return CascadeClassifier(built)
 
 
-def _check_fits(model: Metamodel, cascade: Any, num_classes: int | None, in_chans: int | None) -> None:
+def _check_fits(model: CascadeClassifier, cascade: Any, num_classes: int | None, in_chans: int | None) -> None:
     """timm's scripts always say how many classes and channels they want; a fitted cascade has its own."""
     channels = model.pretrained_cfg["input_size"][0]
     for what, asked, own in (("num_classes", num_classes, model.num_classes), ("in_chans", in_chans, channels)):
@@ -105,7 +105,7 @@ def _check_fits(model: Metamodel, cascade: Any, num_classes: int | None, in_chan
 
 
 @register_model
-def orxe_metamodel(**kwargs: Any) -> Metamodel:
+def orxe_metamodel(**kwargs: Any) -> CascadeClassifier:
     """A cascade of timm models, or of any experts.
 
     Args:
@@ -127,12 +127,12 @@ def orxe_metamodel(**kwargs: Any) -> Metamodel:
 
 
 @register_model
-def orxe_metamodel_tiny(**kwargs: Any) -> Metamodel:
+def orxe_metamodel_tiny(**kwargs: Any) -> CascadeClassifier:
     """:func:`orxe_metamodel` with a pool of mobile models by default."""
     return _create(TINY_POOL, **kwargs)
 
 
 @register_model
-def orxe_metamodel_large(**kwargs: Any) -> Metamodel:
+def orxe_metamodel_large(**kwargs: Any) -> CascadeClassifier:
     """:func:`orxe_metamodel` with ORXE's largest expert at the end by default."""
     return _create(LARGE_POOL, **kwargs)

@@ -5,18 +5,30 @@
 """
 
 from orxe_plugins.experts.registry import import_framework
+from orxe_plugins.util.deprecated import renamed
 
 import_framework("torchvision", "torchvision")
 
-from orxe_torchvision.detection_metamodel import DetectionMetaModel, orxe_metamodel_detection  # noqa: E402
+from orxe_torchvision.cascade_classifier import CascadeClassifier, orxe_metamodel  # noqa: E402
+from orxe_torchvision.cascade_detector import CascadeDetector, orxe_metamodel_detection  # noqa: E402
 from orxe_torchvision.experts import load_expert, load_untrained  # noqa: E402
-from orxe_torchvision.metamodel import MetaModel, orxe_metamodel  # noqa: E402
+from orxe_torchvision.packing import pack_expert, unpack_expert  # noqa: E402
 
 __all__ = [
-    "DetectionMetaModel",
-    "MetaModel",
+    "CascadeClassifier",
+    "CascadeDetector",
     "load_expert",
     "load_untrained",
     "orxe_metamodel",
     "orxe_metamodel_detection",
+    "pack_expert",
+    "unpack_expert",
 ]
+
+__getattr__ = renamed(
+    __name__,
+    {
+        "MetaModel": ("CascadeClassifier", CascadeClassifier),
+        "DetectionMetaModel": ("CascadeDetector", CascadeDetector),
+    },
+)

@@ -222,11 +222,23 @@ def _freeze_as_saved(name: str, weights: str, module: nn.Module, checkpoint: str
     """
     saved = read_state_dict(checkpoint_file(checkpoint))
     without_epsilon = weights == "COCO_V1" and name.startswith(_WITHOUT_EPSILON) and name.endswith("resnet50_fpn")
-    for path, norm in list(module.named_modules()):
-        if type(norm) is nn.BatchNorm2d and f"{path}.num_batches_tracked" not in saved:
-            parent, _, child = path.rpartition(".")
-            frozen = FrozenBatchNorm2d(norm.num_features, eps=0.0 if without_epsilon else norm.eps)
-            setattr(module.get_submodule(parent), child, frozen)
+    norms = {path: norm for path, norm in module.named_modules() if type(norm) is nn.BatchNorm2d}
+    freeze(
+        module,
+        {
+            path: 0.0 if without_epsilon else norm.eps
+            for path, norm in norms.items()
+            if f"{path}.num_batches_tracked" not in saved
+        },
+    )
+
+
+def freeze(module: nn.Module, epsilons: Mapping[str, float]) -> None:
+    """Replace batch norms, named by their paths in ``module``, by frozen ones with the given epsilons."""
+    for path, epsilon in epsilons.items():
+        norm: Any = module.get_submodule(path)
+        parent, _, child = path.rpartition(".")
+        setattr(module.get_submodule(parent), child, FrozenBatchNorm2d(norm.num_features, eps=epsilon))
 
 
 def _cost_key(name: str, module: nn.Module, kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,9 +4,20 @@ from orxe_plugins.experts.registry import import_framework
 
 import_framework("ultralytics", "ultralytics")
 
+from orxe_ultralytics.cascade_yolo import CascadeYOLO, restore_cascade  # noqa: E402
 from orxe_ultralytics.data import YoloDataset  # noqa: E402
 from orxe_ultralytics.experts import YoloExpert, load_expert, load_untrained  # noqa: E402
-from orxe_ultralytics.model import CascadeYOLO  # noqa: E402
+from orxe_ultralytics.packing import pack_expert, unpack_expert  # noqa: E402
 from orxe_ultralytics.routed_val import RoutedVal  # noqa: E402
 
-__all__ = ["CascadeYOLO", "RoutedVal", "YoloDataset", "YoloExpert", "load_expert", "load_untrained"]
+__all__ = [
+    "CascadeYOLO",
+    "RoutedVal",
+    "YoloDataset",
+    "YoloExpert",
+    "load_expert",
+    "load_untrained",
+    "pack_expert",
+    "restore_cascade",
+    "unpack_expert",
+]

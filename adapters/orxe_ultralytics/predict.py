@@ -14,7 +14,7 @@ from ultralytics.utils import ops
 
 from orxe_plugins.cascade.routing import Route
 from orxe_plugins.errors import OrxeError
-from orxe_ultralytics.module import CascadeModel, Routed, as_rows, wanted
+from orxe_ultralytics.cascade_model import CascadeModel, Routed, as_rows, wanted
 from orxe_ultralytics.suppression import DetectSettings
 
 

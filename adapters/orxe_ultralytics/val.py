@@ -11,9 +11,9 @@ from ultralytics.utils import LOGGER
 
 from orxe_plugins.cascade.routing import Route
 from orxe_plugins.errors import OrxeError
+from orxe_ultralytics.cascade_model import CascadeModel, Routed, wanted
 from orxe_ultralytics.data import read_rgb
 from orxe_ultralytics.letterbox import Placement
-from orxe_ultralytics.module import CascadeModel, Routed, wanted
 from orxe_ultralytics.suppression import DetectSettings
 
 

@@ -22,7 +22,7 @@ from orxe_plugins.experts.registry import ExpertSpec
 SMALL, LARGE = "test_resnet.r160_in1k", "test_efficientnet.r160_in1k"
 
 
-def build(exit_thresholds: list[float | None] | None = None, **options: Any) -> orxe_timm.Metamodel:
+def build(exit_thresholds: list[float | None] | None = None, **options: Any) -> orxe_timm.CascadeClassifier:
     options = {"experts": [SMALL, LARGE], "expert_kwargs": [{"input_size": 48}, {"input_size": 64}], **options}
     return timm.create_model("orxe_metamodel", exit_thresholds=exit_thresholds or [0.5], **options)
 
@@ -34,7 +34,7 @@ def pictures(count: int = 5) -> list[Image.Image]:
 
 
 @pytest.fixture(scope="module")
-def model() -> orxe_timm.Metamodel:
+def model() -> orxe_timm.CascadeClassifier:
     return build()
 
 
@@ -65,7 +65,7 @@ def test_timm_lists_the_metamodels() -> None:
 @settings(max_examples=12)
 @given(st.permutations(range(6)), st.integers(1, 6))
 def test_both_ends_equal_the_experts_alone_in_any_batches_and_order(
-    model: orxe_timm.Metamodel, order: list[int], batch: int
+    model: orxe_timm.CascadeClassifier, order: list[int], batch: int
 ) -> None:
     images = torch.randn(6, 3, *model.cascade.input_view.size, generator=torch.Generator().manual_seed(1))
     for policy, expert in ((Policy((0.0,)), 0), (Policy((None,)), 1)):
@@ -76,7 +76,7 @@ def test_both_ends_equal_the_experts_alone_in_any_batches_and_order(
         torch.testing.assert_close(routed, alone[list(order)], rtol=1e-4, atol=1e-5)
 
 
-def test_a_route_says_who_answered_at_what_cost(model: orxe_timm.Metamodel) -> None:
+def test_a_route_says_who_answered_at_what_cost(model: orxe_timm.CascadeClassifier) -> None:
     images = torch.randn(4, 3, 64, 64)
     confidence = model.cascade.members[0].run(images, model.cascade.context(images)).confidence
     model.policy = Policy((float(confidence.sort().values[2]),))
@@ -89,7 +89,7 @@ def test_a_route_says_who_answered_at_what_cost(model: orxe_timm.Metamodel) -> N
     assert route.confidence.shape == (4,)
 
 
-def test_originals_give_every_expert_the_view_that_timm_would(model: orxe_timm.Metamodel) -> None:
+def test_originals_give_every_expert_the_view_that_timm_would(model: orxe_timm.CascadeClassifier) -> None:
     images = pictures()
     for i, policy in ((0, Policy((0.0,))), (1, Policy((None,)))):
         expert = model.cascade.members[i]
@@ -102,7 +102,7 @@ def test_originals_give_every_expert_the_view_that_timm_would(model: orxe_timm.M
             torch.testing.assert_close(model(images), expert.module(views), rtol=1e-4, atol=1e-5)
 
 
-def test_timms_own_transform_makes_the_tensor_that_the_cascade_expects(model: orxe_timm.Metamodel) -> None:
+def test_timms_own_transform_makes_the_tensor_that_the_cascade_expects(model: orxe_timm.CascadeClassifier) -> None:
     transform = create_transform(**resolve_data_config({}, model=model))
     images = pictures()
     torch.testing.assert_close(
@@ -210,7 +210,7 @@ def test_an_unfitted_cascade_warns_once_and_says_how_to_fit() -> None:
     assert model.policy == Policy((0.7,))
 
 
-def test_a_trace_routes_by_the_data_not_by_the_example(model: orxe_timm.Metamodel) -> None:
+def test_a_trace_routes_by_the_data_not_by_the_example(model: orxe_timm.CascadeClassifier) -> None:
     example, images = torch.randn(2, 3, 64, 64), torch.randn(8, 3, 64, 64) * 3
     confidence = model.cascade.members[0].run(images, model.cascade.context(images)).confidence
     model.policy = Policy((float(confidence.median()),))
@@ -236,7 +236,7 @@ def test_onnx_routes_as_the_cascade_does(tmp_path: Path) -> None:
     np.testing.assert_allclose(answer, expected.numpy(), rtol=1e-3, atol=1e-4)
 
 
-def test_what_cannot_be_done_is_said(model: orxe_timm.Metamodel, folder: Path) -> None:
+def test_what_cannot_be_done_is_said(model: orxe_timm.CascadeClassifier, folder: Path) -> None:
     with pytest.raises(OrxeError, match="features_only"):
         build(features_only=True)
     with pytest.raises(OrxeError, match="torch.jit.script"):

@@ -104,7 +104,7 @@ def test_a_squashed_view_is_prepared_as_one() -> None:
     member = cascade_of(SMALL, exit_thresholds=[]).cascade.members[0]
     view = member.view
     squashed = type(view)((64, 64), 64, squash=True)
-    model = orxe_torchvision.MetaModel(Cascade([member], Policy(()), input_view=squashed))
+    model = orxe_torchvision.CascadeClassifier(Cascade([member], Policy(()), input_view=squashed))
     image = Image.new("RGB", (40, 90), (200, 10, 10))
     torch.testing.assert_close(model.transforms()(image), squashed.from_image(image), rtol=0, atol=0)
 

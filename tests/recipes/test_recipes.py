@@ -92,7 +92,7 @@ def test_a_rerun_trains_and_records_nothing_again(digits: Path) -> None:
 @pytest.mark.slow
 def test_timm_loads_the_cascade_of_the_run(digits: Path) -> None:
     model = timm.create_model("orxe_metamodel", cascade=digits / "cascade", preference=1.0)
-    assert isinstance(model, orxe_timm.Metamodel)
+    assert isinstance(model, orxe_timm.CascadeClassifier)
     assert model.table is not None
     assert len(model.table) == 21
     assert model(torch.randn(2, *model.pretrained_cfg["input_size"])).shape == (2, 10)

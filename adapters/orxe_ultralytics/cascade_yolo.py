@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,9 +18,13 @@ from ultralytics.utils import LOGGER
 from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.controls import CascadeFront
-from orxe_plugins.errors import OrxeError
-from orxe_ultralytics.module import CascadeModel
+from orxe_plugins.errors import OrxeError, check_known
+from orxe_plugins.util.files import write_atomically
+from orxe_ultralytics.cascade_model import CascadeModel
+from orxe_ultralytics.module import OldFileError
+from orxe_ultralytics.old_files import read_old_cascade
 from orxe_ultralytics.predict import CascadePredictor
+from orxe_ultralytics.saved import pack_cascade, unpack_cascade
 from orxe_ultralytics.val import CascadeValidator
 
 #: names by which the `yolo` command takes a file for another family of models
@@ -35,17 +39,17 @@ class CascadeYOLO(CascadeFront, Model):
             :class:`orxe_plugins.Cascade` of detectors.
         experts: instead of ``model``: addresses, specs or experts, cheapest first. An address
             without an adapter, such as ``yolov8n.pt?imgsz=320``, is one of Ultralytics.
-        exit_thresholds: one for each expert but the last; None in it is "never".
-        skip_thresholds: likewise; empty skips nobody.
-        preference: where a fitted cascade starts; 0 = only cost counts, 1 = only performance counts.
         classes: label names of the answers; by default those of the first expert without a remap.
         remap: what labels of some expert are called among ``classes``; None drops a label. Other
             labels are matched by name.
         verbose: as in Ultralytics.
+        **thresholds: any of ``exit_thresholds``, one for each expert but the last, in which None is "never";
+            ``skip_thresholds``, likewise, none by default; ``preference``, where a fitted cascade starts:
+            0 = only cost counts, 1 = only performance counts.
 
     Raises:
         OrxeError: neither or both of ``model`` and ``experts`` are given, the folder holds no cascade
-            of detectors, or labels do not fit.
+            of detectors, an argument is unknown, or labels do not fit.
     """
 
     def __init__(
@@ -53,37 +57,37 @@ class CascadeYOLO(CascadeFront, Model):
         model: CascadeLike | None = None,
         *,
         experts: Sequence[ExpertLike] | None = None,
-        exit_thresholds: Sequence[float | None] | None = None,
-        skip_thresholds: Sequence[float] | None = None,
-        preference: float | None = None,
         classes: Sequence[str] | None = None,
         remap: Mapping[str, str | None] | None = None,
         verbose: bool = False,
+        **thresholds: Any,
     ) -> None:
-        wanted = {
-            "exit_thresholds": exit_thresholds,
-            "skip_thresholds": skip_thresholds,
-            "preference": preference,
-            "names": classes,
-            "remap": remap,
-        }
+        check_known("argument of CascadeYOLO", thresholds, ("exit_thresholds", "skip_thresholds", "preference"))
+        wanted = {**thresholds, "names": classes, "remap": remap}
         if isinstance(model, (str, Path)) and Path(model).suffix == ".pt" and experts is None:
             super().__init__(str(model), task="detect", verbose=verbose)
             if any(value is not None for value in wanted.values()):
                 self.model = CascadeModel(_build(self.cascade, None, wanted))
             return
         # Ultralytics' constructor calls _load with a string alone; nn.Module takes no attributes yet.
-        object.__setattr__(self, "_built", [CascadeModel(_build(model, experts, wanted))])
+        object.__setattr__(self, "_built", CascadeModel(_build(model, experts, wanted)))
         super().__init__("cascade.pt", task="detect", verbose=verbose)
 
     def _load(self, weights: str, task: str | None = None) -> None:
         built = self.__dict__.pop("_built", None)
         if built is None:
-            super()._load(weights, task)
+            try:
+                super()._load(weights, task)
+            except OldFileError:
+                LOGGER.warning(
+                    f"{weights} was saved by orxe-plugins 0.1.0: save it anew, for the yolo command cannot read it"
+                )
+                built = CascadeModel(read_old_cascade(weights))
+        if built is None:
             if not isinstance(self.model, CascadeModel):
                 raise OrxeError(f"{weights!r} holds a {type(self.model).__name__}, not a cascade: load it by YOLO(...)")
             return
-        self.model = built[0]
+        self.model = built
         self.ckpt: dict[str, Any] = {}
         self.task = "detect"
         self.overrides = {**self.model.args, "model": weights}
@@ -115,10 +119,16 @@ class CascadeYOLO(CascadeFront, Model):
         return super().val(validator, **{**kwargs, "rect": False})
 
     def save(self, filename: str | Path = "cascade.pt") -> None:
-        """Write the experts, their thresholds and the policy table into one ``.pt`` file.
+        """Write the experts with their weights, the thresholds and the policy table into one ``.pt`` file.
 
-        ``yolo val model=FILE`` and ``yolo predict model=FILE`` run it wherever orxe_plugins is installed;
-        so does ``YOLO(FILE)``. Weights keep their precision.
+        ``yolo val model=FILE`` and ``yolo predict model=FILE`` run it wherever orxe_plugins is installed; so does
+        ``YOLO(FILE)``. The file holds plain values and tensors, see :func:`orxe_ultralytics.saved.pack_cascade`, and
+        the name of one function, :func:`orxe_ultralytics.restore_cascade`. Weights keep their precision. What stays
+        outside of it: exported models, and the code of an mmdetection project that an expert's config imports.
+
+        Raises:
+            OrxeError: the name is not one that the yolo command takes for a cascade, or an expert cannot be saved:
+                it was made by hand, or changed after it was loaded.
         """
         path = Path(filename)
         taken = next((stem for stem in _TAKEN_STEMS if stem in path.stem.lower()), None)
@@ -128,12 +138,12 @@ class CascadeYOLO(CascadeFront, Model):
             )
             raise OrxeError(f"a cascade cannot be saved as {str(filename)!r}: expected {why}")
         content = {
-            "model": deepcopy(self.model).cpu(),
+            "model": _Saved(pack_cascade(self.model)),
             "train_args": dict(self.model.args),
             "date": datetime.now().astimezone().isoformat(),
             "version": __version__,
         }
-        torch.save(content, path)
+        write_atomically(path, lambda temporary: torch.save(content, temporary))
 
     def train(self, trainer: Any = None, **kwargs: Any) -> NoReturn:
         """Not there: a cascade is not trained."""
@@ -174,12 +184,47 @@ def _build(model: CascadeLike | None, experts: Sequence[ExpertLike] | None, want
     return build_cascade(experts, model, adapter="ultralytics", task="detection", **wanted)
 
 
+class _Saved:
+    """Stands for a cascade while it is pickled: reading it back calls :func:`restore_cascade`."""
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        self.content = content
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return restore_cascade, (self.content,)
+
+
+def restore_cascade(content: Mapping[str, Any]) -> CascadeModel:
+    """The model of a saved cascade. Every file that :meth:`CascadeYOLO.save` wrote calls this function by its name.
+
+    ``orxe_ultralytics.restore_cascade`` is the only name of this project in such a file: it stays, whatever moves.
+
+    Args:
+        content: what :func:`orxe_ultralytics.saved.pack_cascade` gave, in any format up to the present one.
+
+    Raises:
+        OrxeError: a later release wrote the file, or something outside of it that an expert needs is not there.
+    """
+    _watch_for_yolo()
+    return unpack_cascade(content)
+
+
+restore_cascade.__module__ = "orxe_ultralytics"
+
+
+@cache
+def _watch_for_yolo() -> None:
+    """Turn the YOLO that a restored cascade is put into a CascadeYOLO, from the first restored file on.
+
+    The shell command and ``YOLO(FILE)`` make a YOLO of every file, and Ultralytics offers no other way to say which
+    class a file needs: it looks at the file's head, and knows its own heads alone. What is left is the moment at which
+    the YOLO gets its model, which torch announces to hooks of the whole process. This one does nothing but for a
+    CascadeModel that becomes the ``model`` of a YOLO.
+    """
+    register_module_module_registration_hook(_become_cascade)
+
+
 def _become_cascade(module: nn.Module, name: str, submodule: nn.Module | None) -> None:
-    """Turn a YOLO that loads a cascade's file into a CascadeYOLO, as YOLO does for RT-DETR and YOLO-World."""
+    """As YOLO does for RT-DETR and YOLO-World."""
     if isinstance(submodule, CascadeModel) and name == "model" and type(module) is YOLO:
         module.__class__ = CascadeYOLO
-
-
-# The shell command knows the class YOLO alone. It imports this file when it unpickles a cascade, and only
-# then hangs the cascade into the YOLO: the one moment at which the right class is known.
-register_module_module_registration_hook(_become_cascade)

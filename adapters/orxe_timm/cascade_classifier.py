@@ -16,7 +16,7 @@ from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.policies.table import PolicyTable
 
 
-class Metamodel(CascadeFront, nn.Module):
+class CascadeClassifier(CascadeFront, nn.Module):
     """A cascade of classifiers that behaves as any timm model.
 
     ``model(images)`` gives logits (B, C); ``model.route(images)`` gives them with a

@@ -17,7 +17,7 @@ from orxe_plugins.cascade.controls import CascadeFront
 from orxe_plugins.errors import OrxeError
 
 
-class MetaModel(CascadeFront, nn.Module):
+class CascadeClassifier(CascadeFront, nn.Module):
     """Classifiers in a row, of which each image sees as many as it needs, under torchvision's conventions.
 
     ``model(images)`` takes one float tensor (B, 3, H, W) as :meth:`transforms` makes it, or a list of
@@ -68,7 +68,7 @@ def orxe_metamodel(
     skip_thresholds: Sequence[float] | None = None,
     preference: float | None = None,
     **options: Any,
-) -> MetaModel:
+) -> CascadeClassifier:
     """A cascade of image classifiers.
 
     Args:
@@ -87,7 +87,7 @@ def orxe_metamodel(
     Raises:
         OrxeError: arguments contradict each other, or an expert is unknown or no classifier.
     """
-    return MetaModel(
+    return CascadeClassifier(
         build_cascade(
             experts,
             cascade,

@@ -20,7 +20,7 @@ from orxe_plugins.errors import OrxeError
 from orxe_torchvision.detection import BACKGROUND, NOT_A_LABEL, TorchvisionDetector
 
 
-class DetectionMetaModel(CascadeFront, nn.Module):
+class CascadeDetector(CascadeFront, nn.Module):
     """Detectors in a row, of which each image sees as many as it needs, under torchvision's conventions.
 
     In eval mode ``model(images)`` takes a list of float tensors (3, H, W) with RGB values in [0, 1] and
@@ -140,7 +140,7 @@ def orxe_metamodel_detection(
     categories: Sequence[str] | None = None,
     remap: Mapping[str, str | None] | None = None,
     **options: Any,
-) -> DetectionMetaModel:
+) -> CascadeDetector:
     """A cascade of object detectors.
 
     Args:
@@ -177,4 +177,4 @@ def orxe_metamodel_detection(
         remap=remap,
         **options,
     )
-    return DetectionMetaModel(built, categories)
+    return CascadeDetector(built, categories)

@@ -1,0 +1,189 @@
+"""The torch module that Ultralytics sees: a cascade of detectors under the attributes that it asks of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from ultralytics.nn.tasks import BaseModel
+from ultralytics.utils import LOGGER
+
+from orxe_plugins.cascade.cascade import Cascade
+from orxe_plugins.cascade.routing import Route
+from orxe_plugins.detection.detections import Detections
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.detector import DetectorExpert
+from orxe_plugins.experts.expert import Expert
+from orxe_ultralytics.suppression import DetectSettings
+from orxe_ultralytics.yolo import YoloExpert
+
+
+@dataclass(frozen=True, eq=False)
+class Routed:
+    """What a cascade answers to B original images.
+
+    Attributes:
+        detections: one for each image, best box first, all in the cascade's label space.
+        route: who answered.
+    """
+
+    detections: list[Detections]
+    route: Route
+
+
+class CascadeModel(nn.Module):
+    """A cascade of detectors where Ultralytics expects one of its own models.
+
+    It has no attribute ``model`` on purpose: Ultralytics would look for its own layers in it.
+
+    Args:
+        cascade: the detectors; they answer in one label space, as every cascade's experts do.
+
+    Raises:
+        OrxeError: an expert is no detector.
+    """
+
+    def __init__(self, cascade: Cascade) -> None:
+        super().__init__()
+        self.cascade = cascade
+        first = cascade.members[0]
+        if not isinstance(first, DetectorExpert):
+            raise OrxeError(f"expert {first.name!r} is no detector but a {type(first).__name__}")
+        # Copies are made for every run: a cost that is counted in one of them would be lost with it.
+        for expert in cascade.members:
+            expert.measure_cost()
+        sizes = [expert.imgsz for expert in cascade.members if isinstance(expert, YoloExpert)]
+        strides = [expert.stride for expert in cascade.members if isinstance(expert, YoloExpert)]
+        self.names = dict(enumerate(cascade.answer_names))
+        self.stride = torch.tensor([float(max(strides, default=32))])
+        self.task = "detect"
+        self.yaml = {"nc": len(self.names), "channels": 3}
+        self.args: dict[str, Any] = {"imgsz": max(sizes, default=640), "task": "detect"}
+        self.pt_path: str | None = None
+        self._images: Sequence[Any] | None = None
+        self.eval()
+
+    # --- running --------------------------------------------------------------------------------
+
+    def answer(self, images: Sequence[Any]) -> Routed:
+        """Detections of B original images, and who gave them."""
+        outputs, route = self.cascade.route(images)
+        return Routed([detections.best_first() for detections in outputs], route)
+
+    def expect(self, images: Sequence[Any]) -> None:
+        """Hand over the originals of the batch that Ultralytics is about to call :meth:`forward` with."""
+        self._images = images
+
+    def forward(self, batch: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """What Ultralytics calls.
+
+        Args:
+            batch: (B, 3, h, w) RGB in [0, 1]. If originals were announced by :meth:`expect`, they are
+                taken instead; else the tensor's images are the originals.
+
+        Returns:
+            :class:`Routed` for announced originals; else float32 (B, K, 6): x1, y1, x2, y2 in pixels of
+            the tensor, score and label, best first, zeros where an image has fewer boxes. Ultralytics
+            knows by the last dimension that this needs no NMS.
+        """
+        if self._images is not None:
+            images, self._images = self._images, None
+            return self.answer(images)
+        # Ultralytics warms models up on uninitialised memory, which may hold NaN.
+        images = list(torch.nan_to_num(batch.float(), nan=0.0).clamp(0, 1))
+        return _padded([as_rows(detections) for detections in self.answer(images).detections], batch.device)
+
+    def ask(self, settings: DetectSettings | None) -> None:
+        """Let the Ultralytics experts answer by a caller's settings; None: by their own.
+
+        Experts of other frameworks keep their own thresholds; what Ultralytics does not want of
+        their answers is left out by :meth:`wanted`.
+        """
+        for expert in self.cascade.members:
+            if isinstance(expert, YoloExpert):
+                # Classes are asked for in the cascade's numbering, which may not be the expert's.
+                same = expert.names == self.cascade.answer_names
+                expert.ask(settings if settings is None or same else replace(settings, classes=None))
+
+    def warm_up(self) -> None:
+        """Run every expert once on a grey image, so that no first batch pays for lazy initialisation."""
+        for expert in self.cascade.members:
+            expert.run([torch.full((3, 64, 64), 0.5, device=expert.device)])
+
+    # --- what Ultralytics asks of a model ---------------------------------------------------------
+
+    def fuse(self, verbose: bool = True, imgsz: int | list[int] = 640) -> CascadeModel:
+        """Fold batch norm into the convolutions of every Ultralytics expert."""
+        for expert in self.cascade.members:
+            if isinstance(expert.module, BaseModel):
+                expert.module.fuse(verbose=False)
+        return self
+
+    def is_fused(self) -> bool:
+        """Whether :meth:`fuse` has nothing left to do."""
+        modules = [expert.module for expert in self.cascade.members]
+        return all(module.is_fused() for module in modules if isinstance(module, BaseModel))
+
+    def info(
+        self, detailed: bool = False, verbose: bool = True, imgsz: int | list[int] = 640
+    ) -> tuple[int, int, int, float] | None:
+        """Log one line for each expert.
+
+        Returns:
+            Layers, parameters, gradients and GFLOPs (2 x MACs) of all experts together, as for any
+            Ultralytics model: what an image costs that goes through all. None unless ``verbose``.
+        """
+        if not verbose:
+            return None
+        for line in describe(self.cascade):
+            LOGGER.info(line)
+        layers = sum(1 for module in self.modules() if not list(module.children()))
+        parameters = sum(p.numel() for p in self.parameters())
+        gradients = sum(p.numel() for p in self.parameters() if p.requires_grad)
+        return layers, parameters, gradients, 2 * sum(expert.measure_cost() for expert in self.cascade.members)
+
+    def load(self, weights: Any, verbose: bool = True) -> None:
+        """A cascade has no weights of its own to load into."""
+        raise OrxeError("weights cannot be loaded into a cascade: build it out of experts that have them")
+
+
+def wanted(detections: Detections, settings: DetectSettings) -> Detections:
+    """Those of an answer's boxes that the caller of Ultralytics asked for; best first already."""
+    kept = detections.above(settings.conf)
+    if settings.classes is not None:
+        kept = kept.take(torch.isin(kept.labels, torch.tensor(settings.classes, device=kept.labels.device)))
+    return kept.take(torch.arange(min(len(kept), settings.max_det), device=kept.scores.device))
+
+
+def describe(cascade: Cascade) -> Iterable[str]:
+    """What a cascade is made of, a line for each expert."""
+    policy = cascade.policy
+    exits = ["answers whoever is left"] * len(cascade.members)
+    for i, threshold in enumerate(policy.exit_thresholds):
+        exits[i] = "never runs" if threshold is None else f"answers from confidence {threshold:.4g} on"
+    yield f"Cascade of {len(cascade.members)} experts (1 MAC = 2 FLOPs):"
+    for expert, what in zip(cascade.members, exits, strict=True):
+        yield (
+            f"  {expert.name}: {expert.params:,} parameters, {expert.measure_cost():.4g} GMACs{_size(expert)}, {what}"
+        )
+
+
+def _size(expert: Expert) -> str:
+    return f" at imgsz {expert.imgsz}" if isinstance(expert, YoloExpert) else ""
+
+
+def as_rows(detections: Detections) -> Tensor:
+    """Detections in Ultralytics' layout, (K, 6): xyxy, score, label."""
+    parts = [detections.boxes, detections.scores[:, None], detections.labels[:, None].float()]
+    return torch.cat(parts, dim=1)
+
+
+def _padded(rows: Sequence[Tensor], device: torch.device) -> Tensor:
+    longest = max((len(part) for part in rows), default=0)
+    padded = torch.zeros((len(rows), longest, 6), device=device)
+    for i, part in enumerate(rows):
+        padded[i, : len(part)] = part.to(device)
+    return padded

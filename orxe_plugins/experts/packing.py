@@ -1,0 +1,177 @@
+"""An expert as plain values and tensors, out of which it is built again without the files that it came from."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from orxe_plugins.confidence import ConfidenceProvider, RankingGate, confidence_from_dict
+from orxe_plugins.confidence.gate import save_gate
+from orxe_plugins.detection.calibration import calibration_from_dict
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.detector import DetectorExpert
+from orxe_plugins.experts.expert import Expert
+from orxe_plugins.experts.registry import ExpertSpec, load_adapter, load_untrained, parse_address
+
+_GATE_FILE = "gate.safetensors"
+
+
+def pack_expert(expert: Expert) -> dict[str, Any]:
+    """An expert as a dict of plain values and CPU tensors: its spec, and what its adapter needs to build its model.
+
+    The expert is built once from the dict, so that what cannot be loaded is not saved either.
+
+    Args:
+        expert: an expert that an adapter's ``load_expert`` built.
+
+    Raises:
+        OrxeError: the expert was made by hand, has a confidence without a name, or was changed after it was loaded
+            so that its adapter cannot build it again.
+    """
+    spec = expert.spec
+    if not isinstance(spec, ExpertSpec):
+        raise OrxeError(
+            f"expert {expert.name!r} was made from a {type(expert.module).__name__} by hand: nothing says how to build "
+            "it again in another process. Load it from an address, as load_expert('ultralytics:FILE.pt') does; models "
+            "of your own get addresses by an adapter of your own (entry points of the group orxe_plugins.adapters)"
+        )
+    adapter = load_adapter(parse_address(spec.address)[0])
+    packed: dict[str, Any] = {
+        "spec": spec.to_dict(),
+        "name": expert.name,
+        "cost": expert.cost,
+        "shared_cost": expert.shared_cost,
+        "needs": expert.needs,
+        "confidence": _pack_confidence(expert),
+    }
+    if isinstance(expert, DetectorExpert):
+        calibration = expert.calibration
+        packed["remap"] = dict(expert.remap)
+        packed["allow_missing"] = expert.allow_missing
+        packed["calibration"] = None if calibration is None else calibration.to_dict()
+    own = adapter.pack_expert(expert) if hasattr(adapter, "pack_expert") else {"state": state_of(expert.module)}
+    packed["built"] = own
+    packed = plain(packed, f"expert {expert.name!r}")
+    try:
+        unpack_expert(packed)
+    except (OrxeError, ImportError, RuntimeError, TypeError, KeyError) as error:
+        raise OrxeError(
+            f"expert {expert.name!r} cannot be saved, because it cannot be built again as it is: {error}. "
+            "Was its model changed after it was loaded?"
+        ) from error
+    return packed
+
+
+def unpack_expert(packed: Mapping[str, Any]) -> Expert:
+    """The expert that :func:`pack_expert` packed, in evaluation mode on the CPU. Nothing is downloaded.
+
+    Raises:
+        OrxeError: its adapter does not know the model any more, or a part of it that is kept in a file of its own
+            (an exported model, the code of an mmdetection project) is not there.
+        ImportError: the adapter's framework is not installed.
+    """
+    spec = ExpertSpec(**packed["spec"])
+    adapter_name, name, in_address = parse_address(spec.address)
+    adapter = load_adapter(adapter_name)
+    if hasattr(adapter, "unpack_expert"):
+        expert = adapter.unpack_expert(name, {**in_address, **spec.options}, packed["built"])
+    else:
+        expert = load_untrained(ExpertSpec(spec.address, options=spec.options))
+        load_state(expert.module, packed["built"]["state"], spec.address)
+    expert.spec = spec
+    expert.name = packed["name"]
+    expert.cost = packed["cost"]
+    expert.shared_cost = packed["shared_cost"]
+    expert.needs = packed["needs"]
+    expert.confidence = _unpack_confidence(packed["confidence"])
+    if isinstance(expert, DetectorExpert):
+        calibration = packed["calibration"]
+        expert.remap = dict(packed["remap"])
+        expert.allow_missing = packed["allow_missing"]
+        expert.calibration = None if calibration is None else calibration_from_dict(calibration)
+    return expert.eval()
+
+
+def state_of(module: nn.Module) -> dict[str, Any]:
+    """A module's state dict as plain values: ``tensors`` by name, on the CPU, and ``versions`` of its parts."""
+    state = module.state_dict()
+    versions = {path: part.get("version") for path, part in getattr(state, "_metadata", {}).items()}
+    return {
+        "tensors": {key: value.detach().cpu() for key, value in state.items()},
+        "versions": {path: version for path, version in versions.items() if version is not None},
+    }
+
+
+def load_state(module: nn.Module, state: Mapping[str, Any], name: str) -> None:
+    """Give a module the tensors of :func:`state_of` themselves, in their own precision; every name must fit.
+
+    Raises:
+        OrxeError: the tensors belong to another module.
+    """
+    tensors = OrderedDict(state["tensors"])
+    # Modules look there for the version of their parameters' names, and rename those that have none.
+    vars(tensors)["_metadata"] = {path: {"version": version} for path, version in state["versions"].items()}
+    try:
+        module.load_state_dict(tensors, assign=True)
+    except RuntimeError as error:
+        raise OrxeError(f"the saved weights of {name!r} do not fit the model that was built: {error}") from error
+
+
+def plain(value: Any, where: str) -> Any:
+    """A copy of ``value`` out of dicts, lists, tuples, numbers, texts, bytes and tensors alone.
+
+    Args:
+        value: the value; paths become texts, NumPy's numbers Python's.
+        where: what the error says that the value belongs to.
+
+    Raises:
+        OrxeError: something of another type is inside.
+    """
+    if isinstance(value, Mapping):
+        return {plain(key, where): plain(item, f"{where}, {key}") for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        items = [plain(item, where) for item in value]
+        return items if isinstance(value, list) else tuple(items)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or type(value) in (bool, int, float, str, bytes, Tensor):
+        return value
+    raise OrxeError(f"{where}: a {type(value).__name__} cannot be saved as plain data ({value!r:.100})")
+
+
+def _pack_confidence(expert: Expert) -> dict[str, Any]:
+    confidence = expert.confidence
+    if not isinstance(confidence, ConfidenceProvider) or not hasattr(confidence, "kind"):
+        raise OrxeError(
+            f"the confidence of expert {expert.name!r} is a {type(confidence).__name__} without a name: "
+            "decorate its class with register_confidence('NAME')"
+        )
+    packed: dict[str, Any] = {"options": confidence.to_dict()}
+    if isinstance(confidence, RankingGate):
+        with TemporaryDirectory() as folder:
+            save_gate(confidence.net, confidence.summary, Path(folder, _GATE_FILE))
+            packed["gate"] = Path(folder, _GATE_FILE).read_bytes()
+    elif confidence.state_dict():
+        packed["state"] = state_of(confidence)
+    return packed
+
+
+def _unpack_confidence(packed: Mapping[str, Any]) -> ConfidenceProvider:
+    if "gate" in packed:
+        with TemporaryDirectory() as folder:
+            Path(folder, _GATE_FILE).write_bytes(packed["gate"])
+            gate = RankingGate(Path(folder, _GATE_FILE))
+        gate.file = packed["options"]["file"]  # where it came from, as messages and specs call it
+        return gate
+    confidence = confidence_from_dict(dict(packed["options"]))
+    if "state" in packed:
+        load_state(confidence, packed["state"], packed["options"]["kind"])
+    return confidence
