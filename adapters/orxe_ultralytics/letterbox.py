@@ -1,9 +1,9 @@
 """What a YOLO model wants to see of an original image: resized with its aspect ratio, padded with grey.
 
-Ultralytics prepares images in two slightly different ways. Its validation loader rounds the shorter
-side up; its predictor rounds it to the nearest pixel, and pads to the smallest rectangle that the
-model's stride allows instead of a square. Both are here, so that an expert answers as Ultralytics
-itself would in either mode.
+Ultralytics' own ``LetterBox`` does both as its predictor needs them: the shorter side is rounded to the nearest pixel,
+and the image padded to a square or to the smallest rectangle that the model's stride allows. Its validation loader
+rounds the shorter side up before it calls ``LetterBox``, inside of a data set that reads files by itself; that step is
+repeated here. So an expert answers as Ultralytics itself would in either mode.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from ultralytics.data.augment import LetterBox
 
 from orxe_plugins.data.images import to_array
 
-#: whose conventions an expert follows
+#: which of Ultralytics' two ways of resizing an expert follows
 Mode = Literal["val", "predict"]
-_GREY = 114
 
 
 @dataclass(frozen=True)
@@ -91,22 +91,20 @@ def letterbox(image: np.ndarray, size: int, mode: Mode, rect: bool, stride: int)
     ratio = size / max(height, width)
     if mode == "val":
         new_w, new_h = (min(math.ceil(side * ratio), size) for side in (width, height))
+        if (new_w, new_h) != (width, height):
+            image = cv2.resize(image, (new_w, new_h), interpolation=cv2.INTER_LINEAR)
     else:
         new_w, new_h = (max(round(side * ratio), 1) for side in (width, height))
-    if (new_w, new_h) != (width, height):
-        image = cv2.resize(image, (new_w, new_h), interpolation=cv2.INTER_LINEAR)
-    across, down = size - new_w, size - new_h
-    if rect:
-        across, down = across % stride, down % stride
-    left, right, top, bottom = (round(pad / 2 + shift) for pad in (across, down) for shift in (-0.1, 0.1))
-    view = cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(_GREY,) * 3)
+    view = LetterBox((size, size), auto=rect, stride=stride)(image=image)
+    # An odd border has its last pixel on the right or below.
+    top, left = (view.shape[0] - new_h) // 2, (view.shape[1] - new_w) // 2
     return view, Placement((new_w / width, new_h / height), (left, top), (height, width))
 
 
 def stretch(image: np.ndarray, size: int) -> tuple[np.ndarray, Placement]:
     """The square view of models that take no padding, such as RT-DETR: the aspect ratio is lost."""
     height, width = image.shape[:2]
-    view = image if (height, width) == (size, size) else cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
+    view = LetterBox((size, size), scale_fill=True)(image=image)
     return view, Placement((size / width, size / height), (0.0, 0.0), (height, width))
 
 

@@ -62,8 +62,8 @@ def pack_expert(expert: Expert) -> dict[str, Any]:
         unpack_expert(packed)
     except (OrxeError, ImportError, RuntimeError, TypeError, KeyError) as error:
         raise OrxeError(
-            f"expert {expert.name!r} cannot be saved, because it cannot be built again as it is: {error}. "
-            "Was its model changed after it was loaded?"
+            f"expert {expert.name!r} cannot be saved, because it cannot be built again as it is ({error}): was its model "
+            "changed after it was loaded?"
         ) from error
     return packed
 
@@ -120,7 +120,8 @@ def load_state(module: nn.Module, state: Mapping[str, Any], name: str) -> None:
     try:
         module.load_state_dict(tensors, assign=True)
     except RuntimeError as error:
-        raise OrxeError(f"the saved weights of {name!r} do not fit the model that was built: {error}") from error
+        problem = " ".join(str(error).split())
+        raise OrxeError(f"the saved weights of {name!r} do not fit the model that was built: {problem:.500}") from error
 
 
 def plain(value: Any, where: str) -> Any:
