@@ -21,8 +21,6 @@ from orxe_plugins.cascade.controls import CascadeFront
 from orxe_plugins.errors import OrxeError, check_known
 from orxe_plugins.util.files import write_atomically
 from orxe_ultralytics.cascade_model import CascadeModel
-from orxe_ultralytics.module import OldFileError
-from orxe_ultralytics.old_files import read_old_cascade
 from orxe_ultralytics.predict import CascadePredictor
 from orxe_ultralytics.saved import pack_cascade, unpack_cascade
 from orxe_ultralytics.val import CascadeValidator
@@ -76,14 +74,7 @@ class CascadeYOLO(CascadeFront, Model):
     def _load(self, weights: str, task: str | None = None) -> None:
         built = self.__dict__.pop("_built", None)
         if built is None:
-            try:
-                super()._load(weights, task)
-            except OldFileError:
-                LOGGER.warning(
-                    f"{weights} was saved by orxe-plugins 0.1.0: save it anew, for the yolo command cannot read it"
-                )
-                built = CascadeModel(read_old_cascade(weights))
-        if built is None:
+            super()._load(weights, task)
             if not isinstance(self.model, CascadeModel):
                 raise OrxeError(f"{weights!r} holds a {type(self.model).__name__}, not a cascade: load it by YOLO(...)")
             return
@@ -205,7 +196,7 @@ def restore_cascade(content: Mapping[str, Any]) -> CascadeModel:
     Raises:
         OrxeError: a later release wrote the file, or something outside of it that an expert needs is not there.
     """
-    _watch_for_yolo()
+    watch_for_yolo()
     return unpack_cascade(content)
 
 
@@ -213,7 +204,7 @@ restore_cascade.__module__ = "orxe_ultralytics"
 
 
 @cache
-def _watch_for_yolo() -> None:
+def watch_for_yolo() -> None:
     """Turn the YOLO that a restored cascade is put into a CascadeYOLO, from the first restored file on.
 
     The shell command and ``YOLO(FILE)`` make a YOLO of every file, and Ultralytics offers no other way to say which

@@ -62,8 +62,8 @@ def pack_expert(expert: Expert) -> dict[str, Any]:
         unpack_expert(packed)
     except (OrxeError, ImportError, RuntimeError, TypeError, KeyError) as error:
         raise OrxeError(
-            f"expert {expert.name!r} cannot be saved, because it cannot be built again as it is ({error}): was its model "
-            "changed after it was loaded?"
+            f"expert {expert.name!r} cannot be saved, because it cannot be built again as it is ({error}): was its "
+            "model changed after it was loaded?"
         ) from error
     return packed
 
