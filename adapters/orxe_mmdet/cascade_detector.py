@@ -19,7 +19,7 @@ from torch import Tensor
 from orxe_mmdet.originals import original_image
 from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
 from orxe_plugins.cascade.controls import CascadeFront
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.errors import OrxeError, check_known
 
 #: the test pipeline that a cascade wants: the original image, and the annotations for evaluation
 TEST_PIPELINE = (
@@ -27,6 +27,10 @@ TEST_PIPELINE = (
     {"type": "LoadAnnotations", "with_bbox": True},
     {"type": "PackDetInputs", "meta_keys": ("img_id", "img_path", "ori_shape", "img_shape")},
 )
+
+
+#: arguments that mmdet's tools or configs may give to any detector
+_OF_EVERY_DETECTOR = ("backbone", "data_preprocessor", "init_cfg")
 
 
 class OriginalImages(BaseDataPreprocessor):
@@ -53,45 +57,36 @@ class CascadeDetector(CascadeFront, BaseDetector):
         experts: addresses, or mappings with the fields of an expert's spec, cheapest first. An address
             without an adapter, such as ``rtmdet_tiny_8xb32-300e_coco@FILE``, is one of mmdet.
         exit_thresholds: one for each expert but the last; None in it is "never".
-        skip_thresholds: likewise; skips nobody by default.
         cascade: instead of ``experts``: a folder that `orxe run` wrote, or a cascade.
-        preference: where a fitted cascade starts; 0 = only cost counts, 1 = only performance counts.
         classes: label names of the answers; by default those of the first expert without a remap.
         remap: what labels of some expert are called among ``classes``; None drops a label.
-        backbone: has no effect; ``init_detector`` wants every config to have one.
-        data_preprocessor, init_cfg: must be None; experts have their own.
+        **more: any of
+            ``skip_thresholds``: one for each expert but the last, none by default;
+            ``preference``: where a fitted cascade starts, 0 = only cost counts, 1 = only performance counts;
+            ``backbone``: has no effect; ``init_detector`` wants every config to have one;
+            ``data_preprocessor``, ``init_cfg``: must be None, since experts have their own.
 
     Raises:
-        OrxeError: an expert, a threshold or the folder is not right, or labels do not fit.
+        OrxeError: an expert, a threshold or the folder is not right, an argument is unknown, or labels do not fit.
     """
 
     def __init__(
         self,
         experts: Sequence[ExpertLike] | None = None,
         exit_thresholds: Sequence[float | None] | None = None,
-        skip_thresholds: Sequence[float] | None = None,
+        *,
         cascade: CascadeLike | None = None,
-        preference: float | None = None,
         classes: Sequence[str] | None = None,
         remap: Mapping[str, str | None] | None = None,
-        backbone: Any = None,
-        data_preprocessor: Any = None,
-        init_cfg: Any = None,
+        **more: Any,
     ) -> None:
-        if data_preprocessor is not None or init_cfg is not None:
+        check_known("argument of CascadeDetector", more, ("skip_thresholds", "preference", *_OF_EVERY_DETECTOR))
+        of_mmdet = {name: more.pop(name, None) for name in _OF_EVERY_DETECTOR}
+        if of_mmdet["data_preprocessor"] is not None or of_mmdet["init_cfg"] is not None:
             raise OrxeError("a cascade takes no data_preprocessor and no init_cfg: each expert has its own")
         super().__init__(data_preprocessor=OriginalImages())
-        self.cascade = build_cascade(
-            experts,
-            cascade,
-            adapter="mmdet",
-            task="detection",
-            exit_thresholds=exit_thresholds,
-            skip_thresholds=skip_thresholds,
-            preference=preference,
-            names=classes,
-            remap=remap,
-        )
+        wanted = {"exit_thresholds": exit_thresholds, "names": classes, "remap": remap, **more}
+        self.cascade = build_cascade(experts, cascade, adapter="mmdet", task="detection", **wanted)
         self._dataset_meta: dict[str, Any] = {"classes": self.cascade.answer_names}
         self.register_load_state_dict_post_hook(_accept_no_weights)
         self.eval()

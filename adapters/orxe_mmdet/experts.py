@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import cv2
@@ -22,7 +23,7 @@ from orxe_plugins.cost.macs import cached_macs, count_macs
 from orxe_plugins.data.batch import rows_by
 from orxe_plugins.data.images import to_array
 from orxe_plugins.detection.detections import Detections
-from orxe_plugins.errors import OrxeError, unknown
+from orxe_plugins.errors import OrxeError, check_known
 from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import FeatureLayer
@@ -122,19 +123,32 @@ class MMDetExpert(DetectorExpert):
         return Detections(boxes, found.scores, found.labels, self.names).above(self.score_thr)
 
 
+@dataclass(frozen=True)
+class LoadOptions:
+    """How an expert's weights are loaded, and where it goes.
+
+    Attributes:
+        random_weights: do without a checkpoint; for tests and for counting operations.
+        trust_checkpoint: allow full unpickling, see :func:`orxe_mmdet.checkpoints.read_checkpoint`.
+        strict: raise where the checkpoint lacks weights of the model; False warns, as mmdet itself does.
+        device: where the model goes.
+    """
+
+    random_weights: bool = False
+    trust_checkpoint: bool = False
+    strict: bool = True
+    device: str = "cpu"
+
+
 def load_expert(
     name: str,
     *,
     checkpoint: str | None = None,
-    random_weights: bool = False,
-    trust_checkpoint: bool = False,
-    strict: bool = True,
     repo: str | None = None,
     cfg_options: Mapping[str, Any] | None = None,
     classes: Sequence[str] | None = None,
     score_thr: float = 0.0,
-    device: str = "cpu",
-    **unknown_options: Any,
+    **options: Any,
 ) -> MMDetExpert:
     """An mmdet detector as an expert.
 
@@ -143,42 +157,40 @@ def load_expert(
             as ``rtmdet_tiny_8xb32-300e_coco``. CHECKPOINT is a ``.safetensors`` or ``.pth`` file, an
             http(s) address, or ``pretrained`` for the address that mmdet's own metafile gives.
         checkpoint: the checkpoint, where it is not part of the name.
-        random_weights: do without a checkpoint; for tests and for counting operations.
-        trust_checkpoint: allow full unpickling, see :func:`orxe_mmdet.checkpoints.read_checkpoint`.
-        strict: raise where the checkpoint lacks weights of the model; False warns, as mmdet itself does.
-        repo: a checkout of mmdetection, for configs that need its ``projects``, such as Co-DETR.
+        repo: a checkout of mmdetection, for configs that need its ``projects``, such as Co-DETR. It is added to the
+            end of ``sys.path``.
         cfg_options: values to set in the config, such as ``{"model.test_cfg.nms_pre": 1000}``.
         classes: label names; by default those in the checkpoint, else those of the config's data set.
         score_thr: boxes with a score that is not above it are left out.
-        device: where the model goes.
+        **options: random_weights, trust_checkpoint, strict, device: see :class:`LoadOptions`.
 
     Raises:
         OrxeError: the config or the checkpoint does not exist or does not fit, an option is unknown,
             or neither a checkpoint nor random weights are asked for.
     """
-    if unknown_options:
-        raise unknown("mmdet option", next(iter(unknown_options)), load_expert.__kwdefaults__ or ())
+    own = [field.name for field in fields(LoadOptions)]
+    check_known("mmdet option", options, (*own, *(load_expert.__kwdefaults__ or ())))
+    how = LoadOptions(**options)
     config_name, _, in_name = name.partition("@")
-    checkpoint = _one_checkpoint(name, in_name, checkpoint, random_weights)
+    checkpoint = _one_checkpoint(name, in_name, checkpoint, how.random_weights)
     path = find_config(config_name, repo)
     cfg = load_config(path, repo, cfg_options)
     blueprint = Blueprint.of_config(cfg, repo)
     module, pipeline = blueprint.build(name)
     with DefaultScope.overwrite_default_scope(blueprint.scope):
         known = dataset_classes(cfg)
+    read = Checkpoint({})
     if checkpoint is not None:
         source = pretrained_url(path) if checkpoint == PRETRAINED else checkpoint
-        read = read_checkpoint(source, trust_checkpoint)
-        load_weights(module, read, source, strict)
-    else:
-        read = Checkpoint({})
+        read = read_checkpoint(source, how.trust_checkpoint)
+        load_weights(module, read, source, how.strict)
     names = tuple(classes or read.classes or known)
     _check_classes(name, module, names)
     expert = MMDetExpert(f"mmdet:{name}", module, pipeline=pipeline, names=names, score_thr=score_thr)
     expert.blueprint = blueprint
     if checkpoint is not None:
         expert.cost_key = _cost_key(f"{blueprint.model} {blueprint.pipeline}", module)
-    return expert.to(device).eval()
+    return expert.to(how.device).eval()
 
 
 def load_untrained(name: str, **options: Any) -> MMDetExpert:

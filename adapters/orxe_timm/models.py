@@ -1,13 +1,12 @@
 """The names that ``timm.create_model`` learns: ``orxe_metamodel`` and its variants.
 
-The default pools are checkpoints of ORXE's Table B1. They are but a start: `orxe run` fits a
+The default pools are checkpoints of ORXE's Table B1. They are only a start: `orxe run` fits a
 cascade to your own pool and data, and ``cascade=FOLDER`` loads it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from timm.models import generate_default_cfgs, register_model
@@ -43,52 +42,37 @@ def _create(
     *,
     experts: Sequence[ExpertLike] | None = None,
     cascade: CascadeLike | None = None,
-    checkpoints: Sequence[str | Path | None] | None = None,
-    expert_kwargs: Sequence[dict[str, Any] | None] | None = None,
-    exit_thresholds: Sequence[float | None] | None = None,
-    skip_thresholds: Sequence[float] | None = None,
-    preference: float | None = None,
     pretrained: bool = False,
     num_classes: int | None = None,
     in_chans: int | None = None,
-    features_only: bool = False,
-    pretrained_cfg: Any = None,
-    pretrained_cfg_overlay: Any = None,
-    **common: Any,
+    **options: Any,
 ) -> CascadeClassifier:
-    if features_only:
+    """The model of :func:`orxe_metamodel`, with ``pool`` where neither experts nor a cascade are given."""
+    # timm always passes these two: the first is that of this file, which experts do not need.
+    options.pop("pretrained_cfg", None)
+    overlay = options.pop("pretrained_cfg_overlay", None)
+    if options.pop("features_only", False):
         raise OrxeError("a cascade has no features_only form: create one of its experts with features_only=True")
-    if pretrained_cfg_overlay:
+    if overlay:
         raise OrxeError(
-            f"pretrained_cfg_overlay is {pretrained_cfg_overlay!r}, but the experts of a cascade have weights of "
+            f"pretrained_cfg_overlay is {overlay!r}, but the experts of a cascade have weights of "
             "their own: give checkpoints=[FILE, ...], one for each of experts"
         )
-    common = {key: value for key, value in common.items() if value is not None}
-    # A name with several "architecture.tag" forms reaches timm's entry points in either.
-    del pretrained_cfg
-    thresholds: dict[str, Any] = {
-        "exit_thresholds": exit_thresholds,
-        "skip_thresholds": skip_thresholds,
-        "preference": preference,
-    }
+    options = {key: value for key, value in options.items() if value is not None}
     if cascade is not None:
-        built = build_cascade(experts, cascade, adapter="timm", checkpoints=checkpoints, expert_kwargs=expert_kwargs,
-                              task="classification", **thresholds, **common)  # fmt: skip
+        built = build_cascade(experts, cascade, adapter="timm", task="classification", **options)
         model = CascadeClassifier(built)
         _check_fits(model, cascade, num_classes, in_chans)
         return model
     shared = {"num_classes": num_classes, "pretrained": pretrained}
     if in_chans is not None:
-        common["in_chans"] = in_chans
+        options["in_chans"] = in_chans
     built = build_cascade(
         pool if experts is None else experts,
         adapter="timm",
-        checkpoints=checkpoints,
-        expert_kwargs=expert_kwargs,
         task="classification",
         for_all={key: value for key, value in shared.items() if value is not None},
-        **thresholds,
-        **common,
+        **options,
     )
     return CascadeClassifier(built)
 
@@ -109,16 +93,17 @@ def orxe_metamodel(**kwargs: Any) -> CascadeClassifier:
     """A cascade of timm models, or of any experts.
 
     Args:
-        experts: names of timm models or addresses ``adapter:name``, cheapest first; a small pool of
-            ORXE's Table B1 by default.
-        cascade: instead: a folder that `orxe run` wrote. Its experts' weights are always loaded.
-        checkpoints: a file of weights for each expert, None for its own.
-        expert_kwargs: options for each expert.
-        exit_thresholds: one for each expert but the last; None in it is never.
-        skip_thresholds: likewise; 0 skips nobody.
-        preference: 0 = only cost counts, 1 = only performance counts.
-        pretrained: whether experts without a checkpoint get pretrained weights.
-        num_classes, in_chans, drop_rate, ...: handed to every expert.
+        **kwargs: any of
+            ``experts``: names of timm models or addresses ``adapter:name``, cheapest first; a small pool of ORXE's
+            Table B1 by default;
+            ``cascade``: instead: a folder that `orxe run` wrote, whose experts' weights are always loaded;
+            ``checkpoints``: a file of weights for each expert, None for its own;
+            ``expert_kwargs``: options for each expert;
+            ``exit_thresholds``: one for each expert but the last, in which None is "never";
+            ``skip_thresholds``: likewise; a threshold of 0 skips no sample;
+            ``preference``: 0 = only cost counts, 1 = only performance counts;
+            ``pretrained``: whether experts without a checkpoint get pretrained weights;
+            ``num_classes``, ``in_chans``, ``drop_rate``, ...: options for every expert.
 
     Raises:
         OrxeError: an expert is unknown, arguments contradict each other, or classes differ.

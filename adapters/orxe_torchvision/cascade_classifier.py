@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -44,7 +43,10 @@ class CascadeClassifier(CascadeFront, nn.Module):
         """
         view = self.cascade.input_view
         if view is None:
-            raise OrxeError("the experts of this cascade are plain modules: nobody knows how their input is made")
+            raise OrxeError(
+                "the experts of this cascade are plain modules, which do not say how their input is made: "
+                "prepare it as they were trained, or build the cascade from addresses"
+            )
         preset = ImageClassification(
             crop_size=view.size[0],
             resize_size=view.resize,
@@ -59,15 +61,7 @@ class CascadeClassifier(CascadeFront, nn.Module):
 
 @register_model()
 def orxe_metamodel(
-    *,
-    experts: Sequence[ExpertLike] | None = None,
-    cascade: CascadeLike | None = None,
-    checkpoints: Sequence[str | Path | None] | None = None,
-    expert_kwargs: Sequence[Mapping[str, Any] | None] | None = None,
-    exit_thresholds: Sequence[float | None] | None = None,
-    skip_thresholds: Sequence[float] | None = None,
-    preference: float | None = None,
-    **options: Any,
+    *, experts: Sequence[ExpertLike] | None = None, cascade: CascadeLike | None = None, **options: Any
 ) -> CascadeClassifier:
     """A cascade of image classifiers.
 
@@ -75,29 +69,16 @@ def orxe_metamodel(
         experts: cheapest first; names of torchvision such as ``resnet18?weights=IMAGENET1K_V2``, or
             addresses of any adapter, such as ``timm:mobilenetv3_small_100``.
         cascade: instead of ``experts``: a folder that `orxe run` wrote, or a cascade.
-        checkpoints: a file of weights for each expert; None leaves an expert's own.
-        expert_kwargs: options for each expert.
-        exit_thresholds: one for each expert but the last; None in it is "never".
-        skip_thresholds: likewise; skips nobody by default.
-        preference: where a cascade starts; 0 = only cost counts, 1 = only performance counts.
-        **options: options for every torchvision expert, such as ``weights``, ``num_classes`` and
-            ``progress``. As ever in torchvision, ``weights=None`` means random weights; where nothing
-            is said, experts take their best ones.
+        **options: any of
+            ``checkpoints``: a file of weights for each expert, None for its own;
+            ``expert_kwargs``: options for each expert;
+            ``exit_thresholds``: one for each expert but the last, in which None is "never";
+            ``skip_thresholds``: likewise; a threshold of 0 skips no sample;
+            ``preference``: where a cascade starts, 0 = only cost counts, 1 = only performance counts;
+            and options for every torchvision expert, such as ``weights``, ``num_classes`` and ``progress``. As ever in
+            torchvision, ``weights=None`` means random weights; without it, experts take their best ones.
 
     Raises:
         OrxeError: arguments contradict each other, or an expert is unknown or no classifier.
     """
-    return CascadeClassifier(
-        build_cascade(
-            experts,
-            cascade,
-            adapter="torchvision",
-            task="classification",
-            checkpoints=checkpoints,
-            expert_kwargs=expert_kwargs,
-            exit_thresholds=exit_thresholds,
-            skip_thresholds=skip_thresholds,
-            preference=preference,
-            **options,
-        )
-    )
+    return CascadeClassifier(build_cascade(experts, cascade, adapter="torchvision", task="classification", **options))

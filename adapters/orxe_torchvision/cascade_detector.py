@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -132,11 +131,6 @@ def orxe_metamodel_detection(
     *,
     experts: Sequence[ExpertLike] | None = None,
     cascade: CascadeLike | None = None,
-    checkpoints: Sequence[str | Path | None] | None = None,
-    expert_kwargs: Sequence[Mapping[str, Any] | None] | None = None,
-    exit_thresholds: Sequence[float | None] | None = None,
-    skip_thresholds: Sequence[float] | None = None,
-    preference: float | None = None,
     categories: Sequence[str] | None = None,
     remap: Mapping[str, str | None] | None = None,
     **options: Any,
@@ -147,34 +141,25 @@ def orxe_metamodel_detection(
         experts: cheapest first; names of torchvision such as ``ssdlite320_mobilenet_v3_large``, or
             addresses of any adapter, such as ``ultralytics:yolov8n.pt?imgsz=320``.
         cascade: instead of ``experts``: a folder that `orxe run` wrote, or a cascade.
-        checkpoints: a file of weights for each expert; None leaves an expert's own.
-        expert_kwargs: options for each expert.
-        exit_thresholds: one for each expert but the last; None in it is "never".
-        skip_thresholds: likewise; skips nobody by default.
-        preference: where a cascade starts; 0 = only cost counts, 1 = only performance counts.
         categories: a name for each label number of the answers, ``__background__`` first and "N/A" for
             numbers without a label; see :func:`default_categories` for what is taken otherwise.
         remap: what labels of some expert are called among ``categories``; None drops a label. Other
             labels are matched by name.
-        **options: options for every torchvision expert, such as ``weights``, ``score_thresh``, or
-            ``classes`` for models of other labels than COCO's. As ever in torchvision,
-            ``weights=None`` means random weights; where nothing is said, experts take their best ones.
+        **options: any of
+            ``checkpoints``: a file of weights for each expert, None for its own;
+            ``expert_kwargs``: options for each expert;
+            ``exit_thresholds``: one for each expert but the last, in which None is "never";
+            ``skip_thresholds``: likewise; a threshold of 0 skips no image;
+            ``preference``: where a cascade starts, 0 = only cost counts, 1 = only performance counts;
+            and options for every torchvision expert, such as ``weights``, ``score_thresh``, or ``classes`` for models
+            of other labels than COCO's. As ever in torchvision, ``weights=None`` means random weights; without it,
+            experts take their best ones.
 
     Raises:
         OrxeError: arguments contradict each other, an expert is unknown or no detector, or labels do not fit.
     """
+    names = None if categories is None else _labels_of(categories)
     built = build_cascade(
-        experts,
-        cascade,
-        adapter="torchvision",
-        task="detection",
-        checkpoints=checkpoints,
-        expert_kwargs=expert_kwargs,
-        exit_thresholds=exit_thresholds,
-        skip_thresholds=skip_thresholds,
-        preference=preference,
-        names=None if categories is None else _labels_of(categories),
-        remap=remap,
-        **options,
+        experts, cascade, adapter="torchvision", task="detection", names=names, remap=remap, **options
     )
     return CascadeDetector(built, categories)

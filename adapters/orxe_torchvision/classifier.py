@@ -17,6 +17,7 @@ from orxe_torchvision.weights import create_model, default_weights, find_weights
 
 #: their builders normalise the input once more where they are asked for pretrained weights
 _TRANSFORM_INPUT = ("googlenet", "inception_v3")
+_VIEW_OPTIONS = ("input_size", "resize_size", "mean", "std", "interpolation")
 
 
 class MainLogits(nn.Module):
@@ -32,16 +33,7 @@ class MainLogits(nn.Module):
 
 
 def load_classifier(
-    name: str,
-    *,
-    weights: str | None = "DEFAULT",
-    checkpoint: str | None = None,
-    input_size: int | None = None,
-    resize_size: int | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    interpolation: str | None = None,
-    **kwargs: Any,
+    name: str, *, weights: str | None = "DEFAULT", checkpoint: str | None = None, **options: Any
 ) -> ClassifierExpert:
     """A torchvision classifier as an expert.
 
@@ -51,25 +43,25 @@ def load_classifier(
             They also say how images are prepared and what the classes are called.
         checkpoint: a file of weights, taken instead of downloading; the images are prepared as
             for ``weights``.
-        input_size: side of the square crop in pixels; the share of the image that it shows stays.
-        resize_size: length of the image's shorter side before the crop, in pixels.
-        mean, std, interpolation: change the preparation that comes with the weights.
-        **kwargs: handed to the model's builder: num_classes, ...
+        **options: any of
+            ``input_size``: side of the square crop in pixels; the share of the image that it shows stays;
+            ``resize_size``: length of the image's shorter side before the crop, in pixels;
+            ``mean``, ``std``, ``interpolation``: change the preparation that comes with the weights;
+            and what is handed to the model's builder: num_classes, ...
 
     Raises:
         OrxeError: the weights are unknown, an option does not fit, or the checkpoint belongs to another model.
     """
     meta = find_weights(name, weights)
+    view = _view(name, meta, {key: options.pop(key, None) for key in _VIEW_OPTIONS})
     download = meta if checkpoint is None else None
     if checkpoint is not None and meta is not None and name in _TRANSFORM_INPUT:
-        kwargs.setdefault("transform_input", True)
-    module = create_model(name, download, kwargs)
+        options.setdefault("transform_input", True)
+    module = create_model(name, download, options)
     if checkpoint is not None:
         load_checkpoint(module, checkpoint, f"torchvision:{name}")
-    changes = {"mean": _floats(mean), "std": _floats(std), "interpolation": interpolation}
-    view = _view(name, meta, input_size, resize_size, changes)
     names = tuple(meta.meta.get("categories", ())) if meta is not None else ()
-    num_classes = int(kwargs.get("num_classes", len(names) or 1000))
+    num_classes = int(options.get("num_classes", len(names) or 1000))
     if name in _TRANSFORM_INPUT:
         module = MainLogits(module)
     expert = ClassifierExpert(f"torchvision:{name}", module.eval(), view=view, num_classes=num_classes)
@@ -88,10 +80,8 @@ def _feature_layer(module: nn.Module, num_classes: int) -> FeatureLayer | None:
     return None if found is None else FeatureLayer(found, "input")
 
 
-def _view(
-    name: str, weights: WeightsEnum | None, input_size: int | None, resize_size: int | None, changes: dict[str, Any]
-) -> ImageView:
-    """The weights' own view, changed; a model with random weights sees what its default ones would."""
+def _view(name: str, weights: WeightsEnum | None, options: dict[str, Any]) -> ImageView:
+    """The weights' own view, changed by options; a model with random weights sees what its default ones would."""
     view = ImageView(size=(224, 224), resize=256)
     source = weights if weights is not None else default_weights(name)
     if source is not None:
@@ -99,10 +89,15 @@ def _view(
         (side,), (resize,) = transforms.crop_size, transforms.resize_size
         mean, std = tuple(transforms.mean), tuple(transforms.std)
         view = ImageView((side, side), resize, mean, std, transforms.interpolation.value)
-    if input_size is not None:
-        view = replace(view, size=(input_size, input_size), resize=round(input_size / view.field_of_view))
-    if resize_size is not None:
-        view = replace(view, resize=resize_size)
+    side = options["input_size"]
+    if side is not None:
+        view = replace(view, size=(side, side), resize=round(side / view.field_of_view))
+    changes = {
+        "resize": options["resize_size"],
+        "mean": _floats(options["mean"]),
+        "std": _floats(options["std"]),
+        "interpolation": options["interpolation"],
+    }
     return replace(view, **{key: value for key, value in changes.items() if value is not None})
 
 

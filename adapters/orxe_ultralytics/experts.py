@@ -11,7 +11,7 @@ from ultralytics import RTDETR, YOLO
 from ultralytics.utils.checks import REMOTE_FILE_PREFIXES
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
-from orxe_plugins.errors import OrxeError, unknown
+from orxe_plugins.errors import OrxeError, check_known, unknown
 from orxe_ultralytics.exported import ExportedModel
 from orxe_ultralytics.suppression import DetectSettings
 from orxe_ultralytics.yolo import YoloExpert, largest_stride
@@ -35,7 +35,7 @@ def load_expert(
     Args:
         name: a ``.pt`` file, a name that Ultralytics downloads (``yolov8n.pt``), a ``.yaml`` for random
             weights, or an exported file or folder (``yolov8n_openvino_model``, ``yolov8n.onnx``).
-        checkpoint: the file to load; ``name`` is then but a label.
+        checkpoint: the file to load; ``name`` is then only a label.
         imgsz: length of an image's longer side in pixels, as the model sees it; by default what
             the model was trained or exported with.
         cost: GMACs for one image; counted by default, which an exported model does not allow.
@@ -48,10 +48,8 @@ def load_expert(
     Raises:
         OrxeError: there is no such model, it does another task, or an option does not fit it.
     """
-    for option in options:
-        if option not in DetectSettings.option_names():
-            known = ("imgsz", "cost", "fuse", "dnn", "remap", "checkpoint", *DetectSettings.option_names())
-            raise unknown(f"option of expert 'ultralytics:{name}'", option, known)
+    known = (*(load_expert.__kwdefaults__ or ()), *DetectSettings.option_names())
+    check_known(f"option of expert 'ultralytics:{name}'", options, known)
     settings = DetectSettings(**options)
     source = checkpoint or name
     label = f"ultralytics:{name}"
@@ -87,7 +85,7 @@ def load_untrained(name: str, **options: Any) -> YoloExpert:
             Path(asset).stem for asset in GITHUB_ASSETS_NAMES
         }:
             raise OrxeError(
-                f"expert 'ultralytics:{name}' cannot be built without its file: it is none of Ultralytics' own"
+                f"expert 'ultralytics:{name}' cannot be built without its file: it is not one of Ultralytics' own"
             )
     return load_expert(str(source), **{**options, "checkpoint": None})
 
