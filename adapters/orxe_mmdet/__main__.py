@@ -1,4 +1,4 @@
-"""``python -m orxe_mmdet``: files that mmdet's tools want."""
+"""``python -m orxe_mmdet``: writes files that mmdet's tools read."""
 
 from __future__ import annotations
 

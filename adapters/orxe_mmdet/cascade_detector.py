@@ -21,7 +21,7 @@ from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
 from orxe_plugins.cascade.controls import CascadeFront
 from orxe_plugins.errors import OrxeError, check_known
 
-#: the test pipeline that a cascade wants: the original image, and the annotations for evaluation
+#: the test pipeline that a cascade needs: the original image, and the annotations for evaluation
 TEST_PIPELINE = (
     {"type": "LoadImageFromFile"},
     {"type": "LoadAnnotations", "with_bbox": True},
@@ -43,7 +43,7 @@ class OriginalImages(BaseDataPreprocessor):
 
 @MODELS.register_module()
 class CascadeDetector(CascadeFront, BaseDetector):
-    """Detectors in a row, of which each image sees as many as it needs.
+    """A cascade of object detectors that is configured, built and called as any mmdet detector.
 
     The model's inputs are original images: its test pipeline loads and packs them and does nothing
     else, see ``TEST_PIPELINE``. Every expert prepares its own view of an original with the pipeline and
@@ -63,7 +63,7 @@ class CascadeDetector(CascadeFront, BaseDetector):
         **more: any of
             ``skip_thresholds``: one for each expert but the last, none by default;
             ``preference``: where a fitted cascade starts, 0 = only cost counts, 1 = only performance counts;
-            ``backbone``: has no effect; ``init_detector`` wants every config to have one;
+            ``backbone``: has no effect; ``init_detector`` expects one in every config;
             ``data_preprocessor``, ``init_cfg``: must be None, since experts have their own.
 
     Raises:
@@ -98,13 +98,13 @@ class CascadeDetector(CascadeFront, BaseDetector):
 
     @dataset_meta.setter
     def dataset_meta(self, meta: Mapping[str, Any]) -> None:
-        # mmdet sets the COCO classes where it loads no checkpoint; the experts know better.
+        # mmdet sets the COCO classes where it loads no checkpoint; the names of the experts are the right ones.
         self._dataset_meta = {**meta, "classes": self._dataset_meta["classes"]}
 
     @property
     def cfg(self) -> Config:
         """A copy of the config, as ``init_detector`` sets it."""
-        # inference_detector writes into it that images are arrays, and would take the next path for one too.
+        # inference_detector notes in it that images are arrays, and then takes the next path for an array too.
         return deepcopy(self._cfg)
 
     @cfg.setter
@@ -112,7 +112,7 @@ class CascadeDetector(CascadeFront, BaseDetector):
         self._cfg = cfg
 
     def save_checkpoint(self, path: str | Path) -> Path:
-        """Write the small file that ``tools/test.py`` wants as its checkpoint: class names, no weights.
+        """Write the small file that ``tools/test.py`` takes as its checkpoint: class names, no weights.
 
         The experts' weights stay in their own files, which the config names.
         """
@@ -151,7 +151,7 @@ class CascadeDetector(CascadeFront, BaseDetector):
         return samples
 
     def loss(self, batch_inputs: Any, batch_data_samples: Any) -> NoReturn:
-        """Not there: experts are trained one by one."""
+        """Not offered: experts are trained one by one."""
         raise OrxeError(
             "a CascadeDetector is not trained: train each expert with its own config, then name its checkpoint"
         )
@@ -160,11 +160,11 @@ class CascadeDetector(CascadeFront, BaseDetector):
         raise OrxeError("a CascadeDetector has no raw outputs that its experts share: call it with mode='predict'")
 
     def extract_feat(self, batch_inputs: Any) -> NoReturn:
-        """Not there: every expert has its own features."""
+        """Not offered: every expert has its own features."""
         raise OrxeError("a CascadeDetector has no features that its experts share: ask cascade.experts[i].module")
 
 
 def _accept_no_weights(module: torch.nn.Module, incompatible: Any) -> None:
-    """A checkpoint without any weight is the small one of ``save_checkpoint``: nothing is missing."""
+    """Accept the small checkpoint of ``save_checkpoint``, which has no weights, without a warning of missing ones."""
     if {name for name, _ in module.named_parameters()} <= set(incompatible.missing_keys):
         incompatible.missing_keys.clear()

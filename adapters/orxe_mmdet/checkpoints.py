@@ -79,7 +79,7 @@ def load_weights(module: nn.Module, checkpoint: Checkpoint, name: str, strict: b
     if missing and strict:
         raise OrxeError(
             f"checkpoint {name!r} does not fit its config: {_listed(missing)} are missing. Give the checkpoint that "
-            "was trained with this very config, or strict=False if the model can do without them."
+            "was trained with this very config, or strict=False if the model does not need them."
         )
     for keys, what in ((missing, "are missing and stay random"), (result.unexpected_keys, "are not used by the model")):
         if keys:
@@ -87,7 +87,7 @@ def load_weights(module: nn.Module, checkpoint: Checkpoint, name: str, strict: b
 
 
 def convert_checkpoint(source: str | Path, target: str | Path, trust_checkpoint: bool = False) -> Path:
-    """Write a checkpoint's weights and class names to a safetensors file, which needs no trust ever after.
+    """Write a checkpoint's weights and class names to a safetensors file, which can be read without trust.
 
     Args:
         source: see :func:`read_checkpoint`.
@@ -101,7 +101,7 @@ def convert_checkpoint(source: str | Path, target: str | Path, trust_checkpoint:
     if target.suffix != ".safetensors":
         raise OrxeError(f"the file to write is {str(target)!r}: expected a name that ends in .safetensors")
     checkpoint = read_checkpoint(source, trust_checkpoint)
-    # Weights may share memory or be views; safetensors wants neither.
+    # Weights may share memory or be views, which safetensors refuses.
     weights = {key: value.contiguous().clone() for key, value in checkpoint.weights.items()}
     save_file(weights, target, metadata={_CLASSES: json.dumps(checkpoint.classes)})
     return target
@@ -123,7 +123,7 @@ def _unpickle(path: Path, trust_checkpoint: bool) -> Any:
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         message = str(error)
         found = re.search(r"GLOBAL (\S+)", message)
-        # What is no pickle at all is refused by other words, and trust would not mend it.
+        # A file that is no pickle at all has another message, and trust would not help.
         if trust_checkpoint or (found is None and "unrecognized function" not in message):
             raise OrxeError(f"checkpoint {str(path)!r} cannot be read: {message}") from error
         what = f"a {found[1]}" if found else "objects"

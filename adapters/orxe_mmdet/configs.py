@@ -1,4 +1,4 @@
-"""mmdet's configs: found by path or by name, read with a checkout's projects, made ready for offline use."""
+"""mmdet's configs: found by path or by name, with the projects of a checkout, without downloads of backbones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CascadeCost: what a cascade cost, beside mmdet's own metrics."""
+"""CascadeCost: what a cascade cost, reported with mmdet's own metrics."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from orxe_plugins.errors import OrxeError
 class CascadeCost(BaseMetric):
     """Mean cost per image, and the share of the images that each expert answered.
 
-    Put it beside CocoMetric: ``test_evaluator = [dict(type="CocoMetric", ...), dict(type="CascadeCost")]``.
+    Use it together with CocoMetric: ``test_evaluator = [dict(type="CocoMetric", ...), dict(type="CascadeCost")]``.
     The cost is in the experts' unit: GMACs, unless their specs say otherwise.
     """
 
     default_prefix = "cascade"
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
-        """Take down who answered each sample of a batch, at what cost."""
+        """Note which expert answered each sample of a batch, and at what cost."""
         for sample in data_samples:
             if "orxe_expert_index" not in sample:
                 raise OrxeError(
-                    "CascadeCost reads what a CascadeDetector notes on its answers: the model is another one"
+                    "CascadeCost reads what a CascadeDetector notes on its answers, but the model is another one: use "
+                    "a CascadeDetector, or remove CascadeCost from test_evaluator"
                 )
             self.results.append((sample["orxe_expert_index"], sample["orxe_expert"], sample["orxe_cost"]))
 
     def compute_metrics(self, results: list[tuple[int, str, float]]) -> dict[str, float]:
-        """``cost`` and one ``share of NAME`` for each expert that answered at all."""
+        """``cost`` and one ``share of NAME`` for each expert that answered an image."""
         names = {index: name for index, name, _ in results}
         answered = np.array([index for index, _, _ in results])
         metrics = {"cost": float(np.mean([cost for _, _, cost in results]))}

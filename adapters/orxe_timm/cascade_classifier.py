@@ -24,8 +24,7 @@ class CascadeClassifier(CascadeFront, nn.Module):
     pipeline made for ``model.pretrained_cfg``, out of which every expert's own view is derived; or
     originals, a list of PIL images or uint8 arrays, from which every expert prepares its view.
 
-    In train mode all experts run and the mean of their logits comes back. Features are those of the
-    last expert, the one that answers what no other does.
+    In train mode all experts run and the mean of their logits comes back. Features are those of the last expert.
 
     Args:
         cascade: a cascade of :class:`~orxe_plugins.ClassifierExpert`.
@@ -39,7 +38,10 @@ class CascadeClassifier(CascadeFront, nn.Module):
     def __init__(self, cascade: Cascade) -> None:
         super().__init__()
         if not all(isinstance(expert, ClassifierExpert) for expert in cascade.members) or cascade.input_view is None:
-            raise OrxeError("a timm metamodel is a cascade of image classifiers alone")
+            raise OrxeError(
+                "a cascade that is a timm model has image classifiers as experts and nothing else: load them from "
+                "addresses such as 'timm:resnet18'"
+            )
         self.cascade = cascade
         self.num_classes = self._members[0].num_classes
         self.num_features = _width(self._last, "num_features")
@@ -154,7 +156,7 @@ def _model_config(view: ImageView, num_classes: int, last: nn.Module, prefix: st
 
 
 def _prefixed(prefix: str, names: Any) -> Any:
-    """Names of layers, one or several, as the metamodel's state dict has them."""
+    """Names of layers, one or several, as the cascade's state dict has them."""
     if isinstance(names, (list, tuple)):
         return tuple(prefix + name for name in names)
     return prefix + names if names else None

@@ -17,7 +17,7 @@ from orxe_plugins.errors import OrxeError
 
 
 class CascadeClassifier(CascadeFront, nn.Module):
-    """Classifiers in a row, of which each image sees as many as it needs, under torchvision's conventions.
+    """A cascade of image classifiers that is called as any torchvision classifier.
 
     ``model(images)`` takes one float tensor (B, 3, H, W) as :meth:`transforms` makes it, or a list of
     B original images (PIL images or uint8 arrays), and gives logits (B, C). In train mode every

@@ -20,7 +20,7 @@ from orxe_torchvision.detection import BACKGROUND, NOT_A_LABEL, TorchvisionDetec
 
 
 class CascadeDetector(CascadeFront, nn.Module):
-    """Detectors in a row, of which each image sees as many as it needs, under torchvision's conventions.
+    """A cascade of object detectors that is called as any torchvision detector.
 
     In eval mode ``model(images)`` takes a list of float tensors (3, H, W) with RGB values in [0, 1] and
     of any sizes, and gives for each a dict of ``boxes`` (K, 4), corners in its pixels, ``labels``, int64
@@ -84,7 +84,7 @@ class CascadeDetector(CascadeFront, nn.Module):
         for i, expert in enumerate(self.cascade.members):
             if not isinstance(expert, TorchvisionDetector):
                 raise OrxeError(
-                    f"expert {expert.name!r} is not one of torchvision: train it with its own framework, "
+                    f"expert {expert.name!r} is not a torchvision model: train it with its own framework, "
                     "then build the cascade with its checkpoint"
                 )
             for name, loss in expert.losses(images, wanted, context).items():

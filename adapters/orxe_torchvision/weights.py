@@ -19,7 +19,7 @@ def weights_enum(name: str) -> type[WeightsEnum] | None:
 
 
 def default_weights(name: str) -> WeightsEnum | None:
-    """The weights that torchvision recommends for a model, where it lists any."""
+    """The weights that torchvision recommends for a model, if it lists any."""
     enum = weights_enum(name)
     return None if enum is None else enum["DEFAULT"]
 

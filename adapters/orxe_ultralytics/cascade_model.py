@@ -27,7 +27,7 @@ class Routed:
 
     Attributes:
         detections: one for each image, best box first, all in the cascade's label space.
-        route: who answered.
+        route: which expert answered each image, and at what cost.
     """
 
     detections: list[Detections]
@@ -37,7 +37,7 @@ class Routed:
 class CascadeModel(nn.Module):
     """A cascade of detectors where Ultralytics expects one of its own models.
 
-    It has no attribute ``model`` on purpose: Ultralytics would look for its own layers in it.
+    It must not have an attribute ``model``: Ultralytics would look for its own layers there.
 
     Args:
         cascade: the detectors; they answer in one label space, as every cascade's experts do.
@@ -51,7 +51,9 @@ class CascadeModel(nn.Module):
         self.cascade = cascade
         first = cascade.members[0]
         if not isinstance(first, DetectorExpert):
-            raise OrxeError(f"expert {first.name!r} is no detector but a {type(first).__name__}")
+            raise OrxeError(
+                f"expert {first.name!r} is a {type(first).__name__}: Ultralytics' cascades are made of object detectors"
+            )
         # Copies are made for every run: a cost that is counted in one of them would be lost with it.
         for expert in cascade.members:
             expert.measure_cost()
@@ -69,23 +71,23 @@ class CascadeModel(nn.Module):
     # --- running --------------------------------------------------------------------------------
 
     def answer(self, images: Sequence[Any]) -> Routed:
-        """Detections of B original images, and who gave them."""
+        """Detections of B original images, and which expert gave each of them."""
         outputs, route = self.cascade.route(images)
         return Routed([detections.best_first() for detections in outputs], route)
 
     def expect(self, images: Sequence[Any]) -> None:
-        """Hand over the originals of the batch that Ultralytics is about to call :meth:`forward` with."""
+        """Give the original images of the batch that Ultralytics will call :meth:`forward` with next."""
         self._images = images
 
     def forward(self, batch: Tensor, *args: Any, **kwargs: Any) -> Any:
         """What Ultralytics calls.
 
         Args:
-            batch: (B, 3, h, w) RGB in [0, 1]. If originals were announced by :meth:`expect`, they are
-                taken instead; else the tensor's images are the originals.
+            batch: (B, 3, h, w) RGB in [0, 1]. If originals were given by :meth:`expect`, they are
+                taken instead; otherwise the tensor's images are the originals.
 
         Returns:
-            :class:`Routed` for announced originals; else float32 (B, K, 6): x1, y1, x2, y2 in pixels of
+            :class:`Routed` for originals given by :meth:`expect`; else float32 (B, K, 6): x1, y1, x2, y2 in pixels of
             the tensor, score and label, best first, zeros where an image has fewer boxes. Ultralytics
             knows by the last dimension that this needs no NMS.
         """
@@ -97,10 +99,10 @@ class CascadeModel(nn.Module):
         return _padded([as_rows(detections) for detections in self.answer(images).detections], batch.device)
 
     def ask(self, settings: DetectSettings | None) -> None:
-        """Let the Ultralytics experts answer by a caller's settings; None: by their own.
+        """Make the Ultralytics experts answer by a caller's settings; None: by their own.
 
-        Experts of other frameworks keep their own thresholds; what Ultralytics does not want of
-        their answers is left out by :meth:`wanted`.
+        Experts of other frameworks keep their own thresholds; :func:`wanted` leaves out those of their boxes that
+        the caller did not ask for.
         """
         for expert in self.cascade.members:
             if isinstance(expert, YoloExpert):
@@ -109,7 +111,7 @@ class CascadeModel(nn.Module):
                 expert.ask(settings if settings is None or same else replace(settings, classes=None))
 
     def warm_up(self) -> None:
-        """Run every expert once on a grey image, so that no first batch pays for lazy initialisation."""
+        """Run every expert once on a grey image, so that lazy initialisation does not slow down the first batch."""
         for expert in self.cascade.members:
             expert.run([torch.full((3, 64, 64), 0.5, device=expert.device)])
 
@@ -123,7 +125,7 @@ class CascadeModel(nn.Module):
         return self
 
     def is_fused(self) -> bool:
-        """Whether :meth:`fuse` has nothing left to do."""
+        """Whether there is nothing left to fuse."""
         modules = [expert.module for expert in self.cascade.members]
         return all(module.is_fused() for module in modules if isinstance(module, BaseModel))
 
@@ -133,8 +135,8 @@ class CascadeModel(nn.Module):
         """Log one line for each expert.
 
         Returns:
-            Layers, parameters, gradients and GFLOPs (2 x MACs) of all experts together, as for any
-            Ultralytics model: what an image costs that goes through all. None unless ``verbose``.
+            Layers, parameters, gradients and GFLOPs (2 x MACs) of all experts together: the cost of an image that
+            goes through all of them. None unless ``verbose``.
         """
         if not verbose:
             return None
@@ -161,7 +163,7 @@ def wanted(detections: Detections, settings: DetectSettings) -> Detections:
 def describe(cascade: Cascade) -> Iterable[str]:
     """What a cascade is made of, a line for each expert."""
     policy = cascade.policy
-    exits = ["answers whoever is left"] * len(cascade.members)
+    exits = ["answers all other images"] * len(cascade.members)
     for i, threshold in enumerate(policy.exit_thresholds):
         exits[i] = "never runs" if threshold is None else f"answers from confidence {threshold:.4g} on"
     yield f"Cascade of {len(cascade.members)} experts (1 MAC = 2 FLOPs):"

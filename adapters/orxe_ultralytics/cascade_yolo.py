@@ -92,7 +92,7 @@ class CascadeYOLO(CascadeFront, Model):
         return {"detect": {"predictor": CascadePredictor, "validator": CascadeValidator}}
 
     def predict(self, source: Any = None, stream: bool = False, predictor: Any = None, **kwargs: Any) -> Any:
-        """As in Ultralytics; each result also has ``orxe_expert`` and ``orxe_route``.
+        """As in Ultralytics; each result also has ``orxe_expert`` and ``orxe_route``, which say what expert answered.
 
         Each expert keeps its own imgsz. As in Ultralytics, images are padded to the smallest
         rectangle unless ``rect=False``.
@@ -106,7 +106,7 @@ class CascadeYOLO(CascadeFront, Model):
         Each expert keeps its own imgsz, and pads to squares unless its address says ``rect=true``.
         """
         self._warn_of_size(kwargs)
-        # A batch's common rectangle would be the loader's alone: no expert sees it.
+        # The loader's rectangle for a batch has no effect on experts, which prepare each image themselves.
         return super().val(validator, **{**kwargs, "rect": False})
 
     def save(self, filename: str | Path = "cascade.pt") -> None:
@@ -137,30 +137,30 @@ class CascadeYOLO(CascadeFront, Model):
         write_atomically(path, lambda temporary: torch.save(content, temporary))
 
     def train(self, trainer: Any = None, **kwargs: Any) -> NoReturn:
-        """Not there: a cascade is not trained."""
+        """Not offered: a cascade is not trained."""
         raise OrxeError("a cascade is not trained: train its experts by YOLO(...).train, then build the cascade")
 
     def tune(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Not there: a cascade is not trained."""
+        """Not offered: a cascade is not trained."""
         raise OrxeError("a cascade is not tuned: `orxe run RECIPE` searches its thresholds")
 
     def export(self, **kwargs: Any) -> NoReturn:
-        """Not there: an exported graph has one path."""
+        """Not offered: an exported graph has one path."""
         raise OrxeError(
             "a cascade cannot be exported, because its path depends on the image: export its experts, and give the "
             "exported files as experts, as ultralytics:yolov8n_openvino_model?imgsz=320&cost=1.09"
         )
 
     def benchmark(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Not there: it compares exported formats."""
+        """Not offered: it compares exported formats."""
         raise OrxeError("benchmark compares exported formats, and a cascade cannot be exported: use val")
 
     def load(self, weights: Any = None) -> NoReturn:
-        """Not there: weights belong to experts."""
+        """Not offered: weights belong to experts."""
         raise OrxeError("weights cannot be loaded into a cascade: build it out of experts that have them")
 
     def reset_weights(self) -> NoReturn:
-        """Not there: weights belong to experts."""
+        """Not offered: weights belong to experts."""
         raise OrxeError("the weights of a cascade are those of its experts: reset them before the cascade is built")
 
     def _warn_of_size(self, kwargs: Mapping[str, Any]) -> None:

@@ -23,18 +23,18 @@ class YoloDataset:
     """One split of an Ultralytics data file, as its ``val`` reads it; see :class:`orxe_plugins.data.datasets.Dataset`.
 
     Args:
-        data: a data file such as ``coco8.yaml``; Ultralytics finds or downloads what it names.
+        data: a data file such as ``coco8.yaml``; Ultralytics finds or downloads the images that it names.
         split: "train", "val" or "test".
 
     Attributes:
         sample_ids: the images' paths below their common folder, in Ultralytics' order. Images that
             Ultralytics finds broken are not among them.
-        targets: a :class:`GroundTruth` for each image, maybe without a box.
+        targets: a :class:`GroundTruth` for each image; it may be without a box.
         names: label names.
-        files: where the images lie.
+        files: the image files.
 
     Raises:
-        OrxeError: the data file or what it names is not there, or cannot be read.
+        OrxeError: the data file, or a file that it names, is missing or cannot be read.
     """
 
     def __init__(self, data: str | Path, split: str = "val") -> None:
@@ -55,7 +55,7 @@ class YoloDataset:
         return len(self.files)
 
     def load(self, index: int) -> Image.Image:
-        """The image in RGB, turned by its EXIF tag, decoded as Ultralytics' ``val`` does."""
+        """The image in RGB, rotated by its EXIF tag, decoded as Ultralytics' ``val`` decodes it."""
         return Image.fromarray(read_rgb(self.files[index]))
 
     def select(self, indices: Iterable[int]) -> Subset:
@@ -64,7 +64,7 @@ class YoloDataset:
 
 
 def read_rgb(path: str | Path) -> np.ndarray:
-    """An original as Ultralytics' loader reads it, turned by its EXIF tag: RGB, uint8 of shape (H, W, 3).
+    """An original image as Ultralytics' loader reads it, rotated by its EXIF tag: RGB, uint8 of shape (H, W, 3).
 
     Raises:
         BadSampleError: it cannot be decoded.

@@ -1,4 +1,4 @@
-"""What a YOLO model wants to see of an original image: resized with its aspect ratio, padded with grey.
+"""A YOLO model's view of an original image: resized with its aspect ratio, padded with grey.
 
 Ultralytics' own ``LetterBox`` does both as its predictor needs them: the shorter side is rounded to the nearest pixel,
 and the image padded to a square or to the smallest rectangle that the model's stride allows. Its validation loader
@@ -69,7 +69,7 @@ def pixels(image: Any) -> np.ndarray:
         # An image file as torchvision hands it over: resized in 8 bits, as from the file itself.
         if bool(((values - whole).abs() < 1e-3).all()):
             return to_array(whole.clamp(0, 255).to(torch.uint8))
-        # Others are not rounded to 8 bits: Ultralytics hands tensors to the model as they are.
+        # Other values are not rounded to 8 bits: Ultralytics gives tensors to the model as they are.
         return values.permute(1, 2, 0).contiguous().cpu().numpy()
     return to_array(image)
 

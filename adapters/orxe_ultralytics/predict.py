@@ -20,13 +20,13 @@ from orxe_ultralytics.suppression import DetectSettings
 
 @dataclass(frozen=True)
 class ImageRoute:
-    """Who answered one image.
+    """Which expert answered one image, and at what cost.
 
     Attributes:
         expert: index of the expert that answered.
         name: its name.
         confidence: its confidence, in [0, 1].
-        cost: what all experts cost together that the image went through, in GMACs.
+        cost: of all experts that ran on the image together, in GMACs.
         ran: indices of the experts that ran.
     """
 
@@ -41,7 +41,7 @@ class CascadeResults(Results):
     """Ultralytics' results of one image, and which expert they come from.
 
     Attributes:
-        orxe_route: who answered.
+        orxe_route: which expert answered, and at what cost.
     """
 
     orxe_route: ImageRoute
@@ -52,7 +52,7 @@ class CascadeResults(Results):
         return self.orxe_route.expert
 
     def new(self) -> CascadeResults:
-        """The same image without boxes, as Ultralytics makes it for every slice and move between devices."""
+        """The same image without boxes; Ultralytics asks for it when results are sliced or moved to another device."""
         fresh = CascadeResults(self.orig_img, self.path, self.names, speed=self.speed)
         fresh.orxe_route = self.orxe_route
         return fresh
@@ -66,14 +66,14 @@ class CascadePredictor(BasePredictor):
     """Sends originals through a cascade; sources, saving, streams and trackers are Ultralytics' own."""
 
     def setup_model(self, model: Any, verbose: bool = True) -> None:
-        """Wrap a copy of the cascade; its thresholds go on following the original's."""
+        """Wrap a copy of the cascade; its thresholds follow those of the original, also while it runs."""
         if self.args.compile:
             raise OrxeError("compile does not work on a cascade, whose path depends on the image: leave it out")
         self.source_model = model if isinstance(model, CascadeModel) else None
         super().setup_model(model, verbose)
         if self.device.type != "cpu":
             self.cascade_model.warm_up()
-        # Ultralytics would warm up the router on one path alone.
+        # Ultralytics' own warm-up would go along one path of the cascade only.
         self.done_warmup = True
 
     @property
@@ -98,7 +98,7 @@ class CascadePredictor(BasePredictor):
         return torch.empty((len(im), 3, *self.imgsz), device="meta")
 
     def inference(self, im: Tensor, *args: Any, **kwargs: Any) -> Routed:
-        """Route the originals by the thresholds in force."""
+        """Route the originals by the current thresholds."""
         if self.source_model is not None:
             self.cascade_model.cascade.policy = self.source_model.cascade.policy
         self.cascade_model.ask(self._settings())

@@ -1,4 +1,4 @@
-"""RoutedVal: what Ultralytics' ``val`` would say of any routing, out of recorded boxes; no model runs."""
+"""RoutedVal: Ultralytics' ``val`` figures of any routing, from recorded boxes; no model runs."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _Stats = dict[str, np.ndarray]
 
 
 class RoutedVal:
-    """Ultralytics' own figures of every routing of M recorded images through N experts.
+    """Ultralytics' own figures for any routing of M recorded images through N experts.
 
     Ultralytics matches boxes with objects image by image, so that each expert's matches are made once,
     here, by Ultralytics' own code; a routing then merges them. The records are those of experts with
-    ``clip=false``, for ``val`` compares boxes before it cuts them at the image's border.
+    ``clip=false``, because ``val`` compares boxes before it cuts them at the image's border.
 
     Args:
         predictions: ``Records.predictions`` of N experts on M images, in the targets' labels.
         targets: the ground truth of the same images, such as ``YoloDataset.targets``.
 
     Raises:
-        OrxeError: the records hold no boxes, or are of another number of images.
+        OrxeError: the records hold no boxes, or have another number of images.
     """
 
     def __init__(self, predictions: Mapping[str, Any], targets: Sequence[GroundTruth]) -> None:
@@ -68,7 +68,7 @@ class RoutedVal:
 def _match(
     matcher: DetectionValidator, boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, target: GroundTruth
 ) -> _Stats:
-    """What ``DetectionValidator.update_metrics`` notes of one image."""
+    """What ``DetectionValidator.update_metrics`` keeps of one image."""
     order = np.argsort(-np.asarray(scores), kind="stable")
     found = torch.from_numpy(np.asarray(boxes, dtype=np.float32).reshape(-1, 4)[order])  # (K, 4)
     predicted = torch.from_numpy(np.asarray(labels, dtype=np.float32)[order])  # (K,)

@@ -1,4 +1,4 @@
-"""From a YOLO model's raw output to boxes: which settings Ultralytics has, and its own NMS under them."""
+"""From a YOLO model's raw output to boxes, by Ultralytics' own settings and its own NMS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orxe_ultralytics.letterbox import Mode
 
 @dataclass(frozen=True)
 class DetectSettings:
-    """How images are prepared and which boxes are kept, in Ultralytics' own words.
+    """How images are prepared and which boxes are kept, with the names that Ultralytics has for them.
 
     The defaults are those of its ``val``.
 
@@ -25,7 +25,7 @@ class DetectSettings:
         iou: boxes of one class that overlap a better one by more are dropped, in [0, 1].
         max_det: at most this many boxes of an image are kept, the best ones.
         rect: pad images to the smallest rectangle instead of a square.
-        agnostic_nms: let boxes suppress those of other classes too.
+        agnostic_nms: boxes suppress overlapping ones of other classes too.
         multi_label: one place may hold boxes of several classes (val), or of its best one (predict).
         classes: label indices that are kept; None keeps all.
         mode: how the shorter side is rounded, see :mod:`orxe_ultralytics.letterbox`.
@@ -88,7 +88,7 @@ def suppress(prediction: Any, settings: DetectSettings, end2end: bool) -> list[T
 
 
 def queries_to_boxes(prediction: Any, settings: DetectSettings, size: int, num_classes: int) -> list[Tensor]:
-    """The same for an RT-DETR head, whose queries need no NMS.
+    """Boxes of B images of an RT-DETR head, whose queries need no NMS; see :func:`suppress`.
 
     Args:
         prediction: (B, Q, 6) with boxes xywh in [0, 1], score and label, as present releases answer; (B, Q, 4 + C)

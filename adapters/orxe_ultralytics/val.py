@@ -20,12 +20,12 @@ from orxe_ultralytics.suppression import DetectSettings
 class CascadeValidator(DetectionValidator):
     """Ultralytics' own metrics on a cascade's answers.
 
-    The loader's batch serves labels and plots alone: each expert prepares every image again from
-    the file. ``metrics.orxe_route`` says afterwards who answered, image by image.
+    The loader's batch is used for labels and plots only: each expert prepares every image again from the file.
+    Afterwards, ``metrics.orxe_route`` says which expert answered each image.
     """
 
     def __call__(self, trainer: Any = None, model: Any = None, **kwargs: Any) -> Any:
-        """Validate a cascade; there is no trainer for one."""
+        """Validate a cascade. There is no trainer, since a cascade is not trained."""
         if trainer is not None:
             raise OrxeError("a cascade is not trained: train its experts, then build the cascade of them")
         if self.args.compile:
@@ -35,7 +35,7 @@ class CascadeValidator(DetectionValidator):
         return super().__call__(None, model, **kwargs)
 
     def init_metrics(self, model: Any) -> None:
-        """Take hold of the copy that Ultralytics made, and hand it the caller's settings."""
+        """Keep the copy of the cascade that Ultralytics made, and give it the caller's settings."""
         super().init_metrics(model)
         self.cascade_model: CascadeModel = model.model
         if self.data["channels"] != 3:
@@ -53,7 +53,7 @@ class CascadeValidator(DetectionValidator):
             self.cascade_model.warm_up()
 
     def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """The loader's batch as ever, and its originals for the cascade."""
+        """The loader's batch as Ultralytics prepares it; the cascade gets the original images."""
         self.batch = super().preprocess(batch)
         if self.source_model is not None:
             self.cascade_model.cascade.policy = self.source_model.cascade.policy
@@ -76,12 +76,12 @@ class CascadeValidator(DetectionValidator):
         return Placement((gain_x, gain_y), (left, top), tuple(self.batch["ori_shape"][i]))
 
     def finalize_metrics(self) -> None:
-        """Ultralytics' figures, and beside them who answered."""
+        """Ultralytics' figures, and which expert answered each image."""
         super().finalize_metrics()
         self.metrics.orxe_route = _joined(self.routes)
 
     def print_results(self) -> None:
-        """Ultralytics' table, and a line on the cascade."""
+        """Ultralytics' table, and a line about the cascade."""
         super().print_results()
         route = _joined(self.routes)
         shares = zip(self.cascade_model.cascade.members, route.exit_share().tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""Tells torch's FLOP counter what a deformable convolution of torchvision costs; it counts nothing for it."""
+"""Tells torch's FLOP counter what a deformable convolution of torchvision costs, which it does not know by itself."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ def gradients(op: Callable[..., Tensor], inputs: Sequence[Tensor], grad_output: 
     """Gradient of ``sum(op(*inputs) * grad_output)`` with regard to every input.
 
     mmcv calls the backward functions of its module outside of the graph that autograd built, with
-    the saved inputs only. Its memory stays low that way, and one more forward pass is the price.
+    the saved inputs only. Its memory stays low that way, at the cost of one more forward pass.
 
     Args:
         op: a differentiable function of all inputs.
