@@ -17,7 +17,7 @@ from orxe_plugins.detection.calibration import calibration_from_dict
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
-from orxe_plugins.experts.registry import ExpertSpec, load_adapter, load_untrained, parse_address
+from orxe_plugins.experts.registry import ExpertSpec, load_adapter, parse_address
 
 _GATE_FILE = "gate.safetensors"
 
@@ -31,8 +31,8 @@ def pack_expert(expert: Expert) -> dict[str, Any]:
         expert: an expert that an adapter's ``load_expert`` built.
 
     Raises:
-        OrxeError: the expert was made by hand, has a confidence without a name, or was changed after it was loaded
-            so that its adapter cannot build it again.
+        OrxeError: the expert was made by hand, its adapter packs no experts, its confidence has no name, or it was
+            changed after it was loaded so that its adapter cannot build it again.
     """
     spec = expert.spec
     if not isinstance(spec, ExpertSpec):
@@ -41,7 +41,6 @@ def pack_expert(expert: Expert) -> dict[str, Any]:
             "it again in another process. Load it from an address, as load_expert('ultralytics:FILE.pt') does; models "
             "of your own get addresses by an adapter of your own (entry points of the group orxe_plugins.adapters)"
         )
-    adapter = load_adapter(parse_address(spec.address)[0])
     packed: dict[str, Any] = {
         "spec": spec.to_dict(),
         "name": expert.name,
@@ -55,8 +54,7 @@ def pack_expert(expert: Expert) -> dict[str, Any]:
         packed["remap"] = dict(expert.remap)
         packed["allow_missing"] = expert.allow_missing
         packed["calibration"] = None if calibration is None else calibration.to_dict()
-    own = adapter.pack_expert(expert) if hasattr(adapter, "pack_expert") else {"state": state_of(expert.module)}
-    packed["built"] = own
+    packed["built"] = _adapter_of(spec).pack_expert(expert)
     packed = plain(packed, f"expert {expert.name!r}")
     try:
         unpack_expert(packed)
@@ -77,13 +75,8 @@ def unpack_expert(packed: Mapping[str, Any]) -> Expert:
         ImportError: the adapter's framework is not installed.
     """
     spec = ExpertSpec(**packed["spec"])
-    adapter_name, name, in_address = parse_address(spec.address)
-    adapter = load_adapter(adapter_name)
-    if hasattr(adapter, "unpack_expert"):
-        expert = adapter.unpack_expert(name, {**in_address, **spec.options}, packed["built"])
-    else:
-        expert = load_untrained(ExpertSpec(spec.address, options=spec.options))
-        load_state(expert.module, packed["built"]["state"], spec.address)
+    _, name, in_address = parse_address(spec.address)
+    expert: Expert = _adapter_of(spec).unpack_expert(name, {**in_address, **spec.options}, packed["built"])
     expert.spec = spec
     expert.name = packed["name"]
     expert.cost = packed["cost"]
@@ -146,6 +139,17 @@ def plain(value: Any, where: str) -> Any:
     if value is None or type(value) in (bool, int, float, str, bytes, Tensor):
         return value
     raise OrxeError(f"{where}: a {type(value).__name__} cannot be saved as plain data ({value!r:.100})")
+
+
+def _adapter_of(spec: ExpertSpec) -> Any:
+    name = parse_address(spec.address)[0]
+    adapter = load_adapter(name)
+    if not hasattr(adapter, "pack_expert"):
+        raise OrxeError(
+            f"expert {spec.address!r} cannot be saved in one file: adapter {name!r} offers no pack_expert; the folder "
+            "that `orxe run` writes is for cascades of any experts"
+        )
+    return adapter
 
 
 def _pack_confidence(expert: Expert) -> dict[str, Any]:

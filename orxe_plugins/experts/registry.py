@@ -31,7 +31,9 @@ class Adapter(Protocol):
         """The expert called ``name`` in the adapter's framework, in evaluation mode.
 
         An adapter may also offer ``load_untrained`` with the same arguments: the same architecture with random
-        weights, without a download and without the checkpoint, for `orxe check`.
+        weights, without a download and without the checkpoint, for `orxe check`. And it may offer
+        ``pack_expert(expert)`` and ``unpack_expert(name, options, packed)``, by which experts are saved in one file
+        with their weights (``orxe_plugins.experts.packing``).
         """
 
 

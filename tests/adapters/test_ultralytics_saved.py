@@ -21,7 +21,7 @@ import orxe_plugins
 from orxe_plugins import Cascade, OrxeError, Policy, PolicyRow, PolicyTable, load_expert
 from orxe_plugins.confidence.gate import GateNet, RankingGate, save_gate
 from orxe_plugins.detection.calibration import PlattCalibration
-from orxe_plugins.experts.packing import plain
+from orxe_plugins.experts import packing
 
 pytest.importorskip("ultralytics")
 orxe_ultralytics = pytest.importorskip("orxe_ultralytics")
@@ -107,7 +107,7 @@ def test_models_are_built_of_their_yaml_and_weights(tmp_path: Path, config: str,
     expert = load_expert(f"ultralytics:{save_yolo(model, tmp_path)}?imgsz=64&fuse={fuse}")
     packed = pack_expert(expert)
     assert packed["model"]["fused"] == fuse
-    plain(packed, "the expert")
+    packing.plain(packed, "the expert")
     model = CascadeYOLO(Cascade([expert], Policy(())))
     model.save(tmp_path / "x.pt")
     picture = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
@@ -208,6 +208,12 @@ def test_what_cannot_be_built_again_is_not_saved(yolos: list[str], tmp_path: Pat
     with pytest.raises(OrxeError, match=r"DetectionModel by hand.*load_expert\('ultralytics:FILE.pt'\)"):
         CascadeYOLO(Cascade([first, by_hand], Policy((0.2,)))).save(tmp_path / "x.pt")
     assert not (tmp_path / "x.pt").exists()
+
+
+def test_an_adapter_that_packs_no_experts_is_named() -> None:
+    pytest.importorskip("orxe_timm")
+    with pytest.raises(OrxeError, match="adapter 'timm' offers no pack_expert"):
+        packing.pack_expert(load_expert("timm:test_resnet?pretrained=false"))
 
 
 def test_a_changed_expert_of_torchvision_is_not_saved(yolos: list[str], tmp_path: Path) -> None:
