@@ -13,7 +13,6 @@ from ultralytics.utils import LOGGER
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.confidence import confidence_from_dict
 from orxe_plugins.experts.detector import DetectorExpert
-from orxe_plugins.experts.label_space import answer_in
 from orxe_plugins.experts.registry import ExpertSpec, load_untrained
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.row import PolicyRow, Promise
@@ -42,8 +41,8 @@ class CascadeModel(cascade_model.CascadeModel):
 def _cascade(old: Any) -> Cascade:
     parts = list(old._modules["experts"]._modules.values())
     experts = [_expert(part) for part in parts]
-    answer_in(experts, parts[0]._answer_names)
-    return Cascade(experts, _policy(old._policy), None if old.table is None else _table(old.table))
+    table = None if old.table is None else _table(old.table)
+    return Cascade(experts, _policy(old._policy), table, names=parts[0]._answer_names)
 
 
 def _expert(old: Any) -> DetectorExpert:

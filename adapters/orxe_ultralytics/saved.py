@@ -8,7 +8,6 @@ from typing import Any
 import orxe_plugins
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.experts.label_space import answer_in
 from orxe_plugins.experts.packing import pack_expert, plain, unpack_expert
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.table import PolicyTable
@@ -23,8 +22,8 @@ def pack_cascade(model: CascadeModel) -> dict[str, Any]:
 
     Returns:
         ``format`` and ``orxe_plugins`` (the release that wrote it); ``experts``, see
-        :func:`orxe_plugins.experts.packing.pack_expert`; ``names``, the labels of the answers; ``policy``, the
-        thresholds in force; ``table``, the fitted policies or None; ``args``, as Ultralytics keeps them on a model.
+        :func:`orxe_plugins.experts.packing.pack_expert`; ``names`` and ``remap`` of the label space; ``policy``, the
+        current thresholds; ``table``, the fitted policies or None; ``args``, as Ultralytics keeps them on a model.
 
     Raises:
         OrxeError: an expert cannot be built again from plain data.
@@ -34,7 +33,8 @@ def pack_cascade(model: CascadeModel) -> dict[str, Any]:
         "format": FORMAT,
         "orxe_plugins": orxe_plugins.__version__,
         "experts": [pack_expert(expert) for expert in cascade.members],
-        "names": list(model.names.values()),
+        "names": list(cascade.answer_names),
+        "remap": plain(cascade.setup.remap, "the remap"),
         "policy": plain(cascade.policy.to_dict(), "the thresholds"),
         "table": None if cascade.table is None else plain(cascade.table.to_dict(), "the policy table"),
         "args": plain(model.args, "the model's args"),
@@ -57,8 +57,8 @@ def unpack_cascade(content: Mapping[str, Any]) -> CascadeModel:
     except ImportError as error:
         # Ultralytics installs what a ModuleNotFoundError names while it reads a file.
         raise OrxeError(f"the saved cascade has an expert whose framework is not installed: {error}") from error
-    answer_in(experts, content["names"])
     table = None if content["table"] is None else PolicyTable.from_dict(content["table"])
-    model = CascadeModel(Cascade(experts, Policy.from_dict(content["policy"]), table))
+    policy = Policy.from_dict(content["policy"])
+    model = CascadeModel(Cascade(experts, policy, table, names=content["names"], remap=content["remap"]))
     model.args.update(content["args"])
     return model

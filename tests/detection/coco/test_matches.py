@@ -10,7 +10,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orxe_plugins.detection.calibration import PlattCalibration
 from orxe_plugins.detection import (
     GroundTruth,
     Matches,
@@ -21,6 +20,7 @@ from orxe_plugins.detection import (
     match_detections,
     routed_ap,
 )
+from orxe_plugins.detection.calibration import PlattCalibration
 from orxe_plugins.detection.coco.image_score import pooled_ap
 from orxe_plugins.detection.detections import Detections
 from orxe_plugins.errors import OrxeError
