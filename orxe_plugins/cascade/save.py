@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from orxe_plugins.cascade.cascade import Cascade
-from orxe_plugins.cascade.file import CascadeFile, write_cascade
+from orxe_plugins.cascade.file import FILE_NAME, CascadeFile, write_cascade
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
+from orxe_plugins.experts.label_space import shared_labels
 from orxe_plugins.experts.registry import ExpertSpec
 from orxe_plugins.policies.row import PolicyRow
 from orxe_plugins.policies.table import PolicyTable
@@ -25,7 +26,7 @@ def save_cascade(cascade: Cascade | CascadeFile, folder: str | Path, *, task: st
 
     How to build each expert is written, its confidence and its calibration among it, and the policy table; a cascade
     whose thresholds were given by hand gets a table with these alone. Weights are not written: each expert's address
-    or checkpoint says where they are. A label space that was asked for by ``names`` or ``remap`` is not written either.
+    or checkpoint says where they are.
 
     Args:
         cascade: a cascade of experts that came from :func:`load_expert`, or what a ``cascade.json`` says.
@@ -36,13 +37,32 @@ def save_cascade(cascade: Cascade | CascadeFile, folder: str | Path, *, task: st
         The file's path.
 
     Raises:
-        OrxeError: an expert was made from a module by hand, or the task is not known.
+        OrxeError: an expert was made from a module by hand, the task is not known, or labels were renamed by
+            ``names`` or ``remap``, which the file cannot hold.
     """
     if isinstance(cascade, CascadeFile):
         return write_cascade(folder, cascade)
+    _check_labels(cascade)
     specs = tuple(_spec_of(expert) for expert in cascade.members)
     table = cascade.table or _table_of(cascade)
     return write_cascade(folder, CascadeFile(specs, table, task or _task_of(cascade.members), cascade.input_view))
+
+
+def _check_labels(cascade: Cascade) -> None:
+    """Raise where a loaded cascade would answer in other labels than this one."""
+    detectors = [expert for expert in cascade.members if isinstance(expert, DetectorExpert)]
+    remapped = [repr(expert.name) for expert in detectors if expert.remap]
+    if cascade.setup.remap or remapped or not _same_labels(cascade):
+        which = f" of expert {' and '.join(remapped)}" if remapped else ""
+        raise OrxeError(
+            f"the labels of this cascade{which} were renamed by names= or remap=, which {FILE_NAME} cannot hold: "
+            "save it without, and give them again to what loads it"
+        )
+
+
+def _same_labels(cascade: Cascade) -> bool:
+    own = (labels.names for labels in shared_labels(cascade.members).values())
+    return next(own, ()) == cascade.answer_names
 
 
 def _spec_of(expert: Expert) -> ExpertSpec:

@@ -10,6 +10,7 @@ from torch import nn
 from orxe_plugins import (
     Cascade,
     ClassifierExpert,
+    DetectorExpert,
     Expert,
     ExpertSpec,
     ImageView,
@@ -116,3 +117,25 @@ def test_the_task_must_be_said_where_experts_do_not_say_it(tmp_path: Path) -> No
         save_cascade(cascade, tmp_path)
     save_cascade(cascade, tmp_path, task="regression")
     assert read_cascade(tmp_path).task == "regression"
+
+
+class Finder(DetectorExpert):
+    """A detector that finds nothing."""
+
+    def __init__(self, name: str, names: tuple[str, ...]) -> None:
+        super().__init__(name, nn.Identity(), names=names, cost=1.0)
+        self.spec = ExpertSpec(f"made:{name}")
+
+
+def test_renamed_labels_are_refused_for_the_file_cannot_hold_them(tmp_path: Path) -> None:
+    cascade = Cascade([Finder("one", ("cat", "dog")), Finder("two", ("Dog", "cat"))], Policy((0.5,)))
+    save_cascade(cascade, tmp_path)
+    assert read_cascade(tmp_path).task == "detection"
+    for names, remap in ((("dog", "cat"), None), (("cat",), {"dog": None})):
+        cascade.answer_in(names, remap)
+        with pytest.raises(OrxeError, match="renamed by names= or remap=.*give them again"):
+            save_cascade(cascade, tmp_path)
+    one = Finder("one", ("feline",))
+    one.remap = {"feline": "cat"}
+    with pytest.raises(OrxeError, match="labels of this cascade of expert 'one' were renamed"):
+        save_cascade(Cascade([one, Finder("two", ("cat",))], Policy((0.5,))), tmp_path)
