@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -12,12 +14,14 @@ from torch import Tensor
 
 from orxe_plugins.confidence.gate import GateNet, ranking_loss
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.training.loop import fixed_threads
+from orxe_plugins.training.loop import Trainer, fixed_threads
 from orxe_plugins.util.progress import Progress, Silent
 
 #: a gate costs at most this share of its expert's MACs, unless its width is given
 _MAX_SHARE = 0.01
 _WIDTHS = (1, 64)
+#: inputs (M, D) and scores (M,)
+_Samples: TypeAlias = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,10 @@ class GateSettings:
         hidden: width of the hidden layer; None takes the widest of at most 64 that costs at most 1 %
             of the expert.
         epochs: passes over the samples at most.
-        batch_size: samples per step; every step compares all of its pairs.
+        batch_size: samples per step; every step compares all pairs of them.
         lr, weight_decay: of AdamW.
-        hold_out: share of the samples that early stopping looks at.
-        patience: epochs without a better loss on those before training stops.
+        hold_out: share of the samples that decide when training stops; nothing else is learnt from them.
+        patience: epochs without a better loss on those samples, before training stops.
         seed: of everything random.
     """
 
@@ -53,7 +57,7 @@ def fit_gate(
     progress: Progress | None = None,
     label: str = "training a gate",
 ) -> GateNet:
-    """The gate that ranks an expert's answers best (ORXE supplement, Eq. 18 and 19).
+    """The gate that best ranks an expert's answers (ORXE supplement, Eq. 18 and 19).
 
     The same seed gives the same gate, whatever was computed before.
 
@@ -62,7 +66,7 @@ def fit_gate(
         score: how good the expert's answer is, (M,), higher is better.
         expert_gmacs: cost of the expert, which bounds the gate's.
         settings: how to train.
-        progress: is told of every epoch.
+        progress: receives every epoch.
         label: what the progress bar is called.
 
     Raises:
@@ -82,35 +86,36 @@ def fit_gate(
         held, rest = order[:n_held], order[n_held:]
         net = GateNet(x.shape[1], settings.hidden or _width(x.shape[1], expert_gmacs))
         net.standardise_as(x[rest])
-        return _train(net, x[rest], y[rest], x[held], y[held], settings, progress or Silent(), label)
+        return _train(net, (x[rest], y[rest]), (x[held], y[held]), settings, progress or Silent(), label)
 
 
 def _train(
-    net: GateNet,
-    x: Tensor,
-    y: Tensor,
-    held_x: Tensor,
-    held_y: Tensor,
-    settings: GateSettings,
-    bar: Progress,
-    label: str,
+    net: GateNet, samples: _Samples, held: _Samples, settings: GateSettings, bar: Progress, label: str
 ) -> GateNet:
-    optimiser = torch.optim.AdamW(net.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    """Train on the samples until the loss on the held-out ones no longer falls; the best epoch's gate is kept."""
+    x, y = samples
     batch = min(settings.batch_size, len(x))
     steps = settings.epochs * math.ceil(len(x) / batch)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    trainer = Trainer(net, optimiser, rates, settings.lr, label)
+
+    def loss_of(rows: Tensor) -> Tensor:
+        return ranking_loss(net(x[rows]), y[rows])
+
+    def batches() -> Iterator[Tensor]:
+        for rows in torch.randperm(len(x)).split(batch):
+            if len(rows) > 1:
+                yield rows
+            else:
+                rates.step()  # one sample has no pair to compare
+
     best, best_loss, waited = copy.deepcopy(net), math.inf, 0
     bar.start(settings.epochs, label)
     for _ in range(settings.epochs):
-        net.train()
-        for index in torch.randperm(len(x)).split(batch):
-            if len(index) > 1:
-                optimiser.zero_grad()
-                ranking_loss(net(x[index]), y[index]).backward()
-                optimiser.step()
-            rates.step()
+        trainer.epoch(batches(), loss_of)
         bar.advance(1)
-        now = _loss(net, held_x, held_y)
+        now = _loss(net, *held)
         waited = 0 if now < best_loss else waited + 1
         if now < best_loss:
             best, best_loss = copy.deepcopy(net), now
@@ -121,7 +126,7 @@ def _train(
 
 @torch.no_grad()
 def _loss(net: GateNet, x: Tensor, y: Tensor) -> float:
-    """Loss on held-out samples; at most 2000 of them, for pairs grow with the square."""
+    """Loss on held-out samples, at most 2000 of them: pairs grow with the square."""
     net.eval()
     return float(ranking_loss(net(x[:2000]), y[:2000]))
 

@@ -16,7 +16,7 @@ from orxe_plugins.experts.fingerprint import fingerprint_of
 from orxe_plugins.records import Records
 from orxe_plugins.records.loading import load_gate_inputs
 from orxe_plugins.training.gate import GateSettings, fit_gate
-from orxe_plugins.util.files import write_json
+from orxe_plugins.util.files import safe_name, write_json
 from orxe_plugins.util.progress import Progress
 
 _INDEX = "gates.json"
@@ -48,16 +48,16 @@ def train_gates(
 ) -> GateFiles:
     """Train one gate for each expert on these records alone.
 
-    A gate that was trained on the same records with the same settings is kept.
+    A gate in ``out`` that was trained on the same records with the same settings is kept.
 
     Args:
-        records: the samples to train on; no other is looked at.
+        records: the samples to train on; no other sample is read.
         folder: the records folder that holds their features.
         experts: names of the experts.
         settings: how to train.
         summary: what gates see of an output.
         out: folder of the gates.
-        progress: is told of every epoch.
+        progress: receives every epoch.
     """
     files = {}
     index = _read_index(out)
@@ -74,7 +74,7 @@ def train_gates(
             }
         )
         place = len([n for n in index if n != name])
-        entry = index.get(name) or {"file": f"gate-{place}-{_plain(name)}.safetensors", "mark": None}
+        entry = index.get(name) or {"file": f"gate-{place}-{safe_name(name, 60)}.safetensors", "mark": None}
         file = out / entry["file"]
         if entry["mark"] != mark or not file.is_file():
             net = fit_gate(inputs, records.score[i], float(records.cost[i]), settings, progress, f"gate of {name}")
@@ -85,22 +85,31 @@ def train_gates(
     return GateFiles(files)
 
 
-def with_gates(records: Records, folder: Path, gates: GateFiles) -> Records:
+def with_gates(parts: Sequence[Records], folder: Path, gates: GateFiles) -> tuple[Records, ...]:
     """Records with the gates' confidences in place of the experts' own; what a gate costs is added.
 
     Args:
-        records: samples of a records folder.
+        parts: samples of one records folder, such as its splits. Each expert's features are read once for all.
         folder: that folder, which holds their features.
         gates: what :func:`train_gates` gave.
     """
-    confidence, cost = records.confidence.copy(), records.cost.copy()
-    kinds = dict(records.details.get("confidence", {}))
+    ids = [sample for records in parts for sample in records.sample_ids]
+    ends = np.cumsum([len(records) for records in parts])[:-1]
+    gated = list(parts)
     for name, file in gates.files.items():
-        i = records.index(name)
         gate = RankingGate(file)
-        confidence[i] = gate_confidence(gate, load_gate_inputs(folder, name, records.sample_ids))
-        cost[i] += gate.gmacs
-        kinds[name] = gate.to_dict()
+        inputs = np.split(load_gate_inputs(folder, name, ids), ends)
+        gated = [_with_gate(records, name, gate, rows) for records, rows in zip(gated, inputs, strict=True)]
+    return tuple(gated)
+
+
+def _with_gate(records: Records, name: str, gate: RankingGate, inputs: np.ndarray) -> Records:
+    """Records with one expert's confidence and cost as its gate makes them."""
+    i = records.index(name)
+    confidence, cost = records.confidence.copy(), records.cost.copy()
+    confidence[i] = gate_confidence(gate, inputs)
+    cost[i] += gate.gmacs
+    kinds = {**records.details.get("confidence", {}), name: gate.to_dict()}
     return replace(records, confidence=confidence, cost=cost, details={**records.details, "confidence": kinds})
 
 
@@ -113,7 +122,3 @@ def gate_confidence(gate: RankingGate, inputs: np.ndarray) -> np.ndarray:
 def _read_index(out: Path) -> dict[str, dict[str, Any]]:
     path = out / _INDEX
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def _plain(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)[:60]

@@ -1,8 +1,8 @@
-"""A short training loop, for recipes that make their own experts and for heads trained on records."""
+"""A short training loop, for recipes that make their own experts and for ranking gates."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,8 +27,8 @@ class Schedule:
         weight_decay: of AdamW.
         seed: of the order of samples and of random augmentation.
         warmup: share of the steps in which the learning rate rises.
-        threads: how many to compute with. Sums depend on it in their last digits, and after some epochs all weights
-            do: with as many as there are cores, every machine would end with other ones.
+        threads: how many to compute with. The last digits of sums depend on it, and after some epochs all weights
+            do: with as many threads as there are cores, every machine would end with other weights.
     """
 
     epochs: int
@@ -60,7 +60,7 @@ def train(
         loss: ``loss(outputs, targets)`` for one batch, a scalar.
         schedule: epochs, batch size and learning rate.
         augment: changes a batch of inputs.
-        progress: is told of every step.
+        progress: receives every step.
         label: what the progress bar is called.
 
     Returns:
@@ -81,26 +81,65 @@ def train(
     )
     bar = progress or Silent()
     bar.start(steps, label)
-    module.train()
+
+    def loss_of(rows: Tensor) -> Tensor:
+        seen = inputs[rows] if augment is None else augment(inputs[rows])
+        return loss(module(seen), targets[rows])
+
+    def batches() -> Iterator[Tensor]:
+        for rows in torch.randperm(len(inputs))[: per_epoch * batch].split(batch):
+            yield rows
+            bar.advance(1)
+
+    trainer = Trainer(module, optimiser, rates, schedule.lr, label)
     with fixed_threads(schedule.threads):
         for _ in range(schedule.epochs):
-            order = torch.randperm(len(inputs))
-            for index in order[: per_epoch * batch].split(batch):
-                rows = inputs[index]
-                value = loss(module(rows if augment is None else augment(rows)), targets[index])
-                if not torch.isfinite(value):
-                    raise OrxeError(f"{label}: the loss is {value.item()}: lower lr, which is {schedule.lr:g}")
-                optimiser.zero_grad()
-                value.backward()
-                optimiser.step()
-                rates.step()
-                bar.advance(1)
+            trainer.epoch(batches(), loss_of)
     return module.eval()
+
+
+@dataclass(frozen=True, eq=False)
+class Trainer:
+    """The inner loop that all trainings here share.
+
+    Attributes:
+        module: what is trained.
+        optimiser: updates the module's parameters.
+        rates: updates the optimiser's learning rate.
+        lr: the greatest learning rate.
+        label: what is trained, for the error message.
+    """
+
+    module: nn.Module
+    optimiser: torch.optim.Optimizer
+    rates: torch.optim.lr_scheduler.LRScheduler
+    lr: float
+    label: str
+
+    def epoch(self, batches: Iterable[Tensor], loss_of: Callable[[Tensor], Tensor]) -> None:
+        """One pass over the samples: a step of the optimiser and of the learning rate for each batch.
+
+        Args:
+            batches: positions of the samples of each batch, int64 of shape (B,).
+            loss_of: the loss of the samples at such positions, a scalar.
+
+        Raises:
+            OrxeError: a loss is not finite.
+        """
+        self.module.train()
+        for rows in batches:
+            value = loss_of(rows)
+            if not torch.isfinite(value):
+                raise OrxeError(f"{self.label}: the loss is {value.item()}: lower lr, which is {self.lr:g}")
+            self.optimiser.zero_grad()
+            value.backward()
+            self.optimiser.step()
+            self.rates.step()
 
 
 @contextmanager
 def fixed_threads(count: int) -> Iterator[None]:
-    """Let torch compute with so many threads inside a ``with`` block."""
+    """Have torch compute with so many threads inside a ``with`` block."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -1,9 +1,11 @@
-"""Writing files so that none is ever half-written."""
+"""Files that are never half-written, and names that every file system takes."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +13,9 @@ from typing import Any
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then put it in place by one rename.
+    """Have ``write`` fill a temporary file beside ``path``, then put it in place by one rename.
 
-    A process that is killed meanwhile leaves ``path`` as it was.
+    A process that is killed meanwhile leaves ``path`` as it was. Folders are made where they are missing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=f".tmp{path.suffix}", dir=path.parent)
@@ -21,7 +23,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     temporary = Path(name)
     try:
         write(temporary)
-        # mkstemp makes files for the owner alone; results are for everybody who may read the folder.
+        # mkstemp makes files that only the owner can read; results may be read like other files of the folder.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
@@ -34,7 +36,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename outlive a power cut, where the system lets a folder be synced."""
+    """Make a rename survive a power cut, where the system can sync a folder."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -44,7 +46,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path, pattern: str) -> None:
-    """Remove what killed runs left of files that match ``pattern``; nobody may be writing them now."""
+    """Remove temporary files that killed runs left of files that match ``pattern``; no process may write them now."""
     for path in folder.glob(f".{pattern}.*.tmp.*"):
         path.unlink()
 
@@ -55,5 +57,19 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write a JSON file atomically, indented for people."""
+    """Write a JSON file atomically, indented."""
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def safe_name(text: str, longest: int = 80) -> str:
+    """A text in letters that every file system takes; different texts may become the same name.
+
+    >>> safe_name("timm:resnet18?input_size=224")
+    'timm_resnet18_input_size_224'
+    """
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", text).strip("._")[:longest]
+
+
+def distinct_name(text: str) -> str:
+    """A safe name with a short hash of the text: different texts have different names."""
+    return f"{safe_name(text)}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -1,4 +1,4 @@
-"""What long work tells about how far it is."""
+"""How long work says how far it is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Is told how far long work is: one job after the other, each with a number of steps."""
+    """Receives how far long work is: one job after the other, each with a number of steps."""
 
     def start(self, total: int, label: str, done: int = 0) -> None:
         """A job begins: ``total`` steps, of which ``done`` were done by an earlier run."""
@@ -16,7 +16,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Says nothing."""
+    """A progress that shows nothing."""
 
     def start(self, total: int, label: str, done: int = 0) -> None:
         pass
