@@ -19,7 +19,7 @@ from orxe_mmdet.blueprint import Blueprint
 from orxe_mmdet.checkpoints import Checkpoint, load_weights, read_checkpoint
 from orxe_mmdet.configs import dataset_classes, find_config, load_config, pretrained_url
 from orxe_mmdet.ops import is_fallback
-from orxe_plugins.cost.macs import cached_macs, count_macs
+from orxe_plugins.cost.macs import EXAMPLE_SIZE, detector_macs
 from orxe_plugins.data.batch import rows_by
 from orxe_plugins.data.images import to_array
 from orxe_plugins.detection.detections import Detections
@@ -29,8 +29,6 @@ from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import FeatureLayer
 
 PRETRAINED = "pretrained"
-#: height and width of the image that operations are counted on, the most frequent ones in COCO
-EXAMPLE_SIZE = (480, 640)
 
 
 class MMDetExpert(DetectorExpert):
@@ -98,14 +96,8 @@ class MMDetExpert(DetectorExpert):
     def measure_cost(self, batch: Any = None) -> float:
         """GMACs of one whole test step at the model's own test scale, counted once and kept in ``cost``."""
         if self.cost is None:
-            macs = self._count_macs() if self.cost_key is None else cached_macs(self.cost_key, self._count_macs)
-            self.cost = macs / 1e9 + self.confidence.gmacs
+            self.cost = detector_macs(self, self.cost_key) / 1e9 + self.confidence.gmacs
         return self.cost
-
-    def _count_macs(self) -> int:
-        # Noise, so that a region proposal network proposes: its head costs per proposal.
-        image = np.random.default_rng(0).integers(0, 256, (*EXAMPLE_SIZE, 3), dtype=np.uint8)
-        return count_macs(self, [image])
 
     def _view(self, image: Any) -> dict[str, Any]:
         pixels = np.ascontiguousarray(to_array(image)[..., ::-1])  # RGB -> BGR, as mmcv reads files

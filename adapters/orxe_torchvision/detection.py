@@ -6,13 +6,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import torchvision
 from torch import Tensor, nn
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from orxe_plugins.cost.macs import cached_macs, count_macs
+from orxe_plugins.cost.macs import detector_macs
 from orxe_plugins.data.batch import rows_by
 from orxe_plugins.data.images import to_tensor
 from orxe_plugins.detection.detections import Detections
@@ -27,8 +26,6 @@ from orxe_torchvision.weights import create_model, default_weights, find_weights
 BACKGROUND = "__background__"
 #: what torchvision calls label numbers that COCO left out
 NOT_A_LABEL = "N/A"
-#: height and width of the image that operations are counted on, the most frequent ones in COCO
-EXAMPLE_SIZE = (480, 640)
 #: their COCO_V1 weights were trained with frozen batch norms that had an epsilon of 0
 _WITHOUT_EPSILON = ("fasterrcnn_", "maskrcnn_", "keypointrcnn_", "retinanet_")
 
@@ -115,16 +112,10 @@ class TorchvisionDetector(DetectorExpert):
         return found
 
     def measure_cost(self, batch: Any = None) -> float:
-        """GMACs of one image of ``EXAMPLE_SIZE``, resizing and proposals included, kept in ``cost``."""
+        """GMACs of one image of 480 x 640 pixels, resizing and proposals included, kept in ``cost``."""
         if self.cost is None:
-            macs = self._count_macs() if self.cost_key is None else cached_macs(self.cost_key, self._count_macs)
-            self.cost = macs / 1e9 + self.confidence.gmacs
+            self.cost = detector_macs(self, self.cost_key) / 1e9 + self.confidence.gmacs
         return self.cost
-
-    def _count_macs(self) -> int:
-        # Noise, so that a region proposal network proposes: its head costs per proposal.
-        image = np.random.default_rng(0).integers(0, 256, (*EXAMPLE_SIZE, 3), dtype=np.uint8)
-        return count_macs(self, [image])
 
     def _detections(self, answer: Mapping[str, Tensor]) -> Detections:
         labels = self._label_of_number.to(answer["labels"].device)[answer["labels"]]

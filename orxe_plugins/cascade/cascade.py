@@ -21,6 +21,7 @@ from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.label_space import shared_labels
 from orxe_plugins.policies.policy import Policy, check_preference
 from orxe_plugins.policies.table import PolicyTable, check_asked
+from orxe_plugins.util.exporting import is_exporting
 
 _HOW_TO_FIT = (
     "this cascade is not fitted: preference {preference:g} is used as every exit threshold. "
@@ -243,7 +244,7 @@ class Cascade(nn.Module):
         c >= exit_thresholds[i]; else it goes to the first enabled j > i with
         c >= skip_thresholds[j]; the last one always answers. A NaN confidence counts as 0.
         """
-        dense = self.dense or _is_exporting()
+        dense = self.dense or is_exporting()
         return (route_dense if dense else route_batch)(self.members, self._policy, batch, self.context(batch))
 
     def cost_range(self) -> tuple[float, float]:
@@ -256,7 +257,3 @@ class Cascade(nn.Module):
             return sum(own.values()) + members[ran[-1]].shared_cost
 
         return cost_of(enabled[:1]), cost_of(enabled)
-
-
-def _is_exporting() -> bool:
-    return torch.jit.is_tracing() or torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,9 @@ from pathlib import Path
 from pickle import PicklingError
 from typing import Any
 
+import numpy as np
 import torch
+from platformdirs import user_cache_path
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -25,6 +26,8 @@ from orxe_plugins.util.files import write_json
 
 _LOGGER = logging.getLogger(__name__)
 CACHE_VARIABLE = "ORXE_CACHE"
+#: height and width of the image that detectors are counted on: the most frequent ones in COCO
+EXAMPLE_SIZE = (480, 640)
 # What _plain_attention switches belongs to the whole process: two threads must not switch it back for one another.
 _COUNTING = threading.RLock()
 
@@ -95,6 +98,23 @@ def _plain_attention() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast_path)
 
 
+def detector_macs(detector: nn.Module, key: Mapping[str, Any] | None = None) -> int:
+    """MACs of a whole detector on one original image of ``EXAMPLE_SIZE``, from its preprocessing to its boxes.
+
+    The image is noise, so that a region proposal network proposes regions: its head costs per proposal.
+
+    Args:
+        detector: is called with a list of one image, uint8 of shape (H, W, 3).
+        key: what the figure depends on, see :func:`cached_macs`; None counts it anew.
+    """
+
+    def count() -> int:
+        image = np.random.default_rng(0).integers(0, 256, (*EXAMPLE_SIZE, 3), dtype=np.uint8)
+        return count_macs(detector, [image])
+
+    return count() if key is None else cached_macs(key, count)
+
+
 def cached_macs(key: Mapping[str, Any], count: Callable[[], int]) -> int:
     """What ``count`` gave for the same key before, on this machine, or else gives now.
 
@@ -121,12 +141,4 @@ def cached_macs(key: Mapping[str, Any], count: Callable[[], int]) -> int:
 def cache_folder() -> Path:
     """Where counted figures are kept: ``ORXE_CACHE`` if it is set, else the user's cache folder for ``orxe``."""
     chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "orxe"
+    return Path(chosen) if chosen else user_cache_path("orxe", appauthor=False, opinion=False)

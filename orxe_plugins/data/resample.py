@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from orxe_plugins.util.exporting import is_exporting
+
 
 @dataclass(frozen=True)
 class Span:
@@ -76,7 +78,8 @@ def resample(values: Tensor, rows: Span, columns: Span, interpolation: str) -> T
     """
     values = values[..., rows.start : rows.stop, columns.start : columns.stop]
     length = (rows.length, columns.length)
-    if tuple(values.shape[-2:]) != length and _is_exporting():
+    # ONNX has no antialiased resize that agrees with torch's; it has a product of matrices.
+    if tuple(values.shape[-2:]) != length and is_exporting():
         return _matrix(rows, interpolation, values) @ values @ _matrix(columns, interpolation, values).mT
     if tuple(values.shape[-2:]) != length:
         # float32: there are no antialiased filters for half precision on every device.
@@ -88,11 +91,6 @@ def resample(values: Tensor, rows: Span, columns: Span, interpolation: str) -> T
             wide = F.interpolate(wide, size=length, mode=mode, antialias=True, align_corners=False)
         values = wide.to(values.dtype)
     return values[..., rows.first : rows.first + rows.size, columns.first : columns.first + columns.size]
-
-
-def _is_exporting() -> bool:
-    """ONNX has no antialiased resize that agrees with torch's; a product of matrices it has."""
-    return torch.onnx.is_in_onnx_export() or torch.jit.is_tracing() or torch.compiler.is_exporting()
 
 
 def _matrix(span: Span, interpolation: str, like: Tensor) -> Tensor:

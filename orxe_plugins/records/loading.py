@@ -30,7 +30,7 @@ def load_records(folder: str | Path, experts: Sequence[str] | None = None) -> Re
 
     Returns:
         Records of the samples that every one of these experts could answer, cheapest expert first.
-        The others are in ``skipped`` with their reason. Large prediction columns are
+        Other samples are in ``skipped`` with their reason. Large prediction columns are
         :class:`StoredColumn` objects, which read from the folder when they are asked for.
 
     Raises:
@@ -48,7 +48,7 @@ def load_records(folder: str | Path, experts: Sequence[str] | None = None) -> Re
     if len(units) != 1:
         raise OrxeError(f"the experts in {store.folder} have costs in {' and '.join(units)}: load those of one unit")
     counts = [_shard_count(store, dataset, manifest) for manifest in manifests]
-    # The marks in their shards say that all experts have the same samples: the ids are read once.
+    # The marks in the shards guarantee that all experts have the same samples: the ids are read once.
     ids = _sample_ids(store, names[0], counts[0])
     tables = [
         _Table(store, name, count, recording_mark(dataset, manifest))
@@ -78,7 +78,7 @@ def load_records(folder: str | Path, experts: Sequence[str] | None = None) -> Re
 
 
 def load_gate_inputs(folder: str | Path, expert: str, sample_ids: Iterable[str]) -> np.ndarray:
-    """What ranking gates of an expert see of some recorded samples, float32 (M, D), in the order of the ids.
+    """Inputs of an expert's ranking gate for some recorded samples, float32 (M, D), in the order of the ids.
 
     Raises:
         OrxeError: the folder was recorded without features, or lacks a sample.
@@ -108,7 +108,7 @@ def _in_routing_order(manifests: Sequence[dict[str, Any]]) -> list[dict[str, Any
 
 
 class _Table:
-    """One expert's shards, of which the small columns are read."""
+    """One expert's shards: the small columns in memory, prediction columns read when they are asked for."""
 
     def __init__(self, store: RecordStore, name: str, count: int, mark: str) -> None:
         self.store, self.name, self.count = store, name, count
@@ -135,7 +135,7 @@ class _Table:
         return {}
 
     def column(self, key: str, like: np.ndarray) -> np.ndarray:
-        """A prediction column of every sample; what shards without a valid sample hold is undefined."""
+        """A prediction column of every sample; rows of shards without a valid sample are undefined."""
         values = np.empty((len(self.valid), *like.shape[1:]), dtype=like.dtype)
         for index, rows, valid in self._shards():
             if valid.any():

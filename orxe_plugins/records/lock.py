@@ -3,54 +3,60 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 from orxe_plugins.errors import OrxeError
 
 LOCK_FILE = ".lock"
+#: number of the process that holds the lock, for the error message of others
+HOLDER_FILE = ".lock.pid"
 
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
     """Hold ``folder`` for this process inside a ``with`` block.
 
-    The operating system lets go of the lock when the process ends, however it ends, so that a
-    killed run leaves nothing behind that would have to be cleared by hand.
+    The operating system releases the lock when the process ends, however it ends: a killed run leaves nothing
+    behind that must be removed by hand.
+
+    Network file systems: a lock holds between machines only if the server supports it (NFS version 4 does, older
+    ones need their lock service). On a file system without locks, some versions of filelock use the mere
+    existence of ``.lock``, which a killed run leaves behind: remove it by hand there, and record on a local disk.
+
+    Args:
+        folder: an existing folder.
 
     Raises:
-        OrxeError: another process holds it.
+        OrxeError: another process holds the folder, or its file system has no locks.
     """
-    path = folder / LOCK_FILE
-    with path.open("a+") as handle:
-        if not _try_lock(handle):
-            handle.seek(0)
-            holder = handle.read().strip() or "unknown"
-            raise OrxeError(
-                f"{folder} is in use: process {holder} is recording into it. "
-                "Wait until it has finished, or record into another --out folder"
-            )
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
-        yield
-
-
-def _try_lock(handle: IO[str]) -> bool:
+    lock = FileLock(folder / LOCK_FILE)
+    holder = folder / HOLDER_FILE
     try:
-        if sys.platform == "win32":
-            import msvcrt
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise OrxeError(
+            f"{folder} is in use: process {_read(holder)} is recording into it. "
+            "Wait until it has finished, or record into another --out folder"
+        ) from error
+    except NotImplementedError as error:
+        raise OrxeError(
+            f"the file system of {folder} has no locks, so that two processes could record into it at once: "
+            "record into an --out folder on a local disk"
+        ) from error
+    try:
+        holder.write_text(str(os.getpid()), encoding="utf-8")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
 
-            # The bytes that hold the process number stay readable for others.
-            handle.seek(1024)
-            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
 
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True
+def _read(holder: Path) -> str:
+    try:
+        return holder.read_text(encoding="utf-8").strip() or "unknown"
+    except OSError:
+        return "unknown"

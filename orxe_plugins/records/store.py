@@ -1,17 +1,15 @@
 """Records on disk: one folder per expert, Parquet shards of consecutive samples, two kinds of manifest.
 
     FOLDER/dataset.json                         what was recorded: data set, path, augmentation, ...
-    FOLDER/experts/<expert>/expert.json         who answered: fingerprint, cost, shard size, ...
-    FOLDER/experts/<expert>/shard-00000.parquet what it said of the first samples
+    FOLDER/experts/<expert>/expert.json         the expert: fingerprint, cost, shard size, ...
+    FOLDER/experts/<expert>/shard-00000.parquet its answers to the first samples
 
-Every file is put in place by one atomic rename of a synced temporary file: what is there is whole.
+Every file is put in place by one atomic rename of a synced temporary file: no file is ever half-written.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,14 +20,14 @@ import pyarrow.parquet as pq
 
 from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.records.columns import from_arrow
-from orxe_plugins.util.files import remove_leftovers, write_atomically, write_json
+from orxe_plugins.util.files import distinct_name, remove_leftovers, write_atomically, write_json
 
 SCHEMA = 1
 _MARK = b"orxe"
 
 
 class RecordStore:
-    """A folder of records. Reading needs no lock: what is in place is whole and is never changed.
+    """A folder of records. Reading needs no lock: files in place are complete and never change.
 
     Args:
         folder: the records folder; it need not exist.
@@ -55,7 +53,7 @@ class RecordStore:
         write_json(self.folder / "dataset.json", {"schema": SCHEMA, **manifest})
 
     def experts(self) -> tuple[str, ...]:
-        """Names of the experts that have records here, whole or not, sorted."""
+        """Names of the experts that have records here, complete or not, sorted."""
         manifests = (_read_json(path) for path in self.folder.glob("experts/*/expert.json"))
         return tuple(sorted(manifest["name"] for manifest in manifests if manifest))
 
@@ -75,9 +73,8 @@ class RecordStore:
         write_json(self.expert_folder(manifest["name"]) / "expert.json", {"schema": SCHEMA, **manifest})
 
     def expert_folder(self, name: str) -> Path:
-        """Where an expert's records lie: its name in letters that every file system takes, and a hash."""
-        readable = re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("._")[:80]
-        return self.folder / "experts" / f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        """Where an expert's records lie."""
+        return self.folder / "experts" / distinct_name(name)
 
     # --- shards ---------------------------------------------------------------------------------
 
@@ -86,15 +83,15 @@ class RecordStore:
         return self.expert_folder(name) / f"shard-{index:05d}.parquet"
 
     def missing_shards(self, name: str, count: int, mark: str) -> list[int]:
-        """Which of ``count`` shards are not there, or are damaged.
+        """Numbers of those of ``count`` shards that are missing or damaged.
 
         Args:
             name: the expert.
-            count: number of shards of a whole recording.
+            count: number of shards of a complete recording.
             mark: what :meth:`write_shard` was given for them.
 
         Raises:
-            OrxeError: a shard is whole but carries another mark.
+            OrxeError: a shard is complete but carries another mark.
         """
         missing = []
         for index in range(count):
@@ -120,13 +117,13 @@ class RecordStore:
         write_atomically(self.shard(name, index), lambda path: pq.write_table(table, path, **options))
 
     def read(self, name: str, columns: list[str], index: int, mark: str | None = None) -> dict[str, np.ndarray]:
-        """Columns of one shard; those that the shard does not have are left out.
+        """Columns of one shard; columns that the shard does not have are left out.
 
         Args:
             name: the expert.
             columns: which columns.
             index: number of the shard.
-            mark: what :meth:`write_shard` was given; None does not look at it.
+            mark: what :meth:`write_shard` was given; None skips this check.
         """
         path = self.shard(name, index)
         try:
@@ -147,7 +144,7 @@ class RecordStore:
     # --- tidying --------------------------------------------------------------------------------
 
     def remove_leftovers(self) -> None:
-        """Remove temporary files of killed runs. Only for the holder of the folder's lock."""
+        """Remove temporary files of killed runs. Only the holder of the folder's lock may call this."""
         remove_leftovers(self.folder, "dataset.json")
         for folder in self.folder.glob("experts/*/"):
             remove_leftovers(folder, "expert.json")
@@ -166,7 +163,7 @@ class RecordStore:
 
 def _remove_expert(folder: Path) -> None:
     if folder.is_dir():
-        # The manifest last: without it, shards that are left would belong to nobody.
+        # The manifest last: without it, nothing would say which expert remaining shards belong to.
         for path in [*sorted(folder.glob("shard-*.parquet")), folder / "expert.json"]:
             path.unlink(missing_ok=True)
         if not any(folder.iterdir()):
@@ -174,7 +171,7 @@ def _remove_expert(folder: Path) -> None:
 
 
 def shard_mark(mark: str, index: int) -> bytes:
-    """What a shard's file carries to be told from shards of other recordings."""
+    """What a shard's file carries so that it can be distinguished from shards of other recordings."""
     return f"{mark}:{index}".encode()
 
 

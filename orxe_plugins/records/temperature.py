@@ -36,21 +36,15 @@ def fit_temperatures(records: Records) -> dict[str, float]:
     return {name: fit_temperature(log_probs[i], records.labels) for i, name in enumerate(records.names)}
 
 
-def with_temperatures(
-    records: Records,
-    temperatures: Mapping[str, float],
-    confidences: Mapping[str, ConfidenceProvider] | ConfidenceProvider | None = None,
-) -> Records:
-    """The records as they would be if the experts' confidences had these temperatures.
+def with_temperatures(records: Records, temperatures: Mapping[str, float]) -> Records:
+    """The records as they would be if the experts' recorded confidences had these temperatures.
 
     Args:
         records: of any split, with the log-probabilities of all classes.
         temperatures: expert name -> temperature, for every expert.
-        confidences: the confidence provider of each expert, or one for all; by default what was
-            recorded, or max softmax where that is not known.
 
     Raises:
-        OrxeError: not all classes were kept, an expert has no temperature, or a confidence is none
+        OrxeError: not all classes were kept, an expert has no temperature, or a confidence is not one
             of softmax probabilities.
     """
     _check_all_kept(records)
@@ -59,7 +53,7 @@ def with_temperatures(
     for i, name in enumerate(records.names):
         if name not in temperatures:
             raise unknown("expert with a temperature", name, temperatures)
-        provider = _provider(records, name, confidences)
+        provider = _provider(records, name)
         if not isinstance(provider, SoftmaxConfidence):
             raise OrxeError(f"the confidence of expert {name!r} is {provider.kind!r}, which has no temperature")
         options = {**provider.to_dict(), "temperature": float(temperatures[name])}
@@ -72,15 +66,8 @@ def with_temperatures(
     return replace(records, confidence=confidence, details={**records.details, "confidence": described})
 
 
-def _provider(
-    records: Records, name: str, confidences: Mapping[str, ConfidenceProvider] | ConfidenceProvider | None
-) -> ConfidenceProvider:
-    if isinstance(confidences, ConfidenceProvider):
-        return confidences
-    if confidences is not None:
-        if name not in confidences:
-            raise unknown("expert with a confidence", name, confidences)
-        return confidences[name]
+def _provider(records: Records, name: str) -> ConfidenceProvider:
+    """The confidence that was recorded; max softmax where that is not known."""
     recorded: dict[str, Any] = records.details.get("confidence", {})
     return confidence_from_dict(dict(recorded[name])) if name in recorded else MaxSoftmax()
 
