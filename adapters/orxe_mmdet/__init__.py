@@ -4,7 +4,7 @@
 ``CascadeDetector`` and ``CascadeCost``. Where mmcv has no compiled ops, import it before ``mmdet.apis``.
 """
 
-from orxe_plugins.experts.registry import import_framework
+from orxe_plugins.experts.registry import import_framework, register_adapter
 
 import_framework("mmcv", "mmdet")
 
@@ -12,6 +12,7 @@ from orxe_mmdet import ops  # noqa: E402
 
 ops.install()
 import_framework("mmdet", "mmdet")
+register_adapter("mmdet", __name__)
 
 from orxe_mmdet.cascade_detector import TEST_PIPELINE, CascadeDetector  # noqa: E402
 from orxe_mmdet.checkpoints import convert_checkpoint  # noqa: E402

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.esn import EndExpert, ExitExpert, ExitNetwork, NetworkShape, TrainedExits, load_exits
 from orxe_plugins.experts.classifier import ClassifierExpert
@@ -76,6 +77,19 @@ def load_untrained(
     return _on_backbone(name, exit, base, options, TrainedExits(ExitNetwork(shape).eval(), "", None), saver)
 
 
+def view_of(
+    name: str,
+    *,
+    exit: int | str | None = None,
+    esn: str | None = None,
+    saver: str | Mapping[str, Any] | None = None,
+    **options: Any,
+) -> ImageView:
+    """What :func:`load_expert` with the same arguments would see of an image; no weights are read."""
+    _check_options(name, exit, esn, saver)
+    return experts.view_of(name, **options)
+
+
 def _on_backbone(
     name: str,
     exit: int | str,
@@ -104,8 +118,8 @@ def _on_backbone(
 def _saver(saver: str | Mapping[str, Any]) -> tuple[str, Callable[[], Expert]]:
     """The saver's name, and how to build it."""
     try:
-        spec = ExpertSpec(saver) if isinstance(saver, str) else ExpertSpec(**saver)
-    except TypeError as error:
+        spec = ExpertSpec(saver) if isinstance(saver, str) else ExpertSpec.from_dict(saver)
+    except OrxeError as error:
         raise OrxeError(f"saver is {saver!r}: expected an address, or the fields of an expert: {error}") from error
     return spec.name or spec.address, lambda: load_any(spec, "timm")
 

@@ -11,6 +11,7 @@ import torch
 from timm.models import is_model, list_models
 from torch import nn
 
+from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.experts.checkpoints import is_package, load_checkpoint
 from orxe_plugins.experts.classifier import ClassifierExpert
@@ -86,6 +87,15 @@ def load_untrained(name: str, **options: Any) -> ClassifierExpert:
     """The same architecture without weights, on the meta device: its operations can be counted, it cannot run."""
     with torch.device("meta"):
         return load_expert(name, **{**options, "pretrained": False, "checkpoint": None})
+
+
+def view_of(name: str, **options: Any) -> ImageView:
+    """What :func:`load_expert` with the same arguments would see of an image; no weights are read."""
+    try:
+        return load_untrained(name, **options).view
+    except RuntimeError:
+        # Some models compute with values while they are built, which the meta device cannot.
+        return load_expert(name, **{**options, "pretrained": False, "checkpoint": None}).view
 
 
 def _feature_layer(module: nn.Module) -> FeatureLayer | None:

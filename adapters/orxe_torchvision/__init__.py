@@ -4,14 +4,15 @@
 ``torchvision.models.get_model``.
 """
 
-from orxe_plugins.experts.registry import import_framework
+from orxe_plugins.experts.registry import import_framework, register_adapter
 from orxe_plugins.util.deprecated import renamed
 
 import_framework("torchvision", "torchvision")
+register_adapter("torchvision", __name__)
 
 from orxe_torchvision.cascade_classifier import CascadeClassifier, orxe_metamodel  # noqa: E402
 from orxe_torchvision.cascade_detector import CascadeDetector, orxe_metamodel_detection  # noqa: E402
-from orxe_torchvision.experts import load_expert, load_untrained  # noqa: E402
+from orxe_torchvision.experts import load_expert, load_untrained, view_of  # noqa: E402
 from orxe_torchvision.packing import pack_expert, unpack_expert  # noqa: E402
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "orxe_metamodel_detection",
     "pack_expert",
     "unpack_expert",
+    "view_of",
 ]
 
 __getattr__ = renamed(

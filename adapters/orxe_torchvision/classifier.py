@@ -80,6 +80,11 @@ def _feature_layer(module: nn.Module, num_classes: int) -> FeatureLayer | None:
     return None if found is None else FeatureLayer(found, "input")
 
 
+def classifier_view(name: str, weights: str | None = "DEFAULT", **options: Any) -> ImageView:
+    """What :func:`load_classifier` with the same arguments would see of an image."""
+    return _view(name, find_weights(name, weights), {key: options.get(key) for key in _VIEW_OPTIONS})
+
+
 def _view(name: str, weights: WeightsEnum | None, options: dict[str, Any]) -> ImageView:
     """The weights' own view, changed by options; a model with random weights sees what its default ones would."""
     view = ImageView(size=(224, 224), resize=256)

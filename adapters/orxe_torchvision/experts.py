@@ -6,9 +6,10 @@ from typing import Any
 
 from torchvision.models import get_model_builder, list_models
 
+from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.experts.expert import Expert
-from orxe_torchvision.classifier import load_classifier
+from orxe_torchvision.classifier import classifier_view, load_classifier
 from orxe_torchvision.detection import load_detector
 from orxe_torchvision.weights import default_weights
 
@@ -28,13 +29,7 @@ def load_expert(name: str, *, pretrained: bool | None = None, **options: Any) ->
     Raises:
         OrxeError: the name is unknown, or the model does another task.
     """
-    # A cascade is a model of torchvision too, but no expert.
-    known = [model for model in list_models() if not get_model_builder(model).__module__.startswith("orxe_")]
-    if name.lower() not in known:
-        raise unknown("expert", f"torchvision:{name}", (f"torchvision:{model}" for model in known))
-    name = name.lower()
-    if pretrained is False and options.get("checkpoint") is None:
-        options.setdefault("weights", None)
+    name, options = _known_name(name), _with_weights(pretrained, options)
     kind = _kind(name)
     if kind == _CLASSIFIER_TRANSFORMS:
         return load_classifier(name, **options)
@@ -46,6 +41,28 @@ def load_expert(name: str, *, pretrained: bool | None = None, **options: Any) ->
 def load_untrained(name: str, **options: Any) -> Expert:
     """The same architecture with random weights: nothing is downloaded."""
     return load_expert(name, **{**options, "weights": None, "checkpoint": None})
+
+
+def view_of(name: str, *, pretrained: bool | None = None, **options: Any) -> ImageView | None:
+    """What a classifier of :func:`load_expert` would see of an image, None for a detector; no weights are read."""
+    name = _known_name(name)
+    if _kind(name) != _CLASSIFIER_TRANSFORMS:
+        return None
+    return classifier_view(name, **_with_weights(pretrained, options))
+
+
+def _known_name(name: str) -> str:
+    # A cascade is a model of torchvision too, but no expert.
+    known = [model for model in list_models() if not get_model_builder(model).__module__.startswith("orxe_")]
+    if name.lower() not in known:
+        raise unknown("expert", f"torchvision:{name}", (f"torchvision:{model}" for model in known))
+    return name.lower()
+
+
+def _with_weights(pretrained: bool | None, options: dict[str, Any]) -> dict[str, Any]:
+    """The options, with random weights where ``pretrained`` is False and there is no checkpoint."""
+    random = pretrained is False and options.get("checkpoint") is None
+    return {"weights": None, **options} if random else options
 
 
 def _kind(name: str) -> str:

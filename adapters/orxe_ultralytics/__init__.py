@@ -1,8 +1,9 @@
 """The Ultralytics adapter: YOLO models as experts, and cascades as Ultralytics models."""
 
-from orxe_plugins.experts.registry import import_framework
+from orxe_plugins.experts.registry import import_framework, register_adapter
 
 import_framework("ultralytics", "ultralytics")
+register_adapter("ultralytics", __name__)
 
 from orxe_ultralytics.cascade_yolo import CascadeYOLO, restore_cascade  # noqa: E402
 from orxe_ultralytics.data import YoloDataset  # noqa: E402

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,7 +12,8 @@ from orxe_plugins.cascade.file import read_cascade
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
-from orxe_plugins.experts.registry import ExpertSpec, adapter_names, load_experts, parse_address
+from orxe_plugins.experts.registry import adapter_names, load_experts
+from orxe_plugins.experts.spec import ExpertSpec, adapter_in, parse_address
 from orxe_plugins.policies.policy import Policy
 
 #: an address such as "timm:resnet18", the fields of a spec, a spec, or an expert that is built already
@@ -20,21 +21,81 @@ ExpertLike: TypeAlias = str | Mapping[str, Any] | ExpertSpec | Expert
 CascadeLike: TypeAlias = str | Path | Cascade
 
 
+@dataclass(frozen=True)
+class CascadeArguments:
+    """The arguments that all fronts have in common, beside the experts themselves.
+
+    Attributes:
+        checkpoints: a file of weights for each of ``experts``; None leaves an expert's own.
+        expert_kwargs: options for each of ``experts``; they go before all others.
+        exit_thresholds: one for each expert but the last, None in it is "never"; the whole None
+            takes them from ``preference``.
+        skip_thresholds: likewise; by default no expert is skipped.
+        preference: where a cascade without thresholds starts: 0 = only cost counts, 1 = only
+            performance counts; 0.5 by default.
+        names: label names of the answers of detectors; by default those of the first expert that
+            has no remap.
+        remap: what labels of some detector are called among ``names``; None drops a label.
+        for_all: options for every expert of ``experts`` that is not built yet, of whatever adapter;
+            what the expert's own options say goes first.
+        common: options for every expert of ``experts`` that is one of the front's own adapter; what the
+            expert's own options say goes first.
+    """
+
+    checkpoints: Sequence[str | Path | None] | None = None
+    expert_kwargs: Sequence[Mapping[str, Any] | None] | None = None
+    exit_thresholds: Sequence[float | None] | None = None
+    skip_thresholds: Sequence[float] | None = None
+    preference: float | None = None
+    names: Sequence[str] | None = None
+    remap: Mapping[str, str | None] | None = None
+    for_all: Mapping[str, Any] | None = None
+    common: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_keywords(cls, given: Mapping[str, Any]) -> CascadeArguments:
+        """The arguments out of keywords; those that are no field here are ``common`` options."""
+        own = {one.name for one in fields(cls)} - {"common"}
+        common = {key: value for key, value in given.items() if key not in own}
+        return cls(**{key: value for key, value in given.items() if key in own}, common=common)
+
+    def policy(self) -> Policy | None:
+        """The thresholds; None where they are to be taken from a preference.
+
+        Raises:
+            OrxeError: thresholds contradict the preference, or are no list of numbers in [0, 1].
+        """
+        if self.exit_thresholds is None:
+            if self.skip_thresholds is not None:
+                raise OrxeError("skip_thresholds are given without exit_thresholds: give both, or a preference")
+            return None
+        if self.preference is not None:
+            raise OrxeError(
+                f"exit_thresholds and preference={self.preference!r} contradict each other: give one of them"
+            )
+        for name in ("exit_thresholds", "skip_thresholds"):
+            given = getattr(self, name)
+            if isinstance(given, (str, bytes)) or not isinstance(given, (Sequence, type(None))):
+                raise OrxeError(f"{name} is {given!r}: expected a list with one number for each expert but the last")
+        return Policy(tuple(self.exit_thresholds), tuple(self.skip_thresholds or ()))
+
+    def check_no_expert_options(self) -> None:
+        """Raise if options of experts are given, as a cascade that exists has its experts already."""
+        given = {name: getattr(self, name) for name in ("checkpoints", "expert_kwargs", "for_all")} | {**self.common}
+        extra = [name for name, value in given.items() if value is not None]
+        if extra:
+            raise OrxeError(
+                f"{', '.join(extra)} cannot be given with cascade=: a cascade brings its experts with their options"
+            )
+
+
 def build_cascade(
     experts: Sequence[ExpertLike] | None = None,
     cascade: CascadeLike | None = None,
     *,
     adapter: str,
-    checkpoints: Sequence[str | Path | None] | None = None,
-    expert_kwargs: Sequence[Mapping[str, Any] | None] | None = None,
-    exit_thresholds: Sequence[float | None] | None = None,
-    skip_thresholds: Sequence[float] | None = None,
-    preference: float | None = None,
     task: str | None = None,
-    names: Sequence[str] | None = None,
-    remap: Mapping[str, str | None] | None = None,
-    for_all: Mapping[str, Any] | None = None,
-    **common: Any,
+    **arguments: Any,
 ) -> Cascade:
     """The cascade that a front's arguments describe.
 
@@ -43,21 +104,9 @@ def build_cascade(
         cascade: instead of ``experts``: a folder that `orxe run` wrote, or a cascade, which is
             changed in place.
         adapter: the front's own adapter.
-        checkpoints: a file of weights for each of ``experts``; None leaves an expert's own.
-        expert_kwargs: options for each of ``experts``; they go before all others.
-        exit_thresholds: one for each expert but the last, None in it is "never"; the whole None
-            takes them from ``preference``.
-        skip_thresholds: likewise; skips nobody by default.
-        preference: where a cascade without thresholds starts: 0 = only cost counts, 1 = only
-            performance counts; 0.5 by default.
         task: "classification" or "detection", where the front can do but one.
-        names: label names of the answers of detectors; by default those of the first expert that
-            has no remap.
-        remap: what labels of some detector are called among ``names``; None drops a label.
-        for_all: options for every expert of ``experts`` that is not built yet, of whatever adapter;
-            what the expert's own options say goes first.
-        **common: options for every expert of ``experts`` that is one of ``adapter``; what the
-            expert's own options say goes first.
+        **arguments: what :class:`CascadeArguments` lists, by name; all others are options for every expert of
+            ``experts`` that is one of ``adapter``.
 
     Raises:
         OrxeError: arguments contradict each other or differ in length, an expert is unknown, its task is
@@ -65,67 +114,54 @@ def build_cascade(
     """
     if (experts is None) == (cascade is None):
         raise OrxeError("a cascade is built from either experts=[...] or cascade=FOLDER: give one of them")
-    policy = _policy(exit_thresholds, skip_thresholds, preference)
+    given = CascadeArguments.from_keywords(arguments)
+    policy = given.policy()
     if isinstance(cascade, Cascade):
-        _nothing_else(checkpoints=checkpoints, expert_kwargs=expert_kwargs, for_all=for_all, **common)
-        _check_task(cascade.members, task)
-        if names is not None or remap:
-            cascade.answer_in(names, remap)
-        if policy is not None:
-            cascade.policy = policy
-        elif preference is not None:
-            cascade.set_preference(preference)
-        return cascade
+        return _changed(cascade, given, policy, task)
     table, view = None, None
     if cascade is not None:
-        _nothing_else(checkpoints=checkpoints, expert_kwargs=expert_kwargs, for_all=for_all, **common)
+        given.check_no_expert_options()
         file = read_cascade(cascade)
         if task not in (None, file.task):
             raise OrxeError(f"the cascade at {str(cascade)!r} is for {file.task}: expected {task}")
         specs: Sequence[ExpertSpec | Expert] = file.specs
         table, view = file.table, file.input_view
     else:
-        specs = _with_options(experts or (), adapter, checkpoints, expert_kwargs, for_all or {}, common)
+        specs = _specs(experts or (), adapter, given)
     members = load_experts(specs)
     _check_task(members, task)
-    return Cascade(members, policy, table, 0.5 if preference is None else preference, view, names, remap)
+    preference = 0.5 if given.preference is None else given.preference
+    return Cascade(members, policy, table, preference, view, given.names, given.remap)
 
 
-def _policy(
-    exits: Sequence[float | None] | None, skips: Sequence[float] | None, preference: float | None
-) -> Policy | None:
-    if exits is None:
-        if skips is not None:
-            raise OrxeError("skip_thresholds are given without exit_thresholds: give both, or a preference")
-        return None
-    if preference is not None:
-        raise OrxeError(f"exit_thresholds and preference={preference!r} contradict each other: give one of them")
-    for name, given in (("exit_thresholds", exits), ("skip_thresholds", skips)):
-        if isinstance(given, (str, bytes)) or not isinstance(given, (Sequence, type(None))):
-            raise OrxeError(f"{name} is {given!r}: expected a list with one number for each expert but the last")
-    return Policy(tuple(exits), tuple(skips or ()))
+def _changed(cascade: Cascade, given: CascadeArguments, policy: Policy | None, task: str | None) -> Cascade:
+    """A cascade that exists, with the thresholds and labels asked for."""
+    given.check_no_expert_options()
+    _check_task(cascade.members, task)
+    if given.names is not None or given.remap:
+        cascade.answer_in(given.names, given.remap)
+    if policy is not None:
+        cascade.policy = policy
+    elif given.preference is not None:
+        cascade.set_preference(given.preference)
+    return cascade
 
 
-def _nothing_else(**given: Any) -> None:
-    extra = [name for name, value in given.items() if value is not None]
-    if extra:
-        raise OrxeError(f"{', '.join(extra)} cannot be given with cascade=: it says by itself what its experts are")
-
-
-def _with_options(
-    experts: Sequence[ExpertLike],
-    adapter: str,
-    checkpoints: Sequence[str | Path | None] | None,
-    expert_kwargs: Sequence[Mapping[str, Any] | None] | None,
-    for_all: Mapping[str, Any],
-    common: Mapping[str, Any],
-) -> list[ExpertSpec | Expert]:
-    """One spec per expert that says all that is known of it; built experts stay as they are."""
+def _specs(experts: Sequence[ExpertLike], adapter: str, given: CascadeArguments) -> list[ExpertSpec | Expert]:
+    """One spec per expert with all that is given for it; built experts stay as they are."""
     if isinstance(experts, (str, bytes)) or not isinstance(experts, Sequence) or not experts:
         raise OrxeError(f"experts is {experts!r}: expected a list with at least one expert, such as ['{adapter}:NAME']")
-    files = _one_each("checkpoints", checkpoints, len(experts))
-    options = _one_each("expert_kwargs", expert_kwargs, len(experts))
-    return [_spec(*row, adapter, for_all, common) for row in zip(experts, files, options, strict=True)]
+    files = _one_each("checkpoints", given.checkpoints, len(experts))
+    options = _one_each("expert_kwargs", given.expert_kwargs, len(experts))
+    specs: list[ExpertSpec | Expert] = []
+    for expert, file, own in zip(experts, files, options, strict=True):
+        if isinstance(expert, Expert):
+            if file is not None or own:
+                raise OrxeError(f"expert {expert.name!r} is built already: it takes no checkpoint and no options")
+            specs.append(expert)
+        else:
+            specs.append(_with_options(_as_spec(expert, adapter), file, own, adapter, given))
+    return specs
 
 
 def _one_each(name: str, values: Sequence[Any] | None, n_experts: int) -> Sequence[Any]:
@@ -136,48 +172,35 @@ def _one_each(name: str, values: Sequence[Any] | None, n_experts: int) -> Sequen
     return values
 
 
-def _spec(
-    expert: ExpertLike,
-    checkpoint: str | Path | None,
-    options: Any,
-    adapter: str,
-    for_all: Mapping[str, Any],
-    common: Mapping[str, Any],
-) -> ExpertSpec | Expert:
-    if isinstance(expert, Expert):
-        if checkpoint is not None or options:
-            raise OrxeError(f"expert {expert.name!r} is built already: it takes no checkpoint and no options")
-        return expert
+def _as_spec(expert: str | Mapping[str, Any] | ExpertSpec, adapter: str) -> ExpertSpec:
     if isinstance(expert, str):
-        expert = ExpertSpec(expert)
-    elif isinstance(expert, Mapping):
-        expert = _from_fields(expert)
-    elif not isinstance(expert, ExpertSpec):
+        return ExpertSpec(expert)
+    if isinstance(expert, Mapping):
+        # A framework's own mappings, such as mmengine's ConfigDict, know how to become plain ones.
+        return ExpertSpec.from_dict(expert.to_dict() if hasattr(expert, "to_dict") else expert)
+    if not isinstance(expert, ExpertSpec):
         raise OrxeError(f"an expert is a {type(expert).__name__}: expected an address such as '{adapter}:NAME'")
+    return expert
+
+
+def _with_options(
+    spec: ExpertSpec, checkpoint: str | Path | None, options: Any, adapter: str, given: CascadeArguments
+) -> ExpertSpec:
+    """The spec with the options that are given for it alone, for its adapter and for all experts."""
     if not isinstance(options, (Mapping, type(None))):
-        raise OrxeError(f"expert_kwargs of expert {expert.address!r} is {options!r}: expected a mapping of options")
+        raise OrxeError(f"expert_kwargs of expert {spec.address!r} is {options!r}: expected a mapping of options")
     # Some names hold a colon themselves, as hf-hub:timm/resnet18 does.
-    foreign = expert.address.partition(":")[0] in adapter_names()
-    address = expert.address if foreign else f"{adapter}:{expert.address}"
+    has_adapter = adapter_in(spec.address) in adapter_names()
+    address = spec.address if has_adapter else f"{adapter}:{spec.address}"
     own_adapter, _, in_address = parse_address(address)
-    shared = {**for_all, **common} if own_adapter == adapter else for_all
+    shared = {**(given.for_all or {}), **(given.common if own_adapter == adapter else {})}
     merged = {
         **{key: value for key, value in shared.items() if key not in in_address},
-        **expert.options,
+        **spec.options,
         **(options or {}),
     }
-    file = expert.checkpoint if checkpoint is None else str(checkpoint)
-    return replace(expert, address=address, checkpoint=file, options=merged)
-
-
-def _from_fields(fields: Mapping[str, Any]) -> ExpertSpec:
-    # A framework's own mappings, such as mmengine's ConfigDict, know how to become plain ones.
-    plain = fields.to_dict() if hasattr(fields, "to_dict") else dict(fields)
-    try:
-        return ExpertSpec(**plain)
-    except TypeError as error:
-        known = ", ".join(ExpertSpec.__dataclass_fields__)
-        raise OrxeError(f"expert {plain}: {error}; its fields are {known}") from error
+    file = spec.checkpoint if checkpoint is None else str(checkpoint)
+    return replace(spec, address=address, checkpoint=file, options=merged)
 
 
 def _check_task(members: Sequence[Expert], task: str | None) -> None:

@@ -14,9 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.experts.registry import ExpertSpec, load_experts
+from orxe_plugins.experts.registry import load_experts
+from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.util.files import write_json
+from orxe_plugins.util.validation import explain
 
 SCHEMA_VERSION = 1
 FILE_NAME = "cascade.json"
@@ -43,25 +45,14 @@ class CascadeFile:
     input_mode: str = "originals"
 
 
-class _ExpertModel(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    address: str
-    name: str | None = None
-    checkpoint: str | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
-    confidence: dict[str, Any] | None = None
-    calibration: dict[str, Any] | None = None
-    cost: float | None = None
-    shared_cost: float = 0.0
-    needs: str | None = None
+class _Content(BaseModel):
+    """The keys of ``cascade.json``."""
 
-
-class _CascadeModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
     schema_version: int
     task: str
     path: str
-    experts: list[_ExpertModel] = Field(min_length=1)
+    experts: list[ExpertSpec] = Field(min_length=1)
     input_view: dict[str, Any] | None = None
     table: dict[str, Any]
 
@@ -75,7 +66,6 @@ def write_cascade(folder: str | Path, cascade: CascadeFile) -> Path:
         The file's path.
     """
     folder = Path(folder).resolve()
-    specs = [_moved(spec, folder) for spec in cascade.specs]
     path = folder / FILE_NAME
     write_json(
         path,
@@ -83,7 +73,7 @@ def write_cascade(folder: str | Path, cascade: CascadeFile) -> Path:
             "schema_version": SCHEMA_VERSION,
             "task": cascade.task,
             "path": cascade.input_mode,
-            "experts": [spec.to_dict() for spec in specs],
+            "experts": [_written(spec, folder).to_dict() for spec in cascade.specs],
             "input_view": cascade.input_view.to_dict() if cascade.input_view else None,
             "table": cascade.table.to_dict(),
         },
@@ -103,20 +93,17 @@ def read_cascade(folder: str | Path) -> CascadeFile:
         raise OrxeError(f"no cascade at {str(folder)!r}: expected a folder with {FILE_NAME}, as `orxe run` writes it")
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        version = raw.get("schema_version") if isinstance(raw, dict) else None
-        if isinstance(version, int) and version > SCHEMA_VERSION:
-            raise OrxeError(
-                f"{path} has schema version {version}, this release reads up to {SCHEMA_VERSION}: "
-                "upgrade with pip install -U orxe-plugins"
-            )
-        model = _CascadeModel.model_validate(raw)
-        table = PolicyTable.from_dict(model.table)
-        view = ImageView.from_dict(model.input_view) if model.input_view else None
-    except (json.JSONDecodeError, ValidationError, KeyError, TypeError) as error:
+        _check_version(path, raw)
+        content = _Content.model_validate(raw)
+        table = PolicyTable.from_dict(content.table)
+        view = ImageView.from_dict(content.input_view) if content.input_view else None
+    except ValidationError as error:
+        raise OrxeError(f"{path} is not a readable cascade: {explain(error)}") from error
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise OrxeError(f"{path} is not a readable cascade: {error}") from error
-    specs = tuple(ExpertSpec(**_resolved(expert, path.parent)) for expert in model.experts)
+    specs = tuple(_read_files(spec, path.parent) for spec in content.experts)
     table.policies_for(len(specs))
-    return CascadeFile(specs, table, model.task, view, model.path)
+    return CascadeFile(specs, table, content.task, view, content.path)
 
 
 def load_cascade(folder: str | Path, preference: float = 0.5) -> Cascade:
@@ -129,42 +116,53 @@ def load_cascade(folder: str | Path, preference: float = 0.5) -> Cascade:
     return Cascade(load_experts(file.specs), table=file.table, preference=preference, input_view=file.input_view)
 
 
-def _moved(spec: ExpertSpec, folder: Path) -> ExpertSpec:
+def _check_version(path: Path, raw: Any) -> None:
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise OrxeError(
+            f"{path} has schema version {version}, this release reads up to {SCHEMA_VERSION}: "
+            "upgrade with pip install -U orxe-plugins"
+        )
+
+
+def _written(spec: ExpertSpec, folder: Path) -> ExpertSpec:
     """The spec with its files named relative to the folder."""
+
+    def relative(file: str) -> str:
+        return Path(os.path.relpath(Path(file).resolve(), folder)).as_posix() if Path(file).exists() else file
+
+    return _with_files(spec, relative, gate=relative)
+
+
+def _read_files(spec: ExpertSpec, folder: Path) -> ExpertSpec:
+    """The inverse: files relative to the folder by their full path."""
+
+    def absolute(file: str) -> str:
+        return str((folder / file).resolve())
+
+    def known(file: str) -> str:
+        # A checkpoint may also be something that only its adapter knows, such as an installed package.
+        return absolute(file) if (folder / file).exists() else file
+
+    return _with_files(spec, known, gate=absolute)
+
+
+def _with_files(spec: ExpertSpec, place: Callable[[str], str], gate: Callable[[str], str]) -> ExpertSpec:
+    """The spec with ``place(file)`` instead of every checkpoint that it names, and ``gate(file)`` of its gate."""
     confidence = dict(spec.confidence or {})
     if "file" in confidence:
-        confidence["file"] = _relative(confidence["file"], folder)
-    options = _with_files(spec.options, lambda file: _relative(file, folder))
-    return replace(spec, checkpoint=_relative(spec.checkpoint, folder), options=options, confidence=confidence or None)
+        confidence["file"] = gate(confidence["file"])
+    checkpoint = None if spec.checkpoint is None else place(spec.checkpoint)
+    options = _placed(spec.options, place)
+    return replace(spec, checkpoint=checkpoint, options=options, confidence=confidence or None)
 
 
-def _with_files(options: Mapping[str, Any], place: Callable[[str], Any]) -> dict[str, Any]:
+def _placed(options: Mapping[str, Any], place: Callable[[str], str]) -> dict[str, Any]:
     """Options with ``place(file)`` instead of every file that they name."""
     placed = dict(options)
     for key, value in options.items():
         if isinstance(value, Mapping):
-            placed[key] = _with_files(value, place)
+            placed[key] = _placed(value, place)
         elif key in _FILE_OPTIONS and isinstance(value, str):
             placed[key] = place(value)
     return placed
-
-
-def _relative(checkpoint: str | None, folder: Path) -> str | None:
-    if checkpoint is None or not Path(checkpoint).exists():
-        return checkpoint
-    return Path(os.path.relpath(Path(checkpoint).resolve(), folder)).as_posix()
-
-
-def _resolved(expert: _ExpertModel, folder: Path) -> dict[str, Any]:
-    values = expert.model_dump()
-    checkpoint = values["checkpoint"]
-    # A checkpoint may also be something that only its adapter knows, such as an installed package.
-    if checkpoint is not None and (folder / checkpoint).exists():
-        values["checkpoint"] = str((folder / checkpoint).resolve())
-    values["options"] = _with_files(
-        values["options"], lambda file: str((folder / file).resolve()) if (folder / file).exists() else file
-    )
-    gate = (values["confidence"] or {}).get("file")
-    if gate is not None:
-        values["confidence"]["file"] = str((folder / gate).resolve())
-    return values

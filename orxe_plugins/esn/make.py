@@ -49,6 +49,6 @@ def make_exits(
             raise OrxeError(f"expert {spec.address!r} is no backbone that exits can be put in")
         saver = options.get("saver")
         if saver is not None:
-            saver = load_expert(ExpertSpec(saver) if isinstance(saver, str) else ExpertSpec(**saver))
+            saver = load_expert(ExpertSpec(saver) if isinstance(saver, str) else ExpertSpec.from_dict(saver))
         stages = sorted({int(each["exit"]) for _, each in exits})
         train_exits(Path(file), base, saver, stages, batches(), settings, progress, total)

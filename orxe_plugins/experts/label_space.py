@@ -16,16 +16,30 @@ from orxe_plugins.experts.label_map import LabelMap
 
 def check_same_classes(experts: Sequence[Expert]) -> None:
     """Raise unless experts can stand in one cascade: all detectors, or all with the same number of classes."""
-    counts = {e.name: e.num_classes for e in experts if isinstance(e, ClassifierExpert)}
-    if len(set(counts.values())) > 1:
-        listed = ", ".join(f"{name}: {count}" for name, count in counts.items())
-        raise OrxeError(f"experts of one cascade must have the same classes, but they have {listed}")
+    counts = class_counts(experts)
+    check_class_counts(counts)
     detectors = [e for e in experts if isinstance(e, DetectorExpert)]
     if detectors and counts:
         raise OrxeError(
             f"expert {detectors[0].name!r} is a detector and {next(iter(counts))!r} a classifier: "
             "experts of one cascade must have one task"
         )
+
+
+def class_counts(experts: Sequence[Expert]) -> dict[str, int]:
+    """Number of classes of each classifier among the experts, by its name."""
+    return {expert.name: expert.num_classes for expert in experts if isinstance(expert, ClassifierExpert)}
+
+
+def check_class_counts(counts: Mapping[str, int]) -> None:
+    """Raise unless all classifiers of one cascade have the same number of classes.
+
+    Args:
+        counts: expert's name -> number of its classes.
+    """
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{name}: {count}" for name, count in counts.items())
+        raise OrxeError(f"experts of one cascade must have the same classes, but they have {listed}")
 
 
 def shared_labels(

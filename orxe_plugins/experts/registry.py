@@ -1,120 +1,90 @@
-"""Adapters by entry point; an address such as ``timm:resnet18?input_size=224`` becomes an Expert."""
+"""Adapters by name; an address such as ``timm:resnet18?input_size=224`` becomes an Expert."""
 
 from __future__ import annotations
 
 import importlib
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache
-from importlib.metadata import entry_points
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, cast
 
-import yaml
-
 from orxe_plugins.confidence import confidence_from_dict
+from orxe_plugins.data.views import ImageView
 from orxe_plugins.detection.calibration import calibration_from_dict
 from orxe_plugins.errors import OrxeError, unknown
+from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
+from orxe_plugins.experts.spec import ExpertSpec, adapter_in, parse_address
 
 ADAPTER_GROUP = "orxe_plugins.adapters"
-_ADDRESS = re.compile(r"(?P<adapter>[A-Za-z_][\w-]*):(?P<name>[^?]+)(\?(?P<query>.*))?", re.DOTALL)
+#: adapters that were imported: name -> module
+_REGISTERED: dict[str, str] = {}
 
 
 class Adapter(Protocol):
-    """What the module that an entry point names must offer."""
+    """What the module of an adapter must offer."""
 
     def load_expert(self, name: str, **options: Any) -> Expert:
         """The expert called ``name`` in the adapter's framework, in evaluation mode.
 
-        An adapter may also offer ``load_untrained`` with the same arguments: the same architecture with random
-        weights, without a download and without the checkpoint, for `orxe check`. And it may offer
-        ``pack_expert(expert)`` and ``unpack_expert(name, options, packed)``, by which experts are saved in one file
-        with their weights (``orxe_plugins.experts.packing``).
+        An adapter may also offer:
+
+        - ``load_untrained`` with the same arguments: the same architecture with random weights, without a download
+          and without the checkpoint, for `orxe check`;
+        - ``view_of`` with the same arguments: the :class:`~orxe_plugins.data.views.ImageView` of a classifier, or
+          None for another expert, without reading its weights;
+        - ``pack_expert(expert)`` and ``unpack_expert(name, options, packed)``, by which experts are saved in one file
+          with their weights (``orxe_plugins.experts.packing``).
         """
 
 
-@dataclass(frozen=True)
-class ExpertSpec:
-    """How to build an expert again: what recipes list and what ``cascade.json`` keeps.
+def register_adapter(name: str, module: str) -> None:
+    """Make an adapter known that is imported but not installed, as from a source checkout on the path.
 
-    Attributes:
-        address: ``adapter:name?option=value&option=value``; option values are read as YAML.
-        name: how tables call the expert; the address's name by default.
-        checkpoint: a file of weights, or ``package:NAME`` for weights in an installed package, handed
-            to the adapter; None takes the adapter's default.
-        options: more options for the adapter's ``load_expert``, beside those in the address.
-        confidence: kind and options of the confidence provider; None takes the task's default.
-        calibration: kind and fitted numbers of a detector's score calibration
-            (``orxe_plugins.detection.calibration``); None leaves its scores as they are.
-        cost: cost per sample where it is known; None lets the expert count it.
-        shared_cost, needs: see :class:`orxe_plugins.experts.expert.Expert`; the adapter may know them by itself.
+    Every adapter calls this when it is imported. Installed ones are also found without an import, through the
+    entry-point group ``orxe_plugins.adapters``.
+
+    Args:
+        name: what stands before the colon of an expert's address.
+        module: name of the module that offers what :class:`Adapter` says.
+
+    Raises:
+        ValueError: another module has that name.
     """
-
-    address: str
-    name: str | None = None
-    checkpoint: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    confidence: Mapping[str, Any] | None = None
-    calibration: Mapping[str, Any] | None = None
-    cost: float | None = None
-    shared_cost: float = 0.0
-    needs: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values, without what is at its default."""
-        values = {
-            "address": self.address,
-            "name": self.name,
-            "checkpoint": self.checkpoint,
-            "options": dict(self.options),
-            "confidence": dict(self.confidence) if self.confidence else None,
-            "calibration": dict(self.calibration) if self.calibration else None,
-            "cost": self.cost,
-            "shared_cost": self.shared_cost,
-            "needs": self.needs,
-        }
-        return {key: value for key, value in values.items() if value not in (None, {}, 0.0)}
+    if _REGISTERED.setdefault(name, module) != module:
+        raise ValueError(f"adapter {name!r} is registered twice: by {_REGISTERED[name]} and {module}")
 
 
-def parse_address(address: str) -> tuple[str, str, dict[str, Any]]:
-    """Adapter, name and options of an expert's address.
-
-    >>> parse_address("ultralytics:yolov8n.pt?imgsz=320")
-    ('ultralytics', 'yolov8n.pt', {'imgsz': 320})
-    """
-    match = _ADDRESS.fullmatch(address)
-    if match is None:
-        raise OrxeError(f"expert address {address!r}: expected adapter:name, such as timm:resnet18")
-    options = {}
-    for pair in filter(None, (match["query"] or "").split("&")):
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise OrxeError(f"expert address {address!r}: option {pair!r} has no value, expected {pair}=...")
-        options[key] = yaml.safe_load(value)
-    return match["adapter"], match["name"], options
+def adapters() -> dict[str, str]:
+    """All known adapters, whether or not their framework is installed: name -> module, sorted."""
+    installed = {name: point.value for name, point in _installed().items()}
+    return dict(sorted({**_REGISTERED, **installed}.items()))
 
 
 def adapter_names() -> tuple[str, ...]:
-    """Names of all installed adapters, whether or not their framework is."""
-    return tuple(sorted({point.name for point in entry_points(group=ADAPTER_GROUP)}))
+    """Names of all known adapters, sorted."""
+    return tuple(adapters())
 
 
-@cache
 def load_adapter(name: str) -> Adapter:
-    """The adapter called ``name``; its framework is imported now.
+    """The adapter called ``name``, installed or imported before; its framework is imported now.
 
     Raises:
         OrxeError: no adapter has that name.
         ImportError: its framework is not installed; the last line says what to install.
     """
-    points = {point.name: point for point in entry_points(group=ADAPTER_GROUP)}
-    if name not in points:
-        raise unknown("adapter", name, points)
-    return cast(Adapter, points[name].load())
+    if (point := _installed().get(name)) is not None:
+        return cast(Adapter, point.load())
+    if name in _REGISTERED:
+        return cast(Adapter, importlib.import_module(_REGISTERED[name]))
+    raise unknown("adapter", name, adapters())
+
+
+def _installed() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ADAPTER_GROUP)}
 
 
 def load_expert(expert: str | ExpertSpec, default_adapter: str | None = None) -> Expert:
@@ -126,12 +96,16 @@ def load_expert(expert: str | ExpertSpec, default_adapter: str | None = None) ->
 
     Returns:
         The expert in evaluation mode, with its ``spec`` set.
+
+    Raises:
+        OrxeError: the adapter, the expert or its checkpoint does not exist, or an option does not fit.
+        ImportError: the adapter's framework is not installed.
     """
     spec = ExpertSpec(expert) if isinstance(expert, str) else expert
-    if default_adapter and not _has_adapter(spec.address):
+    # timm's own names may begin with a source, as in hf-hub:timm/resnet18.
+    if default_adapter and adapter_in(spec.address) not in adapter_names():
         spec = replace(spec, address=f"{default_adapter}:{spec.address}")
-    adapter, name, options = parse_address(spec.address)
-    options = {**options, **spec.options}
+    adapter, name, options = _call_of(spec)
     if spec.checkpoint is not None:
         # An adapter may know more places than files, such as package:NAME.
         if ":" not in spec.checkpoint and not Path(spec.checkpoint).exists():
@@ -139,18 +113,13 @@ def load_expert(expert: str | ExpertSpec, default_adapter: str | None = None) ->
         options["checkpoint"] = spec.checkpoint
     built = load_adapter(adapter).load_expert(name, **options)
     built.spec = spec
-    built.name = spec.name or spec.address
-    if spec.confidence is not None:
-        built.confidence = confidence_from_dict(dict(spec.confidence))
     if spec.calibration is not None:
         if not isinstance(built, DetectorExpert):
             raise OrxeError(f"expert {spec.address!r} has a score calibration, but it is no detector")
         built.calibration = calibration_from_dict(spec.calibration)
-    if spec.cost is not None:
-        built.cost = spec.cost
     built.shared_cost = spec.shared_cost or built.shared_cost
     built.needs = spec.needs or built.needs
-    return built.eval()
+    return _as_specified(built, spec)
 
 
 def load_experts(experts: Sequence[str | ExpertSpec | Expert], default_adapter: str | None = None) -> list[Expert]:
@@ -177,23 +146,42 @@ def load_untrained(spec: ExpertSpec) -> Expert:
     Raises:
         OrxeError: the expert is unknown, an option does not fit, or its adapter cannot do without weights.
     """
-    adapter, name, options = parse_address(spec.address)
+    adapter, name, options = _call_of(spec)
     loaded = load_adapter(adapter)
     if not hasattr(loaded, "load_untrained"):
         raise OrxeError(f"adapter {adapter!r} builds no expert without its weights")
-    built: Expert = loaded.load_untrained(name, **{**options, **spec.options})
+    return _as_specified(loaded.load_untrained(name, **options), spec)
+
+
+def view_of(spec: ExpertSpec) -> ImageView | None:
+    """The view of a classifier, None for another expert; its weights are read only if its adapter has no other way.
+
+    Raises:
+        OrxeError: the expert is unknown, or an option does not fit.
+    """
+    adapter, name, options = _call_of(spec)
+    loaded = load_adapter(adapter)
+    if hasattr(loaded, "view_of"):
+        view: ImageView | None = loaded.view_of(name, **options)
+        return view
+    expert = load_expert(spec)
+    return expert.view if isinstance(expert, ClassifierExpert) else None
+
+
+def _call_of(spec: ExpertSpec) -> tuple[str, str, dict[str, Any]]:
+    """Adapter, name and options that a spec asks for, the checkpoint aside."""
+    adapter, name, in_address = parse_address(spec.address)
+    return adapter, name, {**in_address, **spec.options}
+
+
+def _as_specified(built: Expert, spec: ExpertSpec) -> Expert:
+    """The expert with its spec's name, confidence and cost, in evaluation mode."""
     built.name = spec.name or spec.address
     if spec.confidence is not None:
         built.confidence = confidence_from_dict(dict(spec.confidence))
     if spec.cost is not None:
         built.cost = spec.cost
     return built.eval()
-
-
-def _has_adapter(address: str) -> bool:
-    match = _ADDRESS.fullmatch(address)
-    # timm's own names may begin with a source, as in hf-hub:timm/resnet18.
-    return match is not None and match["adapter"] in adapter_names()
 
 
 def import_framework(module: str, extra: str) -> ModuleType:

@@ -2,68 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import field, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
 
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.checkpoints import is_package
-from orxe_plugins.experts.registry import ExpertSpec
+from orxe_plugins.experts.spec import ExpertSpec
+from orxe_plugins.util.validation import explain
 
 _VIEW_KEYS = ("input_size", "mean", "std", "interpolation", "crop_pct", "crop_mode")
+_SOURCE_KEYS = ("address", "timm", "builder")
 
 
-class _Entry(BaseModel):
-    """One expert: an address, a timm name, or a timm builder; then how its images are prepared."""
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class _Entry(ExpertSpec):
+    """An expert, with shorter ways to name a timm model and how its images are prepared."""
 
-    model_config = ConfigDict(extra="forbid")
-    name: str | None = None
-    address: str | None = None
+    address: str = ""
     timm: str | None = None
     builder: str | None = None
     variant: str | None = None
-    kwargs: dict[str, Any] = Field(default_factory=dict)
-    options: dict[str, Any] = Field(default_factory=dict)
-    checkpoint: str | None = None
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
     input_size: list[int] | int | None = None
     mean: list[float] | float | None = None
     std: list[float] | float | None = None
     interpolation: str | None = None
     crop_pct: float | None = None
     crop_mode: str | None = None
-    confidence: dict[str, Any] | None = None
-    cost: float | None = None
-    shared_cost: float = 0.0
-    needs: str | None = None
-    published: dict[str, float] = Field(default_factory=dict)  # what a paper says of it: for readers and tests
+    #: what a paper says of it: for readers and tests
+    published: Mapping[str, float] = field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_source(self) -> _Entry:
-        sources = [key for key in ("address", "timm", "builder") if getattr(self, key) is not None]
+        sources = [key for key in _SOURCE_KEYS if getattr(self, key)]
         if len(sources) != 1:
             raise ValueError(f"expected one of address, timm and builder, but got {' and '.join(sources) or 'none'}")
         if self.builder is not None and not (self.name and self.variant):
             raise ValueError("an expert with a builder needs a name and a variant")
         return self
 
-    def spec(self, folder: Path) -> ExpertSpec:
-        """As the registry takes it; the checkpoint's path becomes absolute."""
+    def expert(self, folder: Path) -> ExpertSpec:
+        """The plain spec; the checkpoint's path becomes absolute."""
         options = {**self.kwargs, **self.options}
         options.update({key: getattr(self, key) for key in _VIEW_KEYS if getattr(self, key) is not None})
         if self.builder is not None:
             options.update(builder=self.builder, variant=self.variant)
-        return ExpertSpec(
-            address=self.address or f"timm:{self.timm or self.name}",
-            name=self.name,
-            checkpoint=_resolved(self.checkpoint, folder),
-            options=options,
-            confidence=self.confidence,
-            cost=self.cost,
-            shared_cost=self.shared_cost,
-            needs=self.needs,
-        )
+        values = {one.name: getattr(self, one.name) for one in fields(ExpertSpec)}
+        values["address"] = self.address or f"timm:{self.timm or self.name}"
+        values["checkpoint"] = _absolute(self.checkpoint, folder)
+        return ExpertSpec(**{**values, "options": options})
 
 
 class _ExpertsFile(BaseModel):
@@ -74,12 +67,11 @@ class _ExpertsFile(BaseModel):
 def read_experts_file(path: str | Path) -> tuple[ExpertSpec, ...]:
     """The experts that a YAML file lists under ``experts``; no framework is imported for it.
 
-    An entry has ``address`` (``adapter:name``), ``timm`` (a timm name) or ``builder`` with
-    ``variant`` (see :func:`orxe_timm.load_expert`), and may have ``name``, ``kwargs`` or ``options``
-    for the adapter, ``checkpoint`` (relative to the file, or ``package:NAME``), ``input_size``,
-    ``mean``, ``std``, ``interpolation``, ``crop_pct``, ``crop_mode``, ``confidence``, ``cost``, ``shared_cost``
-    and ``needs``.
-    Figures under ``published`` are for readers: nothing here depends on them.
+    An entry has the fields of an :class:`~orxe_plugins.experts.spec.ExpertSpec`. Instead of ``address``
+    (``adapter:name``) it may have ``timm`` (a timm name) or ``builder`` with ``variant`` (see
+    :func:`orxe_timm.load_expert`). ``kwargs``, ``input_size``, ``mean``, ``std``, ``interpolation``,
+    ``crop_pct`` and ``crop_mode`` are options too. A ``checkpoint`` is relative to the file, or
+    ``package:NAME``. Figures under ``published`` are for readers and change nothing.
 
     Args:
         path: the file.
@@ -96,17 +88,9 @@ def read_experts_file(path: str | Path) -> tuple[ExpertSpec, ...]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise OrxeError(f"experts file {str(path)!r} cannot be read: {error}") from error
     except ValidationError as error:
-        raise OrxeError(f"experts file {str(path)!r}: {_explain(error)}") from error
-    return tuple(entry.spec(path.resolve().parent) for entry in content.experts)
+        raise OrxeError(f"experts file {str(path)!r}: {explain(error)}") from error
+    return tuple(entry.expert(path.resolve().parent) for entry in content.experts)
 
 
-def _resolved(checkpoint: str | None, folder: Path) -> str | None:
+def _absolute(checkpoint: str | None, folder: Path) -> str | None:
     return checkpoint if checkpoint is None or is_package(checkpoint) else str(folder / checkpoint)
-
-
-def _explain(error: ValidationError) -> str:
-    lines = []
-    for problem in error.errors():
-        place = ".".join(str(part) for part in problem["loc"]) or "the file"
-        lines.append(f"{place}: {problem['msg'].removeprefix('Value error, ')}")
-    return "; ".join(lines)

@@ -1,4 +1,4 @@
-"""Python files of a user's own, beside a recipe or named on the command line."""
+"""Python files that a user wrote, beside a recipe or named on the command line."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from types import ModuleType
 from orxe_plugins.errors import OrxeError
 
 
-def import_file(path: Path, name: str, who: str, role: str) -> ModuleType:
+def import_file(path: Path, name: str, owner: str, role: str) -> ModuleType:
     """A Python file as a module; it is run once in a process.
 
     Args:
         path: the file.
         name: of the module.
-        who, role: who names the file, and as what, for the error.
+        owner, role: what names the file, and as what: both for the error message.
 
     Raises:
         OrxeError: there is no such Python file, or it needs a package that is not installed.
@@ -25,7 +25,7 @@ def import_file(path: Path, name: str, who: str, role: str) -> ModuleType:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise OrxeError(f"{who} names {str(path)!r} as its {role}, which is no Python file")
+        raise OrxeError(f"{owner} names {str(path)!r} as its {role}, which is no Python file")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -34,7 +34,7 @@ def import_file(path: Path, name: str, who: str, role: str) -> ModuleType:
         if not isinstance(error, ModuleNotFoundError):
             raise
         raise OrxeError(
-            f"{who} needs the Python package {error.name!r}, which is not installed. "
+            f"{owner} needs the Python package {error.name!r}, which is not installed. "
             'Install it, or all that the recipes of this project need with\npip install "orxe-plugins[all]"'
         ) from error
     return module
