@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +25,13 @@ from orxe_plugins.experts.registry import load_expert
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.records import Records
 from orxe_plugins.report.theme import LIGHT, new_figure, save_figure, styled
-from orxe_plugins.run.pipeline import Run
-from orxe_plugins.run.recipe import ExpertEntry, Recipe
+from orxe_plugins.run.preparing import prepare
+from orxe_plugins.run.recipe import Recipe
 from orxe_plugins.run.recipe_file import load_recipe
+from orxe_plugins.run.recording import record_pool
+from orxe_plugins.run.run import Run
+from orxe_plugins.run.samples import samples_of
+from orxe_plugins.run.splits import splits_of
 from orxe_plugins.search import fit_policies, replay
 from orxe_plugins.util.files import write_text
 
@@ -67,9 +71,9 @@ def main() -> None:
     recipe = with_plain_exits(load_recipe("cifar10_esn", out=given.run, data=given.data), given.run)
     with bars() as progress:
         run = Run(recipe, given.run, progress)
-        run.prepare()
-        run.record()
-    splits = run.splits()
+        prepare(run)
+        recorded = record_pool(run)
+    splits = splits_of(run, recorded)
     exits = [name for name in splits.fit.names if name.startswith("exit-")]
     plain = [name for name in splits.fit.names if name.startswith("plain-")]
     pools = {SAVER: ["saver", "base"], ESN: ["saver", *exits, "base"], PLAIN: [*plain, "base"]}
@@ -83,14 +87,12 @@ def main() -> None:
 
 def with_plain_exits(recipe: Recipe, out: Path) -> Recipe:
     """The recipe with a plain exit beside every exit of the ESN."""
-    assert not isinstance(recipe.experts, str)
     plain = []
-    for entry in recipe.experts:
-        if "esn" in entry.options:
-            options = {key: value for key, value in entry.options.items() if key != "saver"}
+    for spec in recipe.experts:
+        if "esn" in spec.options:
+            options = {key: value for key, value in spec.options.items() if key != "saver"}
             options["esn"] = str(out / "experts" / "plain.safetensors")
-            name = str(entry.name).replace("exit-", "plain-")
-            plain.append(ExpertEntry(address=entry.address, name=name, checkpoint=entry.checkpoint, options=options))
+            plain.append(replace(spec, name=str(spec.name).replace("exit-", "plain-"), options=options))
     return recipe.model_copy(update={"experts": [*recipe.experts, *plain]})
 
 
@@ -110,7 +112,7 @@ def measured(run: Run, system: System, n_images: int = 500) -> int:
     """
     specs = {spec.name: spec for spec in run.specs}
     cascade = Cascade([load_expert(specs[name]) for name in system.report.names], system.table.rows[0].policy)
-    dataset = run.samples_of(system.report.samples(slice(n_images)))
+    dataset = samples_of(run, system.report.samples(slice(n_images)))
     images = [dataset.load(i) for i in range(len(dataset))]
     # The policy under which the experts share the work most evenly.
     cascade.policy = max(

@@ -25,9 +25,9 @@ def orxe(version: VersionOption = False) -> None:
 def _run(
     recipe: str, data: Path | None, out: Path | None, overrides: list[str] | None, bars: Any, fresh: bool = False
 ) -> Any:
-    from orxe_plugins.run.pipeline import Run
     from orxe_plugins.run.recipe_file import load_recipe
     from orxe_plugins.run.recipe_folders import recipe_out
+    from orxe_plugins.run.run import Run
 
     folder = out or recipe_out(recipe)
     loaded = load_recipe(recipe, out=folder.resolve(), data=data.resolve() if data else None, overrides=overrides or [])
@@ -46,18 +46,23 @@ def run(
 
     Example: orxe run imagenet_lite --data ~/imagenet/val --out runs/lite
     """
-    from orxe_plugins.cli.commands import print_savers, report_run
+    from orxe_plugins.cli.reports import print_savers, report_run
+    from orxe_plugins.run.confidences import with_confidences
+    from orxe_plugins.run.preparing import prepare
+    from orxe_plugins.run.recording import record_pool
+    from orxe_plugins.run.searching import search
+    from orxe_plugins.run.splits import splits_of
 
     with console.bars() as bars:
-        job = _run(recipe, data, out, overrides, bars, fresh)
-        job.prepare()
-        job.record()
+        run = _run(recipe, data, out, overrides, bars, fresh)
+        prepare(run)
+        recorded = record_pool(run)
         console.say("searching thresholds")
-        judged = job.judged()
-        file, splits = job.fitted(judged)
-    if job.recipe.select_saver is not None:
-        print_savers(job, judged[0], job.recipe.select_saver.base)
-    report_run(job, file, splits)
+        pool = with_confidences(run, splits_of(run, recorded))
+        fitted = search(run, pool)
+    if run.recipe.select_saver is not None:
+        print_savers(run, pool.splits, run.recipe.select_saver.base)
+    report_run(run, fitted)
 
 
 @app.command()
@@ -74,13 +79,17 @@ def record(
 
     Example: orxe record imagenet_lite --data ~/imagenet/val
     """
+    from orxe_plugins.run.preparing import prepare
+    from orxe_plugins.run.recording import record_pool
+    from orxe_plugins.run.splits import splits_of
+
     with console.bars() as bars:
-        job = _run(recipe, data, out, overrides, bars, fresh)
-        job.prepare()
-        job.record()
-    splits = job.splits()
+        run = _run(recipe, data, out, overrides, bars, fresh)
+        prepare(run)
+        recorded = record_pool(run)
+    splits = splits_of(run, recorded)
     skipped = len(splits.report.skipped)
-    console.out.print(f"{splits.fit.n_experts} experts recorded in {job.out}, {skipped} samples skipped", markup=False)
+    console.out.print(f"{splits.fit.n_experts} experts recorded in {run.out}, {skipped} samples skipped", markup=False)
     for sample, reason in splits.report.skipped:
         console.out.print(f"  skipped {sample}: {reason}", markup=False)
 
@@ -98,14 +107,15 @@ def check(
 
     Example: orxe check coco_yolov8_codino --data ~/coco experts.codino.options.repo=~/mmdetection
     """
-    from orxe_plugins.cli.commands import print_check
+    from orxe_plugins.cli.dry_run import print_check
     from orxe_plugins.run.recipe_file import load_recipe
     from orxe_plugins.run.recipe_folders import recipe_out
+    from orxe_plugins.run.run import Run
 
     folder = recipe_out(recipe).resolve()
     loaded = load_recipe(recipe, out=folder, data=data.resolve() if data else "{data}", overrides=overrides or [])
     with console.bars() as bars:
-        complete = print_check(loaded, folder, cost, bars)
+        complete = print_check(Run(loaded, folder, bars), cost)
     raise typer.Exit(0 if complete else 1)
 
 
@@ -115,13 +125,15 @@ def search(recipe: RecipeArgument, overrides: Overrides = None, data: DataOption
 
     Example: orxe search digits skip_gates=false
     """
+    from orxe_plugins.run.searching import search as search_policies
+
     with console.bars() as bars:
-        job = _run(recipe, data, out, overrides, bars)
-        file = job.search()
+        run = _run(recipe, data, out, overrides, bars)
+        file = search_policies(run).file
     costs = [row.cost for row in file.table]
     console.out.print(
         f"{len(file.table)} policies from {min(costs):.4g} to {max(costs):.4g} {file.table.cost_unit} "
-        f"in {job.cascade_folder}",
+        f"in {run.cascade_folder}",
         markup=False,
     )
 
@@ -142,13 +154,15 @@ def select_saver(
 
     Example: orxe select-saver digits --base large
     """
-    from orxe_plugins.cli.commands import print_savers
+    from orxe_plugins.cli.reports import print_savers
+    from orxe_plugins.run.confidences import with_confidences
+    from orxe_plugins.run.splits import splits_of
 
     with console.bars() as bars:
-        job = _run(recipe, data, out, overrides, bars)
-        splits, _ = job.judged()
-    recipe_bases = job.recipe.select_saver.base if job.recipe.select_saver else None
-    print_savers(job, splits, base or recipe_bases or [splits.fit.names[-1]])
+        run = _run(recipe, data, out, overrides, bars)
+        splits = with_confidences(run, splits_of(run)).splits
+    recipe_bases = run.recipe.select_saver.base if run.recipe.select_saver else None
+    print_savers(run, splits, base or recipe_bases or [splits.fit.names[-1]])
 
 
 @app.command("select-pool")
@@ -165,12 +179,14 @@ def select_pool(
 
     Example: orxe select-pool digits -k 2
     """
+    from orxe_plugins.run.confidences import with_confidences
+    from orxe_plugins.run.splits import splits_of
     from orxe_plugins.search.pool import select_pool as choose
 
     with console.bars() as bars:
-        job = _run(recipe, data, out, overrides, bars)
-        fit = job.judged()[0].fit
-    for name in choose(fit, k, job.recipe.preferences):
+        run = _run(recipe, data, out, overrides, bars)
+        fit = with_confidences(run, splits_of(run)).splits.fit
+    for name in choose(fit, k, run.recipe.preferences):
         console.out.print(name, markup=False)
 
 
@@ -188,14 +204,19 @@ def train_gate(
 
     Example: orxe train-gate digits_regression
     """
-    from orxe_plugins.cli.commands import print_gates
+    from orxe_plugins.cli.reports import print_gates
+    from orxe_plugins.run.confidences import check_gates, train_run_gates
+    from orxe_plugins.run.preparing import prepare
+    from orxe_plugins.run.recording import record_pool
+    from orxe_plugins.run.splits import splits_of
 
     with console.bars() as bars:
-        job = _run(recipe, data, out, overrides, bars, fresh)
-        job.prepare()
-        job.record()
-        gates = job.train_gates()
-    print_gates(job, gates)
+        run = _run(recipe, data, out, overrides, bars, fresh)
+        check_gates(run)
+        prepare(run)
+        splits = splits_of(run, record_pool(run))
+        gates = train_run_gates(run, splits)
+    print_gates(run, splits, gates)
 
 
 @app.command("eval")
@@ -216,16 +237,18 @@ def evaluate(
 
     Example: orxe eval digits --routed --preference 0.9
     """
-    from orxe_plugins.cli.commands import print_routed, print_shift, report_run
+    from orxe_plugins.cli.reports import report_run
+    from orxe_plugins.cli.routed import print_routed, print_shift
+    from orxe_plugins.run.fitted import read_fitted
 
     with console.bars() as bars:
-        job = _run(recipe, data, out, overrides, bars)
-        file, splits = job.fitted()
-        report_run(job, file, splits)
+        run = _run(recipe, data, out, overrides, bars)
+        fitted = read_fitted(run)
+        report_run(run, fitted)
         if routed:
-            print_routed(job, file, splits, preference)
+            print_routed(run, fitted, preference)
         if shift:
-            print_shift(job, splits)
+            print_shift(run, fitted.splits.report)
 
 
 @app.command()
@@ -256,7 +279,7 @@ def predict(
 
     Example: orxe predict runs/digits/cascade runs/digits/digits/7/*.png --preference 0.9
     """
-    from orxe_plugins.cli.commands import print_predictions
+    from orxe_plugins.cli.predictions import print_predictions
     from orxe_plugins.util.python_files import import_file
 
     if plugin is not None:

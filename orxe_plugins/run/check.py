@@ -14,9 +14,9 @@ from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.checkpoints import checkpoint_file, is_package
 from orxe_plugins.experts.expert import Expert
-from orxe_plugins.experts.registry import ExpertSpec, load_expert, load_untrained, parse_address
-from orxe_plugins.run.pipeline import Run
-from orxe_plugins.util.progress import Progress, Silent
+from orxe_plugins.experts.registry import load_expert, load_untrained
+from orxe_plugins.experts.spec import ExpertSpec, parse_address
+from orxe_plugins.run.run import Run
 
 FOUND, MISSING, MADE, DOWNLOAD = "found", "missing", "made by prepare", "downloaded by a run"
 
@@ -55,49 +55,47 @@ class DataCheck:
     problem: str = ""
 
 
-def check_data(job: Run) -> list[DataCheck]:
+def check_data(run: Run) -> list[DataCheck]:
     """Read the recipe's data sets, as far as they are there."""
     found = []
-    for root in filter(None, (job.recipe.data.root, job.recipe.data.report_root)):
+    for root in filter(None, (run.recipe.data.root, run.recipe.data.report_root)):
         try:
-            found.append(DataCheck(root, len(_dataset(job, root))))
+            found.append(DataCheck(root, len(run.listed(root))))
         except OrxeError as error:
-            made = job.recipe.prepare is not None and not Path(root).exists()
+            made = run.recipe.prepare is not None and not Path(root).exists()
             found.append(DataCheck(root, None, "" if made else str(error)))
     return found
 
 
-def check_experts(job: Run, cost: bool = True, progress: Progress | None = None) -> Iterator[ExpertCheck]:
-    """Build the recipe's experts one after the other.
+def check_experts(run: Run, cost: bool = True) -> Iterator[ExpertCheck]:
+    """Build the recipe's experts one after the other; shows progress by that of the run.
 
     Args:
-        job: the recipe's run.
+        run: the recipe's run.
         cost: count each expert's GMACs; a large detector runs once for it.
-        progress: is told of every expert.
     """
-    bar = progress or Silent()
-    bar.start(len(job.specs), "building experts")
+    run.progress.start(len(run.specs), "building experts")
     try:
-        dataset = _dataset(job, job.recipe.data.root)
+        dataset = run.listed(run.recipe.data.root)
     except OrxeError:
-        dataset = None  # what check_data says
-    for spec in job.specs:
-        yield _check_expert(job, spec, dataset, cost)
-        bar.advance(1)
+        dataset = None  # check_data reports it
+    for spec in run.specs:
+        yield _check_expert(run, spec, dataset, cost)
+        run.progress.advance(1)
 
 
-def _check_expert(job: Run, spec: ExpertSpec, dataset: Dataset | None, cost: bool) -> ExpertCheck:
+def _check_expert(run: Run, spec: ExpertSpec, dataset: Dataset | None, cost: bool) -> ExpertCheck:
     name = str(spec.name)
     weights, built, gmacs = "", False, None
     problems = []
     try:
-        weights = _weights(spec, job.recipe.prepare is not None)
+        weights = _weights(spec, run.recipe.prepare is not None)
         if weights == MISSING:
             problems.append(f"there is no checkpoint {_checkpoint(spec)}")
         expert = load_expert(spec) if weights == FOUND else load_untrained(spec)
         built = True
         if weights == FOUND and dataset is not None:
-            job.task.prepare(expert, dataset)
+            run.task.prepare(expert, dataset)
         gmacs = _cost(expert) if cost else None
     except (OrxeError, ImportError) as error:
         problems.append(str(error))
@@ -108,12 +106,8 @@ def _cost(expert: Expert) -> float:
     return expert.measure_cost() + expert.shared_cost
 
 
-def _dataset(job: Run, root: str) -> Dataset:
-    return job.task.dataset(Path(root), job.recipe.data.class_map)
-
-
 def _weights(spec: ExpertSpec, prepared: bool) -> str:
-    """Where the weights are, as far as it can be told without asking the net."""
+    """Where the weights are, as far as that is known without asking the network."""
     checkpoint = _checkpoint(spec)
     if checkpoint is None:
         _, name, _ = parse_address(spec.address)
@@ -125,14 +119,14 @@ def _weights(spec: ExpertSpec, prepared: bool) -> str:
             return MISSING
     if Path(checkpoint).exists():
         return FOUND
-    # An address in the net, or a word that its adapter knows, such as mmdet's "pretrained".
+    # An address in the network, or a word that its adapter knows, such as mmdet's "pretrained".
     if "://" in checkpoint or not Path(checkpoint).suffix:
         return DOWNLOAD
     return MADE if prepared else MISSING
 
 
 def _checkpoint(spec: ExpertSpec) -> str | None:
-    """The checkpoint that an expert names, in whichever of the three ways."""
+    """The checkpoint that an expert names: as a field, as an option or in its address."""
     _, name, options = parse_address(spec.address)
     given: Any = spec.checkpoint or {**options, **spec.options}.get("checkpoint") or name.partition("@")[2]
     return str(given) if given else None

@@ -1,4 +1,4 @@
-"""Fitting: from the splits of a run to the policy table that its recipe asks for."""
+"""What the search step does with records: choose experts and costs, fit the policy table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orxe_plugins.search.promise import with_promises
 
 
 def keep_experts(recipe: Recipe, splits: Splits) -> Splits:
-    """The splits with those experts alone that the recipe wants in the cascade; the fitting split decides."""
+    """The splits with only those experts that the recipe wants in the cascade; the fitting split decides."""
     names = splits.fit.names
     if recipe.select_pool is not None:
         names = select_pool(splits.fit, recipe.select_pool.k, recipe.preferences)
@@ -29,13 +29,13 @@ def keep_experts(recipe: Recipe, splits: Splits) -> Splits:
     return splits if names == splits.fit.names else splits.map(lambda records: records.experts(names))
 
 
-def price(recipe: Recipe, splits: Splits, latency: LatencyTable | None) -> Splits:
+def with_recipe_costs(recipe: Recipe, splits: Splits, latency: LatencyTable | None) -> Splits:
     """The splits with the costs that the recipe asks for; the fitting split decides at which sub-batches.
 
     Args:
         recipe: the recipe.
         splits: as recorded, in GMACs.
-        latency: what was measured, for latencies.
+        latency: measured times, for a recipe whose cost is latency.
     """
     if isinstance(recipe.cost.table, dict):
         energy = recipe.cost.table
@@ -47,10 +47,10 @@ def price(recipe: Recipe, splits: Splits, latency: LatencyTable | None) -> Split
 
 
 def fit_table(recipe: Recipe, splits: Splits, latency: LatencyTable | None = None) -> PolicyTable:
-    """Fit policies on the fitting split, add what lies between them, test promises on the choosing split."""
+    """Fit policies on the fitting split, add good ones between them, test promises on the choosing split."""
     regulariser = {name: value for name, value in recipe.regulariser.model_dump().items() if value}
     table = fit_policies(splits.fit, recipe.preferences, skip_gates=recipe.skip_gates, **regulariser)
-    # What a regulariser has refused must not come back between its policies.
+    # What a regulariser has refused must not come back as a policy between.
     if not regulariser:
         table = with_choices(table, splits.fit)
     if recipe.promise:
@@ -68,7 +68,6 @@ def _described(recipe: Recipe, splits: Splits) -> dict[str, object]:
     return {
         "recipe": recipe.name,
         "fitted_on": dict(splits.fit.details),
-        "split": recipe.data.split.model_dump(exclude_defaults=True, exclude={"fit", "seed"})
-        | {"fit": recipe.data.split.fit, "seed": recipe.data.split.seed},
+        "split": recipe.described_split(),
         "reported_on_the_same_samples": splits.same,
     }

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.experts.registry import ExpertSpec
+from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.policies.policy import check_preferences
 
 
@@ -49,23 +49,6 @@ class Data(_Model):
     class_map: str | None = None
     limit: int | None = Field(default=None, gt=0)
     split: Split = Split()
-
-
-class ExpertEntry(_Model):
-    """One expert: see :class:`orxe_plugins.experts.registry.ExpertSpec`."""
-
-    address: str
-    name: str | None = None
-    checkpoint: str | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
-    confidence: dict[str, Any] | None = None
-    cost: float | None = Field(default=None, ge=0)
-    shared_cost: float = Field(default=0.0, ge=0)
-    needs: str | None = None
-
-    def spec(self) -> ExpertSpec:
-        """As the registry takes it."""
-        return ExpertSpec(**self.model_dump())
 
 
 class Recording(_Model):
@@ -199,8 +182,8 @@ class Recipe(_Model):
     prepare: str | None = None
     prepare_options: dict[str, Any] = Field(default_factory=dict)
     data: Data
-    experts: list[ExpertEntry] | str
-    path: Literal["originals", "tensor"] = "originals"
+    experts: list[ExpertSpec]
+    input_mode: Literal["originals", "tensor"] = Field(default="originals", alias="path")
     confidence: dict[str, Any] | None = None
     preferences: Annotated[list[float], BeforeValidator(_preferences)] = Field(
         default_factory=lambda: _preferences({"step": 0.05})
@@ -239,3 +222,13 @@ class Recipe(_Model):
         if self.promise and not split.choose:
             raise OrxeError("promise is tested on samples of its own: add data.split.choose, such as 0.25")
         return self
+
+    @property
+    def fits_temperature(self) -> bool:
+        """Whether one temperature per expert is to be fitted."""
+        return (self.confidence or {}).get("temperature") == "fit"
+
+    def described_split(self) -> dict[str, Any]:
+        """How samples are split, as a table of policies keeps it; what is at its default is left out."""
+        split = self.data.split
+        return split.model_dump(exclude_defaults=True, exclude={"fit", "seed"}) | {"fit": split.fit, "seed": split.seed}

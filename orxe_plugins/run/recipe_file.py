@@ -10,8 +10,10 @@ import yaml
 from pydantic import ValidationError
 
 from orxe_plugins.errors import OrxeError, unknown
+from orxe_plugins.run.experts_file import read_experts_file
 from orxe_plugins.run.recipe import Recipe
 from orxe_plugins.run.recipe_folders import find_recipe
+from orxe_plugins.util.validation import explain
 
 
 def load_recipe(
@@ -37,10 +39,12 @@ def load_recipe(
     if data is not None:
         places["data"] = str(data)
     raw = _fill(raw, places, path)
+    if isinstance(raw.get("experts"), str):
+        raw["experts"] = list(read_experts_file(raw["experts"]))
     try:
         return Recipe.model_validate({**raw, "folder": path.parent})
-    except (ValidationError, OrxeError) as error:
-        raise OrxeError(f"{path}: {_explain(error)}") from error
+    except ValidationError as error:
+        raise OrxeError(f"{path}: {explain(error)}") from error
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -98,16 +102,3 @@ def _fill(value: Any, places: Mapping[str, str], path: Path) -> Any:
         for name, place in places.items():
             value = value.replace("{" + name + "}", place)
     return value
-
-
-def _explain(error: ValidationError | OrxeError) -> str:
-    if isinstance(error, OrxeError):
-        return str(error)
-    lines = []
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            lines.append(f"unknown key {key!r}")
-        else:
-            lines.append(f"{key} is {problem.get('input')!r}: {problem['msg'].removeprefix('Value error, ')}")
-    return "; ".join(lines)

@@ -1,4 +1,4 @@
-"""Hold out a part of CIFAR-10's training images, and train the saver, the base and its exits on the others."""
+"""Hold out a part of CIFAR-10's training images; train the saver, the base and its exits on the other images."""
 
 from __future__ import annotations
 
@@ -27,21 +27,22 @@ EXITS = ExitSettings(batch_size=512, lr=1.25e-3)
 
 
 def prepare(recipe: Recipe, out: Path, progress: Progress, data: str, every: int, copies: int, seed: int) -> None:
-    """Make ``out/fit`` and the checkpoints that the recipe names; what is there already is kept.
+    """Make ``out/fit`` and the checkpoints that the recipe names; what exists already is kept.
 
     Args:
         recipe: the recipe; its experts are trained.
         out: the run's folder.
-        progress: is told of every step.
+        progress: receives every step.
         data: folder with CIFAR-10's training images, one folder for each class.
-        every: every so many-th image of it is held out for thresholds; nothing is trained on those.
-        copies: how often exits see each image, mirrored and moved anew.
-        seed: of that.
+        every: one of so many images is held out for thresholds; nothing is trained on those.
+        copies: how many times exits see each image, each time mirrored and moved differently.
+        seed: of those changes.
     """
     folder = ImageFolder(data)
     chosen = hold_out(folder, every, out / "fit")
-    specs = [entry.spec() for entry in recipe.experts if not isinstance(entry, str)]
-    if all(Path(file).exists() for spec in specs for file in (spec.checkpoint, spec.options.get("esn")) if file):
+    if all(
+        Path(file).exists() for spec in recipe.experts for file in (spec.checkpoint, spec.options.get("esn")) if file
+    ):
         return
     images, targets = load_images(folder, chosen, progress)
 
@@ -51,10 +52,10 @@ def prepare(recipe: Recipe, out: Path, progress: Progress, data: str, every: int
             for rows in torch.arange(len(images)).split(256):
                 yield jitter(images[rows]).to(torch.uint8), targets[rows]
 
-    for spec in specs:
+    for spec in recipe.experts:
         if "esn" not in spec.options:
             make_expert(spec, lambda expert: fit(expert, images, targets, progress))
-    make_exits(specs, batches, EXITS, progress, len(images) * copies)
+    make_exits(recipe.experts, batches, EXITS, progress, len(images) * copies)
 
 
 def load_images(folder: ImageFolder, chosen: list[int], progress: Progress) -> tuple[Tensor, Tensor]:
@@ -70,14 +71,18 @@ def load_images(folder: ImageFolder, chosen: list[int], progress: Progress) -> t
 
 
 def hold_out(folder: ImageFolder, every: int, target: Path) -> list[int]:
-    """Copy every so many-th image to ``target``, all or none; the others' positions come back."""
+    """Copy one of ``every`` images to ``target``, all or none.
+
+    Returns:
+        Positions of the other images.
+    """
     held = range(0, len(folder), every)
     if not target.exists():
         unfinished = target.with_name(target.name + ".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         for i in held:
             name = Path(folder.sample_ids[i])
-            # Test images go by the same names: a report would take them for the same images.
+            # Test images have the same names: a report would take them for the same images.
             path = unfinished / name.parent / f"train-{name.name}"
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder.folder / folder.sample_ids[i], path)
@@ -100,7 +105,7 @@ def fit(expert: Expert, images: Tensor, targets: Tensor, progress: Progress) -> 
 
 
 def loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross entropy, a little smoothed."""
+    """Cross entropy with smoothed labels."""
     return F.cross_entropy(logits, targets, label_smoothing=0.05)
 
 

@@ -19,20 +19,20 @@ from orxe_plugins.run import Recipe
 from orxe_plugins.training import Schedule, make_expert, train
 from orxe_plugins.util import Progress
 
-#: how long each expert is trained; the small one is cut short, so that there is something to win
+#: how long each expert is trained; the small one is stopped early, so that a cascade has something to gain
 SCHEDULES = {"small": Schedule(epochs=4), "medium": Schedule(epochs=12), "large": Schedule(epochs=12)}
-#: exits see every image this often, turned and shifted anew
+#: exits see every image so many times, each time turned and shifted differently
 EXIT_COPIES = 20
 EXITS = ExitSettings(epochs=20, warmup_epochs=5, lr=2e-3)
 
 
 def prepare(recipe: Recipe, out: Path, progress: Progress, train_share: float, seed: int) -> None:
-    """Make ``out/digits`` and the checkpoints that the recipe names; what is there already is kept.
+    """Make ``out/digits`` and the checkpoints that the recipe names; what exists already is kept.
 
     Args:
         recipe: the recipe; its experts are trained.
         out: the run's folder.
-        progress: is told of every training step.
+        progress: receives every training step.
         train_share: share of the digits to train on; no image of them is written.
         seed: of the split.
     """
@@ -56,15 +56,14 @@ def prepare(recipe: Recipe, out: Path, progress: Progress, train_share: float, s
             seen = nudge(views[rows, None].float())  # (B, 1, h, w)
             yield seen.round().clamp(0, 255).to(torch.uint8), targets[rows]
 
-    specs = [entry.spec() for entry in recipe.experts]
-    for spec in specs:
+    for spec in recipe.experts:
         if "esn" not in spec.options:
             make_expert(spec, fit)
-    make_exits(specs, batches, EXITS, progress, n_train * EXIT_COPIES)
+    make_exits(recipe.experts, batches, EXITS, progress, n_train * EXIT_COPIES)
 
 
 def enlarged(image: Image.Image, side: int = 32) -> Image.Image:
-    """The image with enough pixels to be turned by a little."""
+    """The image with enough pixels to be turned by a few degrees."""
     return image.resize((side, side), Image.Resampling.BILINEAR)
 
 
@@ -82,7 +81,7 @@ def write_images(folder: Path, images: list[Image.Image], digits: np.ndarray, ch
 
 
 def loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross entropy, a little smoothed, so that 600 images do not make an expert sure of everything."""
+    """Cross entropy with smoothed labels, so that 600 images do not make an expert certain of everything."""
     return F.cross_entropy(logits, targets, label_smoothing=0.05)
 
 

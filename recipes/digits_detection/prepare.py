@@ -50,12 +50,12 @@ def prepare(
     lr: float,
     seed: int,
 ) -> None:
-    """Make ``out/scenes`` and the checkpoints that the recipe names; what is there already is kept.
+    """Make ``out/scenes`` and the checkpoints that the recipe names; what exists already is kept.
 
     Args:
         recipe: the recipe; its experts are trained.
         out: the run's folder.
-        progress: is told of every training step.
+        progress: receives every training step.
         scenes: how many scenes are written, for fitting and reporting.
         train_scenes: how many others the experts are trained on; no scan is in both.
         epochs: of the training, for each expert.
@@ -68,7 +68,7 @@ def prepare(
     half = len(scans) // 2
     if not (out / "scenes").exists():
         write_coco(out / "scenes", compose_all(scans, digits, order[half:], scenes, seed + 1))
-    missing = [entry.spec() for entry in recipe.experts if not Path(str(entry.checkpoint)).exists()]  # type: ignore[union-attr]
+    missing = [spec for spec in recipe.experts if not Path(str(spec.checkpoint)).exists()]
     seen = compose_all(scans, digits, order[:half], train_scenes, seed + 2) if missing else []
     for spec in missing:
         train_yolo(spec, seen, Schedule(epochs[str(spec.name)], batch_size, lr, seed=seed), progress)
@@ -140,8 +140,8 @@ def write_coco(folder: Path, scenes: Iterable[Scene]) -> None:
         images.append({"id": number, "file_name": name, "width": SIDE, "height": SIDE})
         for (x1, y1, x2, y2), label in zip(scene.boxes.tolist(), scene.labels.tolist(), strict=True):
             box = {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": 0}
-            who = {"id": len(annotations) + 1, "image_id": number, "category_id": label + 1}
-            annotations.append({**who, **box})
+            ids = {"id": len(annotations) + 1, "image_id": number, "category_id": label + 1}
+            annotations.append({**ids, **box})
     categories = [{"id": digit + 1, "name": str(digit)} for digit in range(10)]
     write_json(unfinished / "instances.json", {"images": images, "annotations": annotations, "categories": categories})
     unfinished.rename(folder)
@@ -154,7 +154,7 @@ def train_yolo(spec: ExpertSpec, scenes: Sequence[Scene], schedule: Schedule, pr
         spec: an expert whose address names a model's ``.yaml``; its checkpoint is written.
         scenes: what it is trained on.
         schedule: how long and how fast.
-        progress: is told of every step.
+        progress: receives every step.
     """
     torch.manual_seed(schedule.seed)
     expert: Any = load_expert(replace(spec, checkpoint=None, options={**spec.options, "fuse": False}))

@@ -39,12 +39,12 @@ def prepare(
     tune_turns: int,
     seed: int,
 ) -> None:
-    """Make ``out/turned`` (images with their ``targets.csv``) and the checkpoints; what is there already is kept.
+    """Make ``out/turned`` (images with their ``targets.csv``) and the checkpoints; what exists already is kept.
 
     Args:
         recipe: the recipe; its experts are trained.
         out: the run's folder.
-        progress: is told of every training step.
+        progress: receives every training step.
         train_share: share of the digits to train on; no image of them is written.
         train_turns: angles at which each of those is seen.
         tune_share: share of the digits for gates and thresholds; the rest is for the report.
@@ -67,8 +67,8 @@ def prepare(
         train(expert.module, views, targets, smooth_l1_loss, SCHEDULES[expert.name], progress=progress,
               label=f"training {expert.name}")  # fmt: skip
 
-    for entry in recipe.experts:
-        make_expert(entry.spec(), fit)
+    for spec in recipe.experts:
+        make_expert(spec, fit)
 
 
 def turned(

@@ -12,8 +12,11 @@ import pytest
 from orxe_plugins import replay
 from orxe_plugins.cascade.file import load_cascade
 from orxe_plugins.evaluation.routed import run_routed
-from orxe_plugins.run.pipeline import Run
 from orxe_plugins.run.recipe_file import load_recipe
+from orxe_plugins.run.recording import record_pool
+from orxe_plugins.run.run import Run
+from orxe_plugins.run.samples import samples_of
+from orxe_plugins.run.searching import search
 
 pytest.importorskip("orxe_timm")
 
@@ -79,14 +82,15 @@ def validate(script: Path, *arguments: object) -> dict[str, object]:
 
 def test_timms_loop_says_what_the_recorders_path_says(tiny_recipe: Path, tmp_path: Path, script: Path) -> None:
     run = Run(load_recipe(tiny_recipe, out=tmp_path, overrides=["path=tensor", "data.split.fit=1"]), tmp_path)
-    run.record()
-    file, splits = run.fitted()
+    record_pool(run)
+    fitted = search(run)
+    file, splits = fitted.file, fitted.splits
     said = validate(script, "-m", "orxe_metamodel", "--data-dir", tiny_recipe / "images",
                     "--model-kwargs", f"cascade={tmp_path / 'cascade'}", "preference=0.75")  # fmt: skip
     policy = file.table.at(0.75).policy
     assert len(set(replay(splits.report, policy).expert.tolist())) > 1, "a cascade of one expert would show nothing"
     cascade = load_cascade(tmp_path / "cascade", 0.75)
-    routed = run_routed(cascade, run.samples_of(splits.report), run.task, input_mode="tensor")
+    routed = run_routed(cascade, samples_of(run, splits.report), run.task, input_mode="tensor")
     # timm's loader normalises bytes, and rounds otherwise in the last place.
     assert said["top1"] == pytest.approx(100 * routed.score.mean(), abs=100 / 45 + 1e-6)
     assert said["top1"] == pytest.approx(100 * replay(splits.report, policy).score, abs=100 / 45 + 1e-6)

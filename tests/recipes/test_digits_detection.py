@@ -13,8 +13,9 @@ from PIL import Image
 
 from orxe_plugins import Policy
 from orxe_plugins.detection.coco.dataset import CocoDataset
-from orxe_plugins.run.pipeline import Run
+from orxe_plugins.run.preparing import prepare
 from orxe_plugins.run.recipe_file import load_recipe
+from orxe_plugins.run.run import Run
 
 pytest.importorskip("ultralytics")
 #: enough for a run, not for good detectors
@@ -60,7 +61,7 @@ def test_a_rerun_keeps_everything_and_makes_what_is_missing(out: Path) -> None:
     gone.unlink()
     (out / "scenes.unfinished").mkdir()
     job = Run(load_recipe("digits_detection", out=out, overrides=TINY), out)
-    job.prepare()
+    prepare(job)
     assert len(gone.read_bytes()) == len(weights)
     gone.write_bytes(weights)
     done = run(out)

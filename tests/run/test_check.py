@@ -12,16 +12,17 @@ from typing import Any
 import pytest
 import yaml
 
-from orxe_plugins.experts.registry import ExpertSpec, load_untrained
+from orxe_plugins.experts.registry import load_untrained
+from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.run.check import check_data, check_experts
-from orxe_plugins.run.pipeline import Run
 from orxe_plugins.run.recipe_file import load_recipe
 from orxe_plugins.run.recipe_folders import recipe_names
+from orxe_plugins.run.run import Run
 
 
 def checked(recipe: str | Path, out: Path, *overrides: str, cost: bool = True) -> tuple[dict[str, Any], list[Any]]:
-    job = Run(load_recipe(recipe, out=out, data="{data}", overrides=overrides), out)
-    return {found.name: found for found in check_experts(job, cost)}, check_data(job)
+    run = Run(load_recipe(recipe, out=out, data="{data}", overrides=overrides), out)
+    return {found.name: found for found in check_experts(run, cost)}, check_data(run)
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:

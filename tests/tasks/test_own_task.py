@@ -52,8 +52,8 @@ def orxe(*arguments: str, path: Path | None = None) -> subprocess.CompletedProce
 
 @pytest.fixture(scope="module")
 def checkpoints(example: Path) -> None:
-    for entry in load_recipe(example, out=example / "out", data=example / "data").experts:
-        make_expert(entry.spec(), lambda expert: None)  # type: ignore[union-attr]
+    for spec in load_recipe(example, out=example / "out", data=example / "data").experts:
+        make_expert(spec, lambda expert: None)
 
 
 @pytest.mark.usefixtures("checkpoints")

@@ -15,12 +15,18 @@ from PIL import Image
 
 from orxe_plugins import OrxeError
 from orxe_plugins.cascade.file import load_cascade, read_cascade
-from orxe_plugins.cli.commands import print_savers
+from orxe_plugins.cli.reports import print_savers
 from orxe_plugins.confidence.gate import RankingGate
 from orxe_plugins.evaluation.routed import disagreements, run_routed
 from orxe_plugins.records.loading import load_gate_inputs
-from orxe_plugins.run.pipeline import Run
+from orxe_plugins.run.confidences import train_run_gates, with_confidences, with_gate_confidences
+from orxe_plugins.run.preparing import prepare
 from orxe_plugins.run.recipe_file import load_recipe
+from orxe_plugins.run.recording import record_pool
+from orxe_plugins.run.run import Run
+from orxe_plugins.run.samples import samples_of
+from orxe_plugins.run.searching import search
+from orxe_plugins.run.splits import splits_of
 from orxe_plugins.training.gate import GateSettings
 from orxe_plugins.training.gate_files import gate_confidence, train_gates, with_gates
 
@@ -30,8 +36,8 @@ PREPARE = """
 from orxe_plugins.training.make import make_expert
 
 def prepare(recipe, out, progress):
-    for entry in recipe.experts:
-        make_expert(entry.spec(), lambda expert: None)
+    for spec in recipe.experts:
+        make_expert(spec, lambda expert: None)
 """
 RECIPE = """
 name: brightness
@@ -78,14 +84,14 @@ def make_run(folder: Path, out: Path, *overrides: str, data: str = "data") -> Ru
 def run(folder: Path) -> Run:
     """That recipe, recorded, with trained gates and a cascade."""
     run = make_run(folder, folder / "run")
-    run.prepare()
-    run.record()
-    run.search()
+    prepare(run)
+    record_pool(run)
+    search(run)
     return run
 
 
 def test_the_three_splits_share_no_sample(run: Run) -> None:
-    splits = run.splits()
+    splits = splits_of(run)
     assert splits.gate is not None
     parts = [set(part.sample_ids) for part in (splits.gate, splits.fit, splits.report)]
     assert len(set.union(*parts)) == sum(map(len, parts)) == 150
@@ -100,11 +106,11 @@ def test_the_gate_lies_in_the_cascades_folder_and_load_cascade_uses_it(run: Run,
     cascade = load_cascade(run.cascade_folder, 0.5)
     gate = cascade.members[0].confidence
     assert isinstance(gate, RankingGate)
-    _, splits = run.fitted()
-    assert cascade.members[0].cost == pytest.approx(run.splits().report.cost[0] + gate.gmacs)
+    splits = search(run).splits
+    assert cascade.members[0].cost == pytest.approx(splits_of(run).report.cost[0] + gate.gmacs)
     assert splits.report.cost[0] == cascade.members[0].cost
     # Real inference takes the paths that replay of the records says.
-    routed = run_routed(cascade, run.samples_of(splits.report), run.task, batch_size=7)
+    routed = run_routed(cascade, samples_of(run, splits.report), run.task, batch_size=7)
     assert not len(disagreements(routed, splits.report, cascade.policy))
 
 
@@ -118,9 +124,9 @@ def test_a_cascade_with_gates_may_be_moved(run: Run, tmp_path: Path) -> None:
 def test_a_trained_gate_is_kept_until_its_samples_or_settings_change(run: Run) -> None:
     (file,) = (run.cascade_folder / "gates").glob("*.safetensors")
     before = file.stat().st_mtime_ns
-    run.train_gates()
+    train_run_gates(run, splits_of(run))
     assert file.stat().st_mtime_ns == before
-    splits = run.splits()
+    splits = splits_of(run)
     assert splits.gate is not None
     settings = GateSettings(epochs=1)
     names = splits.gate.names[:1]
@@ -138,18 +144,19 @@ def test_a_trained_gate_is_kept_until_its_samples_or_settings_change(run: Run) -
 def test_savers_are_ranked_with_the_confidences_that_the_cascade_has(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    judged, specs = run.judged()
-    gated = run.gated(run.splits(), run.train_gates())
-    assert judged.fit.confidence.tolist() == gated.fit.confidence.tolist()
-    assert len(np.unique(judged.report.confidence[0])) > 1  # a constant is all that a regressor has by itself
-    assert specs["small"].confidence["kind"] == "ranking_gate"  # type: ignore[index]
-    print_savers(run, judged, ["large"])
+    splits = splits_of(run)
+    pool = with_confidences(run, splits)
+    gated = with_gate_confidences(run, splits, train_run_gates(run, splits))
+    assert pool.splits.fit.confidence.tolist() == gated.fit.confidence.tolist()
+    assert len(np.unique(pool.splits.report.confidence[0])) > 1  # a constant is all that a regressor has by itself
+    assert pool.specs["small"].confidence["kind"] == "ranking_gate"  # type: ignore[index]
+    print_savers(run, pool.splits, ["large"])
     assert "small" in capsys.readouterr().out
 
 
 def test_records_get_the_gates_confidence_and_cost(run: Run) -> None:
-    splits, gates = run.splits(), run.train_gates()
-    gated = with_gates(splits.report, run.out / "records", gates)
+    splits, gates = splits_of(run), train_run_gates(run, splits_of(run))
+    (gated,) = with_gates([splits.report], run.out / "records", gates)
     gate = RankingGate(gates.files["small"])
     inputs = load_gate_inputs(run.out / "records", "small", splits.report.sample_ids)
     np.testing.assert_array_equal(gated.confidence[0], gate_confidence(gate, inputs))
@@ -162,7 +169,7 @@ def test_records_get_the_gates_confidence_and_cost(run: Run) -> None:
 
 def test_gates_and_thresholds_never_see_the_reporting_split(run: Run, folder: Path) -> None:
     """Other labels there change the report, but no gate and no threshold; the same labels elsewhere change both."""
-    splits = run.splits()
+    splits = splits_of(run)
     assert splits.gate is not None
     with (folder / "data" / "targets.csv").open(newline="") as file:
         truth = {row["image"]: float(row["value"]) for row in csv.DictReader(file)}
@@ -179,27 +186,27 @@ def test_gates_and_thresholds_never_see_the_reporting_split(run: Run, folder: Pa
         other.out.mkdir()
         for path in run.out.glob("*.safetensors"):
             (other.out / path.name).write_bytes(path.read_bytes())
-        other.record()
+        record_pool(other)
         return other
 
     def gate_bytes(job: Run) -> list[bytes]:
         return [path.read_bytes() for path in sorted((job.cascade_folder / "gates").glob("*.safetensors"))]
 
     there = planted("planted-in-report", splits.report.sample_ids)
-    table = there.search().table
+    table = search(there).file.table
     assert gate_bytes(there) == gate_bytes(run)
-    assert [row.policy for row in table] == [row.policy for row in run.search().table]
-    assert [row.score for row in table] == [row.score for row in run.search().table]
-    assert there.splits().report.mean_score[0] != pytest.approx(splits.report.mean_score[0])
+    assert [row.policy for row in table] == [row.policy for row in search(run).file.table]
+    assert [row.score for row in table] == [row.score for row in search(run).file.table]
+    assert splits_of(there).report.mean_score[0] != pytest.approx(splits.report.mean_score[0])
     elsewhere = planted("planted-in-training", splits.gate.sample_ids)
-    elsewhere.search()
+    search(elsewhere)
     assert gate_bytes(elsewhere) != gate_bytes(run)
 
 
-def test_a_recipe_without_gates_says_how_to_get_them(folder: Path, tmp_path: Path) -> None:
+def test_a_recipe_without_gates_says_how_to_get_them(run: Run, folder: Path, tmp_path: Path) -> None:
     job = make_run(folder, tmp_path, "gates=null")
     with pytest.raises(OrxeError, match="recipe 'brightness' has no gates: add"):
-        job.train_gates()
+        train_run_gates(job, splits_of(run))
 
 
 def test_gates_and_a_fitted_temperature_exclude_each_other(folder: Path, tmp_path: Path) -> None:
@@ -211,9 +218,9 @@ def test_records_without_features_say_what_to_do(run: Run, folder: Path, tmp_pat
     plain = make_run(folder, tmp_path, "gates=null")
     for path in run.out.glob("*.safetensors"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    plain.record()
+    record_pool(plain)
     with pytest.raises(OrxeError, match="recorded without features: record again with features, by --fresh"):
-        load_gate_inputs(tmp_path / "records", "small", plain.splits().fit.sample_ids)
+        load_gate_inputs(tmp_path / "records", "small", splits_of(plain).fit.sample_ids)
     with pytest.raises(OrxeError, match="has no features of sample 'nowhere' by expert 'small'"):
         load_gate_inputs(run.out / "records", "small", ["nowhere"])
 
@@ -223,12 +230,12 @@ def test_a_killed_recording_of_features_goes_on(run: Run, folder: Path, tmp_path
     other = make_run(folder, tmp_path, "record.shard_size=64")
     for path in run.out.glob("*.safetensors"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    other.record()
+    record_pool(other)
     shards = sorted((tmp_path / "records").rglob("*.parquet"))
     kept, lost = shards[0], shards[1]
     stamp, content = kept.stat().st_mtime_ns, lost.read_bytes()
     lost.unlink()
-    other.record()
+    record_pool(other)
     assert kept.stat().st_mtime_ns == stamp
     assert lost.read_bytes() == content
 
@@ -236,7 +243,7 @@ def test_a_killed_recording_of_features_goes_on(run: Run, folder: Path, tmp_path
 @torch.inference_mode()
 def test_gates_run_on_single_images_as_on_batches(run: Run) -> None:
     cascade = load_cascade(run.cascade_folder, 0.5)
-    dataset = run.samples_of(run.splits().report)
+    dataset = samples_of(run, splits_of(run).report)
     images = [dataset.load(i) for i in range(5)]
     _, together = cascade.route(images)
     alone = torch.cat([cascade.route([image])[1].confidence for image in images])

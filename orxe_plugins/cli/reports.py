@@ -1,0 +1,91 @@
+"""What `orxe run`, `eval`, `select-saver` and `train-gate` print and write once the work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from orxe_plugins.cli import console
+from orxe_plugins.evaluation.evaluate import evaluate
+from orxe_plugins.evaluation.gate import GateSplits, evaluate_gates
+from orxe_plugins.evaluation.saver import evaluate_saver
+from orxe_plugins.policies.table import PolicyTable
+from orxe_plugins.report.content import evaluation_document
+from orxe_plugins.report.files import ReportFiles, write_report
+from orxe_plugins.report.gate_content import gate_document, write_gate_report
+from orxe_plugins.report.saver_content import saver_document, write_saver_report
+from orxe_plugins.run.confidences import with_gate_confidences
+from orxe_plugins.run.run import Run
+from orxe_plugins.run.samples import metric_of
+from orxe_plugins.run.searching import Fitted
+from orxe_plugins.run.splits import Splits
+from orxe_plugins.training.gate_files import GateFiles
+from orxe_plugins.util.files import distinct_name, safe_name
+
+
+def report_run(run: Run, fitted: Fitted) -> None:
+    """Evaluate the cascade on the reporting split, print its table and write the report's files."""
+    console.say("evaluating on the reporting split")
+    table, splits = fitted.file.table, fitted.splits
+    metric = metric_of(run, splits.report)
+    evaluation = evaluate(table, splits.report, fitted_on=splits.fit, metric=metric, extras=_search_extras(table))
+    files = write_report(evaluation, run.report_folder)
+    evaluation_document(evaluation).print(console.out)
+    _print_paths(files, run.cascade_folder)
+
+
+def _folder_name(name: str) -> str:
+    return name if name == safe_name(name) else distinct_name(name)
+
+
+def _search_extras(table: PolicyTable) -> dict[str, Sequence[float]]:
+    """What the search says of each row beside its figures."""
+    extras = {}
+    if (gap := table.details.get("search", {}).get("gap")) is not None:
+        extras["Gap"] = gap
+    if (latency := table.details.get("latency")) is not None:
+        extras[f"ms in batches of {latency['batch_size']}"] = latency["expected_ms"]
+    return extras
+
+
+def print_savers(run: Run, splits: Splits, bases: Sequence[str]) -> None:
+    """Rank savers for each base model, print the tables and write the report's files."""
+    for base in bases:
+        # Savers are ranked by the per-sample score: r_match compares samples, not data sets.
+        evaluation = evaluate_saver(
+            splits.fit, splits.report, base, metric_name=run.task.score_name, percent=run.task.percent
+        )
+        files = write_saver_report(evaluation, run.report_folder / f"saver-of-{_folder_name(base)}")
+        saver_document(evaluation).print(console.out)
+        _print_paths(files)
+
+
+def print_gates(run: Run, splits: Splits, gates: GateFiles) -> None:
+    """Compare gates with the experts' own confidence on the reporting split and write the report's files."""
+    assert splits.gate is not None
+    gated = with_gate_confidences(run, splits, gates)
+    evaluation = evaluate_gates(
+        GateSplits(splits.fit, gated.fit, splits.report, gated.report, splits.gate),
+        list(gates.files),
+        run.recipe.preferences,
+        metric_name=run.task.score_name,
+        percent=run.task.percent,
+    )
+    files = write_gate_report(evaluation, run.report_folder)
+    gate_document(evaluation).print(console.out)
+    _print_paths(files)
+
+
+def _print_paths(files: ReportFiles, cascade: Path | None = None) -> None:
+    console.out.print()
+    for what, path in (("picture", files.pictures[0]), ("report", files.html), ("cascade", cascade)):
+        if path is not None:
+            console.out.print(f"{what}: {_shown(path)}", markup=False)
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be written from here."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

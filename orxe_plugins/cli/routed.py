@@ -1,0 +1,109 @@
+"""What `orxe eval --routed` and `--shift` print: the cascade and its experts run for real."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from orxe_plugins.cascade.file import load_cascade
+from orxe_plugins.cli import console
+from orxe_plugins.data.views import ImageView
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.evaluation.routed import disagreements, run_routed
+from orxe_plugins.evaluation.view_shift import ViewShift, measure_shift
+from orxe_plugins.experts.classifier import ClassifierExpert
+from orxe_plugins.records import Records
+from orxe_plugins.report.formats import short_names
+from orxe_plugins.report.tables import Column, Table
+from orxe_plugins.run.run import Run
+from orxe_plugins.run.samples import samples_of
+from orxe_plugins.run.searching import Fitted
+from orxe_plugins.search import replay
+
+
+def print_routed(run: Run, fitted: Fitted, preference: float) -> None:
+    """Run the cascade for real on the reporting split, in every input mode, and print that beside replay."""
+    report, table = fitted.splits.report, fitted.file.table
+    cascade = load_cascade(run.cascade_folder, preference)
+    policy = table.at(preference).policy
+    dataset = samples_of(run, report)
+    replayed = replay(report, policy)
+    rows = [_routed_row("replay of the records", replayed.cost, replayed.score, replayed.exit_share, "")]
+    for mode in ("originals", "tensor") if cascade.input_view else ("originals",):
+        with console.bars() as bars:
+            routed = run_routed(
+                cascade, dataset, run.task, path=mode, batch_size=run.recipe.record.batch_size, progress=bars
+            )
+        differ = str(len(disagreements(routed, report, policy))) if mode == run.recipe.input_mode else ""
+        share = routed.exit_share(len(cascade.experts))
+        rows.append(
+            _routed_row(
+                f"routed inference, {mode}", float(routed.cost.mean()), float(routed.score.mean()), share, differ
+            )
+        )
+    _routed_table(rows, report, run.task.score_name, table.at(preference).preference).print(console.out)
+
+
+def print_shift(run: Run, report: Records) -> None:
+    """Run every expert on the reporting split in both input modes and print how far its score moves."""
+    cascade = load_cascade(run.cascade_folder)
+    classifiers = [expert for expert in cascade.members if isinstance(expert, ClassifierExpert)]
+    if cascade.input_view is None:
+        raise OrxeError("--shift: this cascade has no classifiers that share one tensor")
+    with console.bars() as bars:
+        rows = measure_shift(
+            classifiers,
+            cascade.input_view,
+            samples_of(run, report),
+            run.task,
+            batch_size=run.recipe.record.batch_size,
+            progress=bars,
+        )
+    _shift_table(rows, cascade.input_view, len(report), run.task.score_name).print(console.out)
+
+
+def _routed_row(what: str, cost: float, score: float, share: Any, differ: str) -> tuple[str, ...]:
+    return (what, f"{cost:.4g}", f"{100 * score:.2f}", *(f"{100 * part:.1f}" for part in share), differ)
+
+
+def _routed_table(rows: Sequence[tuple[str, ...]], records: Records, score_name: str, preference: float) -> Table:
+    columns = (
+        Column("Way", numeric=False),
+        Column(records.cost_unit),
+        Column(f"{score_name} %"),
+        *(Column(f"{name} %", hint="share of the samples that it answered") for name in short_names(records.names)),
+        Column("Differ", hint="samples sent to another expert than replay says"),
+    )  # fmt: skip
+    note = (
+        "Differ counts samples that went to another expert than in replay, but for those whose confidence lies within "
+        "1e-4 of a threshold; it is only asked along the path of the records."
+    )
+    title = f"Routed inference beside replay, preference {preference:g} ({len(records):,} samples)"
+    return Table(title, columns, tuple(rows), note=note)
+
+
+def _shift_table(rows: Sequence[ViewShift], view: ImageView, count: int, score_name: str) -> Table:
+    columns = (
+        Column("Expert", numeric=False),
+        Column("View"),
+        Column(f"{score_name} %, originals"),
+        Column(f"{score_name} %, tensor"),
+        Column("Shift (paired 95 %)"),
+        Column("Same answer %"),
+    )
+    cells = tuple(
+        (
+            row.name,
+            f"{row.view.size[0]} {row.view.interpolation}",
+            f"{100 * row.originals:.2f}",
+            f"{100 * row.tensor:.2f}",
+            f"{100 * row.shift:+.2f} ({100 * row.low:+.2f} to {100 * row.high:+.2f})",
+            f"{100 * row.same:.1f}",
+        )
+        for row in rows
+    )
+    note = (
+        f"The tensor is the {view.size[0]}-pixel {view.interpolation} centre crop of the image resized to "
+        f"{view.resize} pixels, as a framework's data pipeline makes it."
+    )
+    return Table(f"Views derived from one tensor ({count:,} samples)", columns, cells, note=note)

@@ -1,0 +1,134 @@
+"""The second step: record every expert of the pool on every sample, or read what was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orxe_plugins.data.views import ImageView, widest_view
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.expert import Expert
+from orxe_plugins.experts.registry import load_adapter, view_of
+from orxe_plugins.experts.spec import parse_address
+from orxe_plugins.records import Records
+from orxe_plugins.records.loading import load_records
+from orxe_plugins.records.recorder import record
+from orxe_plugins.run.latency import LatencyMeter, must_measure
+from orxe_plugins.run.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """What was recorded of the pool.
+
+    Attributes:
+        fit: samples to fit on, which may be augmented.
+        report: samples to report on; the same object where one recording serves for both.
+    """
+
+    fit: Records
+    report: Records
+
+
+@dataclass(frozen=True)
+class Place:
+    """One recording of a run.
+
+    Attributes:
+        folder: where the records lie.
+        root: folder of the data set.
+        augment: the training-time augmentation of its images; None for none.
+    """
+
+    folder: Path
+    root: str
+    augment: str | None = None
+
+
+def places(run: Run) -> tuple[Place, Place]:
+    """Where the fitting and the reporting split are recorded: in one place where that will do for both."""
+    data, augment = run.recipe.data, run.recipe.record.augment
+    if data.report_root is None and augment is None:
+        both = Place(run.out / "records", data.root)
+        return both, both
+    return (
+        Place(run.out / "records-fit", data.root, augment),
+        Place(run.out / "records-report", data.report_root or data.root),
+    )
+
+
+def record_pool(run: Run) -> Recorded:
+    """Record every expert on every sample; what is there already is kept.
+
+    Each data folder is listed once and each expert loaded once. What is needed of an expert while it is in memory
+    is done then: it is recorded in all places, and its latency is measured if that is the recipe's cost.
+    """
+    fit, report = places(run)
+    for place in (fit, report):
+        run.dataset(place.root)  # a folder that cannot be read is an error now, not after hours
+    view = pool_view(run) if run.recipe.input_mode == "tensor" else None
+    meter = LatencyMeter(run, view) if must_measure(run) else None
+
+    def experts() -> Iterator[Expert]:
+        for expert in run.experts():
+            yield expert  # the next one is asked for when this one is recorded
+            if report != fit:
+                _record(run, [expert], report, view)
+            if meter is not None:
+                meter.add(expert)
+
+    recorded = _record(run, experts(), fit, view)
+    if meter is not None:
+        meter.save()
+    return Recorded(recorded, recorded if report == fit else load_records(report.folder, run.names))
+
+
+def read_recorded(run: Run) -> Recorded:
+    """The records that are in the output folder. Experts that the recipe does not name are left out.
+
+    Raises:
+        OrxeError: nothing was recorded, or a recording is unfinished.
+    """
+    fit, report = places(run)
+    records = load_records(fit.folder, run.names)
+    return Recorded(records, records if report == fit else load_records(report.folder, run.names))
+
+
+def pool_view(run: Run) -> ImageView | None:
+    """The view of the one tensor that serves all classifiers of the pool; None without classifiers."""
+    views = [view for view in map(view_of, run.specs) if view is not None]
+    return widest_view(views) if views else None
+
+
+def _record(run: Run, experts: Iterable[Expert], place: Place, view: ImageView | None) -> Records:
+    settings = run.recipe.record
+    return record(
+        experts,
+        run.dataset(place.root),
+        place.folder,
+        task=run.task,
+        path=run.recipe.input_mode,
+        input_view=view,
+        keep="all" if run.recipe.fits_temperature else settings.keep,
+        features=run.recipe.gates is not None,
+        augment=None if place.augment is None else load_augmentation(place.augment),
+        batch_size=settings.batch_size,
+        shard_size=settings.shard_size,
+        progress=run.progress,
+        fresh=run.fresh,
+    )
+
+
+def load_augmentation(address: str) -> Any:
+    """The training-time augmentation called ``adapter:name``, such as "timm:original".
+
+    Raises:
+        OrxeError: the adapter is unknown or has no such augmentation.
+    """
+    adapter, name, options = parse_address(address if ":" in address else f"timm:{address}")
+    loaded = load_adapter(adapter)
+    if not hasattr(loaded, "augment"):
+        raise OrxeError(f"adapter {adapter!r} has no augmentation, but record.augment is {address!r}")
+    return loaded.augment(name, **options)

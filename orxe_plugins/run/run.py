@@ -1,0 +1,115 @@
+"""Run: one recipe in one output folder. Its steps are the other files of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from orxe_plugins.data.datasets import Dataset
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.expert import Expert
+from orxe_plugins.experts.label_space import check_class_counts, class_counts
+from orxe_plugins.experts.registry import load_expert
+from orxe_plugins.experts.spec import ExpertSpec
+from orxe_plugins.run.recipe import Recipe
+from orxe_plugins.tasks import Task, task_named
+from orxe_plugins.util.progress import Progress, Silent
+from orxe_plugins.util.python_files import import_file
+
+
+class Run:
+    """One recipe in one output folder: what the steps have in common.
+
+    The steps, in their order: :mod:`~orxe_plugins.run.preparing`, :mod:`~orxe_plugins.run.recording`,
+    :mod:`~orxe_plugins.run.splits`, :mod:`~orxe_plugins.run.confidences`, :mod:`~orxe_plugins.run.searching`; then
+    :mod:`~orxe_plugins.run.fitted` reads what the search wrote. Each step takes what the step before returned, and
+    each can read it from the output folder instead.
+
+    Args:
+        recipe: the recipe.
+        out: the output folder: ``records/``, ``cascade/`` and ``report/`` are made in it.
+        progress: draws progress; silent by default.
+        fresh: record again what an earlier run with other settings left.
+
+    Raises:
+        OrxeError: the recipe's task is unknown, or its parts contradict each other.
+    """
+
+    def __init__(self, recipe: Recipe, out: Path, progress: Progress | None = None, fresh: bool = False) -> None:
+        self.recipe = recipe
+        self.out = Path(out)
+        self.progress = progress or Silent()
+        self.fresh = fresh
+        if recipe.plugin is not None:
+            self.module_beside(recipe.plugin, "plugin")
+        self.task: Task = task_named(recipe.task)
+        if recipe.gates is not None and recipe.fits_temperature:
+            raise OrxeError(
+                f"recipe {recipe.name!r} has gates, which take the place of a confidence, and confidence.temperature: "
+                "fit, which would put the confidence back: leave out one of them"
+            )
+        self._listed: dict[str, Dataset] = {}
+
+    @cached_property
+    def specs(self) -> tuple[ExpertSpec, ...]:
+        """The pool, with the recipe's confidence for each expert that names none of its own."""
+        named = [replace(spec, name=spec.name or spec.address) for spec in self.recipe.experts]
+        names = [spec.name for spec in named]
+        twice = sorted({str(name) for name in names if names.count(name) > 1})
+        if twice:
+            raise OrxeError(f"experts are called {', '.join(twice)} more than once: give each a name of its own")
+        confidence = self._confidence()
+        return tuple(replace(spec, confidence=spec.confidence or confidence) for spec in named)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the pool's experts, in the recipe's order."""
+        return tuple(str(spec.name) for spec in self.specs)
+
+    def experts(self) -> Iterator[Expert]:
+        """The experts, built one after the other, so that a pool larger than the memory can be recorded."""
+        counts: dict[str, int] = {}
+        for spec in self.specs:
+            expert = load_expert(spec)
+            counts |= class_counts([expert])
+            check_class_counts(counts)
+            yield expert
+
+    def listed(self, root: str) -> Dataset:
+        """The data set in a folder of the recipe, which is listed once."""
+        if root not in self._listed:
+            self._listed[root] = self.task.dataset(Path(root), self.recipe.data.class_map)
+        return self._listed[root]
+
+    def dataset(self, root: str) -> Dataset:
+        """The same with no more samples than the recipe's ``data.limit``, chosen evenly."""
+        dataset, limit = self.listed(root), self.recipe.data.limit
+        if limit is not None and limit < len(dataset):
+            dataset = dataset.select([i * len(dataset) // limit for i in range(limit)])
+        return dataset
+
+    @property
+    def cascade_folder(self) -> Path:
+        """Where the cascade is written."""
+        return self.out / "cascade"
+
+    @property
+    def report_folder(self) -> Path:
+        """Where the report is written."""
+        return self.out / "report"
+
+    def module_beside(self, file: str, key: str) -> ModuleType:
+        """The Python file that the recipe names under ``key``, as a module; it is run once in a process."""
+        path = self.recipe.folder / file
+        name = f"orxe_recipe_{self.recipe.name}_{path.stem}"
+        return import_file(path, name, f"recipe {self.recipe.name!r}", key)
+
+    def _confidence(self) -> dict[str, Any]:
+        """The recipe's confidence without a temperature that is yet to be fitted."""
+        if self.recipe.confidence is None:
+            return self.task.default_confidence().to_dict()
+        return {key: value for key, value in self.recipe.confidence.items() if value != "fit"}
