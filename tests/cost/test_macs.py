@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from orxe_plugins.cost.macs import count_macs
+from orxe_plugins.cost.macs import cache_folder, cached_macs, count_macs, detector_macs
 
 TOKENS, WIDTH = 16, 32
 
@@ -53,3 +58,59 @@ def test_counting_leaves_the_model_and_the_switches_as_they_were() -> None:
     count_macs(model, torch.zeros(1, 4))
     assert [part.training for part in model.modules()] == [True, True, False]
     assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_figures_are_kept_in_the_folder_that_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORXE_CACHE", str(tmp_path / "cache"))
+    assert cache_folder() == tmp_path / "cache"
+    counted = []
+
+    def count() -> int:
+        counted.append(1)
+        return 12
+
+    assert [cached_macs({"model": "a"}, count) for _ in range(2)] == [12, 12]
+    assert len(counted) == 1
+    cached_macs({"model": "b"}, count)
+    assert len(counted) == 2
+    (first, _) = sorted((tmp_path / "cache" / "macs").iterdir())
+    first.write_text("broken")
+    assert [cached_macs({"model": name}, count) for name in "ab"] == [12, 12]
+    assert len(counted) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the folder is that of Linux")
+def test_by_default_they_are_kept_in_the_users_cache_as_in_version_0_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ORXE_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "orxe"
+
+
+def test_a_folder_that_cannot_be_written_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ORXE_CACHE", str(tmp_path / "file"))
+    assert cached_macs({"model": "a"}, lambda: 7) == 7
+
+
+class BrightParts(nn.Module):
+    """A detector that looks closer at whatever is bright: what it costs depends on the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(4, 8)
+
+    def forward(self, images: Sequence[np.ndarray]) -> Tensor:
+        (image,) = images
+        assert image.shape == (480, 640, 3) and image.dtype == np.uint8
+        bright = int((image[..., 0] > 250).sum())
+        return self.head(torch.zeros(bright, 4))
+
+
+def test_a_detector_is_counted_on_an_image_of_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORXE_CACHE", str(tmp_path))
+    macs = detector_macs(BrightParts())
+    assert macs % 32 == 0 and macs / 32 == pytest.approx(480 * 640 * 5 / 256, rel=0.05)
+    assert detector_macs(BrightParts(), {"model": "bright"}) == macs
+    assert len(list(tmp_path.rglob("*.json"))) == 1
