@@ -1,11 +1,28 @@
 from __future__ import annotations
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
 
+import pytest
+import torch
+from torch import nn
+
+from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.experts.registry import ExpertSpec, adapter_names, import_framework, load_expert, parse_address
+from orxe_plugins.experts import registry
+from orxe_plugins.experts.classifier import ClassifierExpert
+from orxe_plugins.experts.expert import Expert
+from orxe_plugins.experts.registry import (
+    adapter_names,
+    import_framework,
+    load_expert,
+    register_adapter,
+    view_of,
+)
+from orxe_plugins.experts.spec import ExpertSpec, parse_address
 
 
 @pytest.mark.parametrize(
@@ -48,17 +65,93 @@ def test_a_missing_checkpoint_is_named() -> None:
         load_expert(ExpertSpec("timm:resnet18", checkpoint="nowhere.safetensors"))
 
 
-@given(
-    st.builds(
-        ExpertSpec,
-        address=st.just("timm:resnet18"),
-        name=st.none() | st.text(min_size=1),
-        checkpoint=st.none() | st.just("a.safetensors"),
-        options=st.dictionaries(st.text(min_size=1), st.integers()),
-        cost=st.none() | st.floats(0.1, 10),
-        shared_cost=st.floats(0, 10),
-        needs=st.none() | st.text(min_size=1),
+FROM_A_CHECKOUT = """
+import importlib.metadata
+importlib.metadata.entry_points = lambda **_: importlib.metadata.EntryPoints(())
+from orxe_plugins.experts.registry import adapter_names
+assert adapter_names() == ()
+import timm
+import orxe_timm
+assert adapter_names() == ("timm",)
+options = dict(num_classes=3, pretrained=False, exit_thresholds=[0.5])
+model = timm.create_model("orxe_metamodel", experts=["test_resnet", "timm:test_vit"], **options)
+print([expert.name for expert in model.cascade.members])
+"""
+
+
+def test_an_adapter_that_is_not_installed_is_known_once_it_is_imported(root: Path, tmp_path: Path) -> None:
+    pytest.importorskip("timm")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "adapters")])}
+    command = [sys.executable, "-W", "ignore", "-c", FROM_A_CHECKOUT]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "['timm:test_resnet', 'timm:test_vit']\n"
+
+
+class Plain(ModuleType):
+    """An adapter as a third party could write it: it offers load_expert and nothing else."""
+
+    loaded = 0
+
+    def load_expert(self, name: str, **options: object) -> Expert:
+        self.loaded += 1
+        if name == "classifier":
+            return ClassifierExpert(name, nn.Flatten(), view=ImageView((8, 8), 8), num_classes=192)
+        return Expert(name, nn.Identity())
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> Plain:
+    module = Plain("somebody_elses")
+    monkeypatch.setattr(registry, "_REGISTERED", {})
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    register_adapter("plain", module.__name__)
+    return module
+
+
+def test_a_registered_adapter_is_found_by_its_name(plain: Plain) -> None:
+    assert "plain" in adapter_names()
+    assert load_expert("plain:thing").run(torch.rand(2, 3)).confidence.shape == (2,)
+    register_adapter("plain", plain.__name__)  # a module that is imported again is still the same
+    with pytest.raises(ValueError, match="adapter 'plain' is registered twice: by somebody_elses and another"):
+        register_adapter("plain", "another")
+
+
+def test_the_view_is_asked_of_the_adapter_and_else_of_the_expert(plain: Plain, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert view_of(ExpertSpec("plain:classifier")) == ImageView((8, 8), 8)
+    assert view_of(ExpertSpec("plain:thing")) is None
+    assert plain.loaded == 2
+    asked = []
+
+    def own_view(name: str, **options: object) -> ImageView:
+        asked.append((name, options))
+        return ImageView((4, 4), 4)
+
+    monkeypatch.setattr(plain, "view_of", own_view, raising=False)
+    assert view_of(ExpertSpec("plain:classifier?a=1", checkpoint="nowhere.pth", options={"b": 2})) == ImageView(
+        (4, 4), 4
     )
+    assert asked == [("classifier", {"a": 1, "b": 2})] and plain.loaded == 2
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "timm:test_resnet?num_classes=3&input_size=48&crop_pct=0.9",
+        "timm:test_vit",
+        "timm:test_efficientnet?in_chans=1&mean=[0.5]&std=[0.2]&interpolation=bilinear",
+        "torchvision:shufflenet_v2_x0_5?weights=none",
+        "torchvision:shufflenet_v2_x0_5?weights=none&input_size=64&resize_size=80&interpolation=bicubic",
+        "torchvision:ssdlite320_mobilenet_v3_large?weights=none",
+    ],
 )
-def test_a_spec_survives_its_dictionary(spec: ExpertSpec) -> None:
-    assert ExpertSpec(**spec.to_dict()) == spec
+def test_an_adapter_says_the_view_that_its_expert_has(address: str) -> None:
+    spec = ExpertSpec(address, options={"pretrained": False})
+    assert view_of(spec) == getattr(load_expert(spec), "view", None)
+
+
+def test_the_view_of_named_weights_is_known_without_a_download() -> None:
+    old, new = (view_of(ExpertSpec(f"torchvision:resnet50?weights=IMAGENET1K_V{i}")) for i in (1, 2))
+    assert old is not None and new is not None and (old.resize, new.resize) == (256, 232)
+    with pytest.raises(OrxeError, match="unknown expert 'torchvision:resnet51'"):
+        view_of(ExpertSpec("torchvision:resnet51"))

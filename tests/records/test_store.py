@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -134,7 +139,50 @@ def test_a_failing_write_leaves_the_old_shard(store: RecordStore, monkeypatch: p
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
-    with folder_lock(tmp_path), pytest.raises(OrxeError, match="is in use: process"), folder_lock(tmp_path):
-        pass
     with folder_lock(tmp_path):
+        said = f"{tmp_path} is in use: process {os.getpid()} is recording into it. Wait until it has finished"
+        with pytest.raises(OrxeError, match=re.escape(said)), folder_lock(tmp_path):
+            pass
+        # The one that was refused has taken nothing away.
+        with pytest.raises(OrxeError, match=f"process {os.getpid()} is recording"), folder_lock(tmp_path):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] in ([".lock"], [])
+    with folder_lock(tmp_path):
+        pass
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from orxe_plugins.records.lock import folder_lock
+with folder_lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        with pytest.raises(OrxeError, match=f"in use: process {holder.pid} is recording"), folder_lock(tmp_path):
+            pass
+        holder.send_signal(signal.SIGKILL)
+    with folder_lock(tmp_path):
+        pass
+
+
+def test_a_lock_is_released_when_the_work_fails(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="work"), folder_lock(tmp_path):
+        raise RuntimeError("work")
+    with folder_lock(tmp_path):
+        pass
+
+
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object, **__: object) -> None:
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", no_locks)
+    said = "has no locks.* record into an --out folder on a local disk"
+    with pytest.raises(OrxeError, match=said), folder_lock(tmp_path):
         pass
