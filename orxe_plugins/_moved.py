@@ -58,7 +58,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "journey": ("experts.batch_context",),
     "label_space": ("experts.label_space",),
     "labels": ("detection.labels",),
-    "pipeline": ("run.pipeline",),
+    "pipeline": ("run.run", "run.recording"),
     "policy": ("policies.table", "policies.row", "policies.policy"),
     "policy_row": ("policies.row",),
     "progress": ("util.progress",),
@@ -77,7 +77,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "report.saver": ("evaluation.saver",),
     "report.saver_figure": ("report.figures.saver",),
     "report.shares": ("report.figures.shares",),
-    "reporting": ("cli.commands", "cli.names"),
+    "reporting": ("cli.reports", "cli.routed", "cli.predictions", "cli.dry_run", "cli.names"),
     "resample": ("data.resample",),
     "routed": ("evaluation.routed",),
     "routing": ("cascade.routing",),
@@ -109,6 +109,9 @@ MODULES: dict[str, tuple[str, ...]] = {
 #: module of 0.1.0 -> its names that moved alone or have another name now: name -> "module:name"
 NAMES: dict[str, dict[str, str]] = {
     "cost.latency": {"measure_latency": "experts.measure:measure_latency"},
+    "fitting": {"price": "run.fit:with_recipe_costs"},
+    "pipeline": {"Judged": "run.confidences:Pool"},
+    "recipe": {"ExpertEntry": "experts.spec:ExpertSpec"},
     "search": {
         "Bootstrap": "evaluation.intervals:Bootstrap",
         "bootstrap": "evaluation.intervals:bootstrap",

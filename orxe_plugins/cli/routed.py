@@ -32,7 +32,7 @@ def print_routed(run: Run, fitted: Fitted, preference: float) -> None:
     for mode in ("originals", "tensor") if cascade.input_view else ("originals",):
         with console.bars() as bars:
             routed = run_routed(
-                cascade, dataset, run.task, path=mode, batch_size=run.recipe.record.batch_size, progress=bars
+                cascade, dataset, run.task, input_mode=mode, batch_size=run.recipe.record.batch_size, progress=bars
             )
         differ = str(len(disagreements(routed, report, policy))) if mode == run.recipe.input_mode else ""
         share = routed.exit_share(len(cascade.experts))

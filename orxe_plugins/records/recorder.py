@@ -78,6 +78,25 @@ def record(
             argument is out of range.
     """
     options = with_old_arguments(options or RecordOptions(), deprecated)
+    names = write_records(experts, dataset, folder, task=task, options=options, progress=progress)
+    return load_records(folder, names)
+
+
+def write_records(
+    experts: Iterable[Expert],
+    dataset: Dataset,
+    folder: str | Path,
+    *,
+    task: Task,
+    options: RecordOptions | None = None,
+    progress: Progress | None = None,
+) -> list[str]:
+    """Record as :func:`record` does, but load nothing afterwards: for experts that go into several folders in turn.
+
+    Returns:
+        Names of these experts, and of those that they need.
+    """
+    options = options or RecordOptions()
     if not len(dataset):
         raise OrxeError(f"data set {dataset.name!r} has no samples")
     options = replace(options, keep=task.default_keep if options.keep is None else options.keep)
@@ -111,7 +130,7 @@ def record(
             _record_expert(each, store, dataset_manifest, feed, task, progress or Silent())
     if not names:
         raise OrxeError("no expert to record is given: expected at least one")
-    return load_records(folder, list(dict.fromkeys([*needed, *names])))
+    return list(dict.fromkeys([*needed, *names]))
 
 
 def default_shard_size(n_samples: int) -> int:

@@ -8,7 +8,6 @@ from typing import Any
 
 from orxe_plugins.cost.latency import LatencyTable
 from orxe_plugins.data.views import ImageView
-from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.measure import measure_latency
 from orxe_plugins.run.run import Run
@@ -30,9 +29,8 @@ class LatencyMeter:
 
     def add(self, expert: Expert) -> None:
         """Measure one expert."""
-        if self._view is not None and isinstance(expert, ClassifierExpert):
-            expert.input_view = self._view
-        self._tables.append(measure_latency([expert], self._batch, self._sizes, progress=self._run.progress))
+        sizes, bar = self._sizes, self._run.progress
+        self._tables.append(measure_latency([expert], self._batch, sizes, input_view=self._view, progress=bar))
 
     def save(self) -> LatencyTable:
         """Write what was measured, and give it back."""

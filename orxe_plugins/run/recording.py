@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orxe_plugins.data.views import ImageView, widest_view
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.registry import load_adapter, view_of
 from orxe_plugins.experts.spec import parse_address
-from orxe_plugins.records import Records
 from orxe_plugins.records.loading import load_records
-from orxe_plugins.records.recorder import record
+from orxe_plugins.records.options import RecordOptions
+from orxe_plugins.records.recorder import write_records
+from orxe_plugins.records.records import Records
 from orxe_plugins.run.latency import LatencyMeter, must_measure
 from orxe_plugins.run.run import Run
 
@@ -65,24 +64,18 @@ def record_pool(run: Run) -> Recorded:
     Each data folder is listed once and each expert loaded once. What is needed of an expert while it is in memory
     is done then: it is recorded in all places, and its latency is measured if that is the recipe's cost.
     """
-    fit, report = places(run)
-    for place in (fit, report):
-        run.dataset(place.root)  # a folder that cannot be read is an error now, not after hours
     view = pool_view(run) if run.recipe.input_mode == "tensor" else None
+    # A folder or an option that does not fit is an error now, not after hours.
+    wanted = [(place, run.dataset(place.root), _options(run, place, view)) for place in dict.fromkeys(places(run))]
     meter = LatencyMeter(run, view) if must_measure(run) else None
-
-    def experts() -> Iterator[Expert]:
-        for expert in run.experts():
-            yield expert  # the next one is asked for when this one is recorded
-            if report != fit:
-                _record(run, [expert], report, view)
-            if meter is not None:
-                meter.add(expert)
-
-    recorded = _record(run, experts(), fit, view)
+    for expert in run.experts():
+        for place, dataset, options in wanted:
+            write_records([expert], dataset, place.folder, task=run.task, options=options, progress=run.progress)
+        if meter is not None:
+            meter.add(expert)
     if meter is not None:
         meter.save()
-    return Recorded(recorded, recorded if report == fit else load_records(report.folder, run.names))
+    return read_recorded(run)
 
 
 def read_recorded(run: Run) -> Recorded:
@@ -102,21 +95,16 @@ def pool_view(run: Run) -> ImageView | None:
     return widest_view(views) if views else None
 
 
-def _record(run: Run, experts: Iterable[Expert], place: Place, view: ImageView | None) -> Records:
+def _options(run: Run, place: Place, view: ImageView | None) -> RecordOptions:
     settings = run.recipe.record
-    return record(
-        experts,
-        run.dataset(place.root),
-        place.folder,
-        task=run.task,
-        path=run.recipe.input_mode,
+    return RecordOptions(
+        input_mode=run.recipe.input_mode,
         input_view=view,
         keep="all" if run.recipe.fits_temperature else settings.keep,
         features=run.recipe.gates is not None,
         augment=None if place.augment is None else load_augmentation(place.augment),
         batch_size=settings.batch_size,
         shard_size=settings.shard_size,
-        progress=run.progress,
         fresh=run.fresh,
     )
 

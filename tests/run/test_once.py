@@ -90,6 +90,8 @@ def test_two_folders_are_listed_once_each_and_their_experts_loaded_once(
     orxe("run", tiny_recipe, "--out", tmp_path / "out", f"data.report_root={tmp_path / 'others'}", "data.limit=9")
     assert counts.listed == {"images": 1, "others": 1}
     assert counts.loaded == EXPERTS
+    assert {folder for folder, _, _ in counts.read} == {"records-fit", "records-report"}
+    assert set(counts.read.values()) == {1}
 
 
 def test_a_folder_that_is_recorded_with_and_without_augmentation_is_listed_once(
@@ -98,6 +100,7 @@ def test_a_folder_that_is_recorded_with_and_without_augmentation_is_listed_once(
     orxe("run", tiny_recipe, "--out", tmp_path, "record.augment=timm:rand-m9-mstd0.5", "data.limit=15")
     assert counts.listed == {"images": 1}
     assert counts.loaded == EXPERTS
+    assert set(counts.read.values()) == {1}
 
 
 def test_a_search_of_recorded_samples_needs_neither_images_nor_experts(

@@ -106,7 +106,7 @@ def test_along_the_tensors_path_records_inference_and_the_files_view_agree(
     # Without the pool's third expert the widest view could be another one: the file keeps the recorded one.
     assert cascade.input_view == pool_view(run)
     dataset = samples_of(run, splits.report)
-    routed = run_routed(cascade, dataset, run.task, path="tensor", batch_size=7)
+    routed = run_routed(cascade, dataset, run.task, input_mode="tensor", batch_size=7)
     assert disagreements(routed, splits.report, file.table.at(0.75).policy) == []
     (shift, *_) = measure_shift(cascade.members[-1:], pool_view(run), dataset, run.task, batch_size=4)
     assert shift.name == cascade.members[-1].name
@@ -121,7 +121,7 @@ def test_the_tensors_path_wants_a_shared_tensor(make_run: MakeRun, tiny_recipe: 
     cascade = load_cascade(run.cascade_folder)
     cascade.input_view = None
     with pytest.raises(OrxeError, match="use the path 'originals'"):
-        run_routed(cascade, samples_of(run, splits.report), run.task, path="tensor")
+        run_routed(cascade, samples_of(run, splits.report), run.task, input_mode="tensor")
     with pytest.raises(OrxeError, match="of different samples, or in a different order"):
         routed = run_routed(cascade, samples_of(run, splits.report), run.task)
         disagreements(routed, splits.fit, file.table.at(0.5).policy)
