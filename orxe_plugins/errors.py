@@ -15,7 +15,7 @@ class OrxeWarning(UserWarning):
 
 
 def unknown(kind: str, value: str, known: Iterable[str]) -> OrxeError:
-    """An error for a name that nobody knows, with the nearest known names as a suggestion.
+    """An error for an unknown name, with the nearest known names as a suggestion.
 
     >>> str(unknown("expert", "timm:resnet81", ["timm:resnet18", "timm:vgg11"]))
     "unknown expert 'timm:resnet81': did you mean 'timm:resnet18'?"

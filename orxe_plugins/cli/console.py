@@ -47,7 +47,7 @@ class Bars:
         """Open a bar of ``total`` steps, of which ``done`` were done by an earlier run."""
         self._bars.start()
         self._task = self._bars.add_task(escape(label), total=total)
-        # Steps of an earlier run must not count into the speed that the time left is told from.
+        # Steps of an earlier run must not count into the speed: the time left is computed from it.
         self._bars.reset(self._task, completed=done)
 
     def advance(self, n: int) -> None:

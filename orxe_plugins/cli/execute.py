@@ -1,4 +1,4 @@
-"""Run a script of somebody else with the adapters' models registered."""
+"""Run any script with the adapters' models registered."""
 
 from __future__ import annotations
 
