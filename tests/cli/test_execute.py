@@ -26,7 +26,7 @@ def test_a_script_that_knows_nothing_of_this_project_can_make_a_cascade(tmp_path
     command = [sys.executable, "-m", "orxe_plugins.cli", "exec", str(script), "--model", "orxe_metamodel"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [
-        "beside", "__main__", "['--model',", "'orxe_metamodel']", "Metamodel", "True",
+        "beside", "__main__", "['--model',", "'orxe_metamodel']", "CascadeClassifier", "True",
     ]  # fmt: skip
 
 
