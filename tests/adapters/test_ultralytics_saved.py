@@ -19,9 +19,10 @@ from torch import nn
 
 import orxe_plugins
 from orxe_plugins import Cascade, OrxeError, Policy, PolicyRow, PolicyTable, load_expert
-from orxe_plugins.confidence.gate import GateNet, RankingGate, save_gate
+from orxe_plugins.confidence.gate import GateNet, RankingGate, gate_inputs, save_gate
 from orxe_plugins.detection.calibration import PlattCalibration
 from orxe_plugins.experts import packing
+from orxe_plugins.experts.batch_context import BatchContext
 
 pytest.importorskip("ultralytics")
 orxe_ultralytics = pytest.importorskip("orxe_ultralytics")
@@ -153,8 +154,8 @@ def test_all_that_a_cascade_knows_is_kept(yolos: list[str], make_yolo: Make, pic
     gate = save_a_gate(first, pictures, tmp_path / "gate.safetensors")
     first.confidence, last.calibration, first.cost = RankingGate(gate), PlattCalibration(0.9, 0.1), 0.5
     rows = (PolicyRow(0.0, Policy((0.0,)), 1.0, 0.3), PolicyRow(1.0, Policy((None,)), 2.0, 0.5))
-    last.remap = {"puppy": "dog", "cow": None}
-    cascade = Cascade([first, last], Policy((0.4,)), PolicyTable(rows, "GMACs", 2.0, 0.5))
+    last.remap = {"puppy": "dog"}
+    cascade = Cascade([first, last], Policy((0.4,)), PolicyTable(rows, "GMACs", 2.0, 0.5), remap={"cow": None})
     model = CascadeYOLO(cascade)
     model.save(tmp_path / "x.pt")
     gate.unlink()
@@ -166,14 +167,17 @@ def test_all_that_a_cascade_knows_is_kept(yolos: list[str], make_yolo: Make, pic
     assert loaded.cascade.table == cascade.table
     for one, expected in zip(loaded.cascade.members, cascade.members, strict=True):
         assert (one.name, one.spec, one.cost) == (expected.name, expected.spec, expected.cost)
-        assert one.answer_names == expected.answer_names
+        assert one.names == expected.names
     assert loaded.set_preference(0.0) == Policy((0.0,))
     changed = CascadeYOLO(tmp_path / "x.pt", exit_thresholds=[None])
     assert changed.policy == Policy((None,))
 
 
 def save_a_gate(expert: Any, pictures: Any, file: Path) -> Path:
-    width = expert.observe(pictures)["features"].shape[1] + 20
+    context = BatchContext.of(pictures)
+    with expert.tap_features(context, always=True) as tap:
+        outputs = expert.run(pictures, context).outputs
+        width = gate_inputs(outputs, tap.features(len(outputs)), "boxes").shape[1]
     torch.manual_seed(0)
     save_gate(GateNet(width, 4), "boxes", file)
     return file
@@ -355,6 +359,8 @@ def old_file(experts: list[Any], policy: Policy, file: Path, monkeypatch: pytest
             setattr(stand_in, kind.__name__, kind)
             patch.setitem(sys.modules, module, stand_in)
             patch.setattr(kind, "__module__", module)
+        for expert in experts:
+            expert._answer_names = expert.names  # an attribute of that release
         model = cascade_model.CascadeModel(Cascade(experts, policy))
         torch.save({"model": model, "train_args": dict(model.args)}, file)
 
