@@ -112,6 +112,7 @@ NAMES: dict[str, dict[str, str]] = {
     "fitting": {"price": "run.fit:with_recipe_costs"},
     "pipeline": {"Judged": "run.confidences:Pool"},
     "recipe": {"ExpertEntry": "experts.spec:ExpertSpec"},
+    "front": {"CascadeFront": "cascade.controls:CascadeControls"},
     "search": {
         "Bootstrap": "evaluation.intervals:Bootstrap",
         "bootstrap": "evaluation.intervals:bootstrap",

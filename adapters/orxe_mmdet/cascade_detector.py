@@ -18,7 +18,7 @@ from torch import Tensor
 
 from orxe_mmdet.originals import original_image
 from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
-from orxe_plugins.cascade.controls import CascadeFront
+from orxe_plugins.cascade.controls import CascadeControls
 from orxe_plugins.errors import OrxeError, check_known
 
 #: the test pipeline that a cascade needs: the original image, and the annotations for evaluation
@@ -42,7 +42,7 @@ class OriginalImages(BaseDataPreprocessor):
 
 
 @MODELS.register_module()
-class CascadeDetector(CascadeFront, BaseDetector):
+class CascadeDetector(CascadeControls, BaseDetector):
     """A cascade of object detectors that is configured, built and called as any mmdet detector.
 
     The model's inputs are original images: its test pipeline loads and packs them and does nothing

@@ -12,11 +12,11 @@ from torchvision.transforms._presets import ImageClassification
 
 from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
 from orxe_plugins.cascade.cascade import Cascade
-from orxe_plugins.cascade.controls import CascadeFront
+from orxe_plugins.cascade.controls import CascadeControls
 from orxe_plugins.errors import OrxeError
 
 
-class CascadeClassifier(CascadeFront, nn.Module):
+class CascadeClassifier(CascadeControls, nn.Module):
     """A cascade of image classifiers that is called as any torchvision classifier.
 
     ``model(images)`` takes one float tensor (B, 3, H, W) as :meth:`transforms` makes it, or a list of

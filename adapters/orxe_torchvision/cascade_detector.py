@@ -12,14 +12,14 @@ from torchvision.models._api import register_model  # torchvision has no public 
 
 from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
 from orxe_plugins.cascade.cascade import Cascade
-from orxe_plugins.cascade.controls import CascadeFront
+from orxe_plugins.cascade.controls import CascadeControls
 from orxe_plugins.detection.detections import Detections
 from orxe_plugins.detection.labels import normalise_label
 from orxe_plugins.errors import OrxeError
 from orxe_torchvision.detection import BACKGROUND, NOT_A_LABEL, TorchvisionDetector
 
 
-class CascadeDetector(CascadeFront, nn.Module):
+class CascadeDetector(CascadeControls, nn.Module):
     """A cascade of object detectors that is called as any torchvision detector.
 
     In eval mode ``model(images)`` takes a list of float tensors (3, H, W) with RGB values in [0, 1] and

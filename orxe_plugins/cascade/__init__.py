@@ -7,7 +7,7 @@ from orxe_plugins.util.lazy import lazy_names
 if TYPE_CHECKING:
     from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
     from orxe_plugins.cascade.cascade import Cascade
-    from orxe_plugins.cascade.controls import CascadeFront
+    from orxe_plugins.cascade.controls import CascadeControls
     from orxe_plugins.cascade.file import CascadeFile, load_cascade, read_cascade, write_cascade
     from orxe_plugins.cascade.routing import Route
     from orxe_plugins.cascade.save import save_cascade
@@ -15,7 +15,7 @@ else:
     _PLACES = {
         "Cascade": "orxe_plugins.cascade.cascade",
         "CascadeFile": "orxe_plugins.cascade.file",
-        "CascadeFront": "orxe_plugins.cascade.controls",
+        "CascadeControls": "orxe_plugins.cascade.controls",
         "CascadeLike": "orxe_plugins.cascade.build",
         "ExpertLike": "orxe_plugins.cascade.build",
         "Route": "orxe_plugins.cascade.routing",
@@ -29,8 +29,8 @@ else:
 
 __all__ = [
     "Cascade",
+    "CascadeControls",
     "CascadeFile",
-    "CascadeFront",
     "CascadeLike",
     "ExpertLike",
     "Route",

@@ -1,4 +1,4 @@
-"""CascadeFront: what every framework's cascade model offers beside the framework's own methods."""
+"""CascadeControls: what a cascade offers as a model of any framework, beside that framework's own methods."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from orxe_plugins.cascade.routing import Route
 from orxe_plugins.policies.policy import Policy
 
 
-class CascadeFront:
+class CascadeControls:
     """The cascade's controls on a model of some framework; the subclass has a ``cascade``."""
 
     cascade: Cascade
 
     @property
     def policy(self) -> Policy:
-        """The thresholds in force. Setting them takes effect with the next batch."""
+        """The current thresholds. Setting them takes effect with the next batch."""
         return self.cascade.policy
 
     @policy.setter
@@ -31,5 +31,5 @@ class CascadeFront:
         return self.cascade.set_preference(preference, **asked)
 
     def route(self, batch: Any) -> tuple[Any, Route]:
-        """Outputs for B samples, and who gave each of them at what cost; see :meth:`orxe_plugins.Cascade.route`."""
+        """Outputs for B samples, and which expert gave each at what cost; see :meth:`orxe_plugins.Cascade.route`."""
         return self.cascade.route(batch)

@@ -24,7 +24,7 @@ def renamed(package: str, new_names: Mapping[str, tuple[str, Any]]) -> Callable[
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         new_name, value = new_names[name]
         warnings.warn(
-            f"{package}.{name} is called {package}.{new_name} now; the former name goes with the next release",
+            f"{package}.{name} is now {package}.{new_name}. The old name goes in version 0.3: see docs/migration.md.",
             DeprecationWarning,
             stacklevel=2,
         )

@@ -256,3 +256,10 @@ def test_nan_logits_escalate_and_are_never_an_exit() -> None:
     torch.nn.init.constant_(model.cascade.members[0].module.get_classifier().weight, float("nan"))
     _, route = model.route(torch.randn(2, 3, 64, 64))
     assert route.expert.tolist() == [1, 1]
+
+
+def test_the_former_class_name_works_with_a_warning() -> None:
+    with pytest.warns(DeprecationWarning, match="now orxe_timm.CascadeClassifier"):
+        assert orxe_timm.Metamodel is orxe_timm.CascadeClassifier
+    with pytest.raises(AttributeError, match="no attribute 'MetaModel'"):
+        orxe_timm.MetaModel

@@ -153,3 +153,11 @@ def test_users_can_register_a_cascade_of_their_own() -> None:
 def test_what_does_not_fit_is_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(OrxeError, match=message):
         cascade_of(**{"exit_thresholds": [0.5] * (len(options["experts"]) - 1), **options})
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("MetaModel", "CascadeClassifier"), ("DetectionMetaModel", "CascadeDetector")]
+)
+def test_former_class_names_work_with_a_warning(old: str, new: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"now orxe_torchvision.{new}"):
+        assert getattr(orxe_torchvision, old) is getattr(orxe_torchvision, new)
