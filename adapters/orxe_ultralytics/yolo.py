@@ -45,7 +45,7 @@ class YoloExpert(DetectorExpert):
         settings: which boxes count.
 
     Attributes:
-        asked: settings of the answers where a front asks for other ones than the expert's own.
+        asked: settings of the answers where a caller asks for other ones than the expert's own.
     """
 
     def __init__(

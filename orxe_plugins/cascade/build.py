@@ -1,4 +1,4 @@
-"""From what a user writes to a Cascade: the part that every framework's front needs."""
+"""From what a user writes to a Cascade: the part that the models of all frameworks need."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CascadeLike: TypeAlias = str | Path | Cascade
 
 @dataclass(frozen=True)
 class CascadeArguments:
-    """The arguments that all fronts have in common, beside the experts themselves.
+    """The arguments that the cascade models of all frameworks have in common, beside the experts themselves.
 
     Attributes:
         checkpoints: a file of weights for each of ``experts``; None leaves an expert's own.
@@ -38,7 +38,7 @@ class CascadeArguments:
         remap: what labels of some detector are called among ``names``; None drops a label.
         for_all: options for every expert of ``experts`` that is not built yet, of whatever adapter;
             what the expert's own options say goes first.
-        common: options for every expert of ``experts`` that is one of the front's own adapter; what the
+        common: options for every expert of ``experts`` that is one of the model's own adapter; what the
             expert's own options say goes first.
     """
 
@@ -97,14 +97,14 @@ def build_cascade(
     task: str | None = None,
     **arguments: Any,
 ) -> Cascade:
-    """The cascade that a front's arguments describe.
+    """The cascade that the arguments of a framework's model describe.
 
     Args:
         experts: N experts, cheapest first. An address without ``adapter:`` is one of ``adapter``.
         cascade: instead of ``experts``: a folder that `orxe run` wrote, or a cascade, which is
             changed in place.
-        adapter: the front's own adapter.
-        task: "classification" or "detection", where the front can do but one.
+        adapter: the adapter of the model's own framework.
+        task: "classification" or "detection", where the model can do only one.
         **arguments: what :class:`CascadeArguments` lists, by name; all others are options for every expert of
             ``experts`` that is one of ``adapter``.
 

@@ -109,8 +109,8 @@ def read_cascade(folder: str | Path) -> CascadeFile:
 def load_cascade(folder: str | Path, preference: float = 0.5) -> Cascade:
     """The cascade of a folder with all its experts built, at a preference.
 
-    The result takes original images or float tensors of its ``input_view``; an adapter's own
-    front makes it look like a model of its framework.
+    The result takes original images or float tensors of its ``input_view``; the
+    adapters make it a model of their framework.
     """
     file = read_cascade(folder)
     return Cascade(load_experts(file.specs), table=file.table, preference=preference, input_view=file.input_view)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.file import FILE_NAME, CascadeFile, write_cascade
@@ -13,7 +12,7 @@ from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.label_space import shared_labels
-from orxe_plugins.experts.registry import ExpertSpec
+from orxe_plugins.experts.packing import current_spec
 from orxe_plugins.policies.row import PolicyRow
 from orxe_plugins.policies.table import PolicyTable
 
@@ -43,7 +42,7 @@ def save_cascade(cascade: Cascade | CascadeFile, folder: str | Path, *, task: st
     if isinstance(cascade, CascadeFile):
         return write_cascade(folder, cascade)
     _check_labels(cascade)
-    specs = tuple(_spec_of(expert) for expert in cascade.members)
+    specs = tuple(current_spec(expert) for expert in cascade.members)
     table = cascade.table or _table_of(cascade)
     return write_cascade(folder, CascadeFile(specs, table, task or _task_of(cascade.members), cascade.input_view))
 
@@ -63,31 +62,6 @@ def _check_labels(cascade: Cascade) -> None:
 def _same_labels(cascade: Cascade) -> bool:
     own = (labels.names for labels in shared_labels(cascade.members).values())
     return next(own, ()) == cascade.answer_names
-
-
-def _spec_of(expert: Expert) -> ExpertSpec:
-    """How to build an expert as it is now."""
-    if expert.spec is None:
-        raise OrxeError(
-            f"expert {expert.name!r} was made from a {type(expert.module).__name__} by hand, so that a file cannot say "
-            "how to build it: build it with load_expert('adapter:NAME', ...) of an adapter"
-        )
-    known: dict[str, Any] = {**expert.spec.to_dict(), "name": expert.name, "confidence": _confidence_of(expert)}
-    if expert.cost is not None:
-        known["cost"] = expert.cost
-    if isinstance(expert, DetectorExpert):
-        known["calibration"] = None if expert.calibration is None else expert.calibration.to_dict()
-    return ExpertSpec(**known)
-
-
-def _confidence_of(expert: Expert) -> dict[str, Any]:
-    confidence = expert.confidence
-    if not hasattr(confidence, "kind"):
-        raise OrxeError(
-            f"the confidence of expert {expert.name!r} is a {type(confidence).__name__} without a name: "
-            "decorate its class with register_confidence('NAME')"
-        )
-    return confidence.to_dict()
 
 
 def _table_of(cascade: Cascade) -> PolicyTable:

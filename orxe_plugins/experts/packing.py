@@ -17,7 +17,8 @@ from orxe_plugins.detection.calibration import calibration_from_dict
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
-from orxe_plugins.experts.registry import ExpertSpec, load_adapter, parse_address
+from orxe_plugins.experts.registry import load_adapter
+from orxe_plugins.experts.spec import ExpertSpec, parse_address
 
 _GATE_FILE = "gate.safetensors"
 
@@ -34,26 +35,11 @@ def pack_expert(expert: Expert) -> dict[str, Any]:
         OrxeError: the expert was made by hand, its adapter packs no experts, its confidence has no name, or it was
             changed after it was loaded so that its adapter cannot build it again.
     """
-    spec = expert.spec
-    if not isinstance(spec, ExpertSpec):
-        raise OrxeError(
-            f"expert {expert.name!r} was made from a {type(expert.module).__name__} by hand: nothing says how to build "
-            "it again in another process. Load it from an address, as load_expert('ultralytics:FILE.pt') does; models "
-            "of your own get addresses by an adapter of your own (entry points of the group orxe_plugins.adapters)"
-        )
-    packed: dict[str, Any] = {
-        "spec": spec.to_dict(),
-        "name": expert.name,
-        "cost": expert.cost,
-        "shared_cost": expert.shared_cost,
-        "needs": expert.needs,
-        "confidence": _pack_confidence(expert),
-    }
+    spec = current_spec(expert)
+    packed: dict[str, Any] = {"spec": spec.to_dict(), "confidence": _pack_confidence(expert.confidence)}
     if isinstance(expert, DetectorExpert):
-        calibration = expert.calibration
         packed["remap"] = dict(expert.remap)
         packed["allow_missing"] = expert.allow_missing
-        packed["calibration"] = None if calibration is None else calibration.to_dict()
     packed["built"] = _adapter_of(spec).pack_expert(expert)
     packed = plain(packed, f"expert {expert.name!r}")
     try:
@@ -77,18 +63,40 @@ def unpack_expert(packed: Mapping[str, Any]) -> Expert:
     spec = ExpertSpec(**packed["spec"])
     _, name, in_address = parse_address(spec.address)
     expert: Expert = _adapter_of(spec).unpack_expert(name, {**in_address, **spec.options}, packed["built"])
-    expert.spec = spec
-    expert.name = packed["name"]
-    expert.cost = packed["cost"]
-    expert.shared_cost = packed["shared_cost"]
-    expert.needs = packed["needs"]
-    expert.confidence = _unpack_confidence(packed["confidence"])
+    expert.spec, expert.name, expert.cost = spec, spec.name or spec.address, spec.cost
+    expert.shared_cost = spec.shared_cost or expert.shared_cost
+    expert.needs = spec.needs or expert.needs
+    expert.confidence = _unpack_confidence(spec, packed["confidence"])
     if isinstance(expert, DetectorExpert):
-        calibration = packed["calibration"]
         expert.remap = dict(packed["remap"])
         expert.allow_missing = packed["allow_missing"]
-        expert.calibration = None if calibration is None else calibration_from_dict(calibration)
+        expert.calibration = None if spec.calibration is None else calibration_from_dict(spec.calibration)
     return expert.eval()
+
+
+def current_spec(expert: Expert) -> ExpertSpec:
+    """How to build an expert as it is now, with its confidence, calibration and cost; weights aside.
+
+    Raises:
+        OrxeError: the expert was made by hand, or its confidence has no name.
+    """
+    if not isinstance(expert.spec, ExpertSpec):
+        raise OrxeError(
+            f"expert {expert.name!r} was made from a {type(expert.module).__name__} by hand, so that a file cannot say "
+            "how to build it: build it with load_expert('adapter:NAME', ...) of an adapter"
+        )
+    confidence = expert.confidence
+    if not hasattr(confidence, "kind"):
+        raise OrxeError(
+            f"the confidence of expert {expert.name!r} is a {type(confidence).__name__} without a name: "
+            "decorate its class with register_confidence('NAME')"
+        )
+    known: dict[str, Any] = {**expert.spec.to_dict(), "name": expert.name, "confidence": confidence.to_dict()}
+    if expert.cost is not None:
+        known["cost"] = expert.cost
+    if isinstance(expert, DetectorExpert):
+        known["calibration"] = None if expert.calibration is None else expert.calibration.to_dict()
+    return ExpertSpec(**known)
 
 
 def state_of(module: nn.Module) -> dict[str, Any]:
@@ -152,31 +160,24 @@ def _adapter_of(spec: ExpertSpec) -> Any:
     return adapter
 
 
-def _pack_confidence(expert: Expert) -> dict[str, Any]:
-    confidence = expert.confidence
-    if not isinstance(confidence, ConfidenceProvider) or not hasattr(confidence, "kind"):
-        raise OrxeError(
-            f"the confidence of expert {expert.name!r} is a {type(confidence).__name__} without a name: "
-            "decorate its class with register_confidence('NAME')"
-        )
-    packed: dict[str, Any] = {"options": confidence.to_dict()}
+def _pack_confidence(confidence: ConfidenceProvider) -> dict[str, Any]:
+    """The weights of a confidence; empty if it has none."""
     if isinstance(confidence, RankingGate):
         with TemporaryDirectory() as folder:
             save_gate(confidence.net, confidence.summary, Path(folder, _GATE_FILE))
-            packed["gate"] = Path(folder, _GATE_FILE).read_bytes()
-    elif confidence.state_dict():
-        packed["state"] = state_of(confidence)
-    return packed
+            return {"gate": Path(folder, _GATE_FILE).read_bytes()}
+    return {"state": state_of(confidence)} if confidence.state_dict() else {}
 
 
-def _unpack_confidence(packed: Mapping[str, Any]) -> ConfidenceProvider:
+def _unpack_confidence(spec: ExpertSpec, packed: Mapping[str, Any]) -> ConfidenceProvider:
+    options = dict(spec.confidence or {})
     if "gate" in packed:
         with TemporaryDirectory() as folder:
             Path(folder, _GATE_FILE).write_bytes(packed["gate"])
             gate = RankingGate(Path(folder, _GATE_FILE))
-        gate.file = packed["options"]["file"]  # where it came from, as messages and specs call it
+        gate.file = options["file"]  # where it came from, as messages and specs call it
         return gate
-    confidence = confidence_from_dict(dict(packed["options"]))
+    confidence = confidence_from_dict(options)
     if "state" in packed:
-        load_state(confidence, packed["state"], packed["options"]["kind"])
+        load_state(confidence, packed["state"], f"confidence of {spec.address}")
     return confidence
