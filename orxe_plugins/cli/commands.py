@@ -23,11 +23,16 @@ from orxe_plugins.evaluation.view_shift import ViewShift, measure_shift
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.records.records import Records
-from orxe_plugins.report.content import evaluation_document
-from orxe_plugins.report.files import ReportFiles, write_report
+from orxe_plugins.report.content import (
+    evaluation_document,
+    gate_document,
+    saver_document,
+    write_gate_report,
+    write_report,
+    write_saver_report,
+)
+from orxe_plugins.report.files import ReportFiles
 from orxe_plugins.report.formats import short_names
-from orxe_plugins.report.gate_content import gate_document, write_gate_report
-from orxe_plugins.report.saver_content import saver_document, write_saver_report
 from orxe_plugins.report.tables import Column, Table
 from orxe_plugins.run.check import check_data, check_experts
 from orxe_plugins.run.pipeline import Run
@@ -41,15 +46,15 @@ from orxe_plugins.util.progress import Progress
 PREDICTION_HEAD = ("image", "answer", "confidence", "expert", "cost", "cost_unit")
 
 
-def report_run(job: Run, file: CascadeFile, splits: Splits, more_tables: Sequence[Table] = ()) -> None:
+def report_run(job: Run, file: CascadeFile, splits: Splits) -> None:
     """Evaluate the cascade on the reporting split, print its table and write the report's files."""
     console.say("evaluating on the reporting split")
     metric = job.metric(splits.report)
     evaluation = evaluate(
         file.table, splits.report, fitted_on=splits.fit, metric=metric, extras=_search_extras(file.table)
     )
-    files = write_report(evaluation, job.report_folder, more_tables=more_tables)
-    evaluation_document(evaluation, more_tables=more_tables).print(console.out)
+    files = write_report(evaluation, job.report_folder)
+    evaluation_document(evaluation).print(console.out)
     _print_paths(files, job.cascade_folder)
 
 
