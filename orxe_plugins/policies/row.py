@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from orxe_plugins.policies.policy import Policy, check_preference
+from orxe_plugins.util.pareto import pareto_front
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,13 @@ class PolicyRow:
     def from_dict(cls, data: dict[str, Any]) -> PolicyRow:
         """The inverse of :meth:`to_dict`."""
         return cls(data["preference"], Policy.from_dict(data), data["cost"], data["score"])
+
+
+def pareto_rows(rows: Iterable[PolicyRow]) -> tuple[PolicyRow, ...]:
+    """The rows that no other one beats in cost and score, cheapest first; the first of those that are equal in both."""
+    some = list(rows)
+    front = pareto_front([row.cost for row in some], [row.score for row in some])
+    return tuple(some[k] for k in front)
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.policies.policy import Policy, check_preference
-from orxe_plugins.policies.row import PolicyRow, Promise
+from orxe_plugins.policies.row import PolicyRow, Promise, pareto_rows
 
 #: scores are means of floats: what is exactly allowed must not fail by a rounding error
 _ROUNDING = 1e-12
@@ -219,7 +219,8 @@ class PolicyTable:
             text = " and ".join(f"{limit:,} {what}" for what, limit in limits.items() if limit is not None)
             raise OrxeError(f"no policy gets by with {text}: {self._least(max_params is not None)}")
         # Beaten rows only got in because the better ones are too large here.
-        more = tuple(row for row in dict.fromkeys(more) if row not in rows and not _beaten(row, (*rows, *more)))
+        unbeaten = {(row.cost, row.score) for row in pareto_rows((*rows, *more))}
+        more = tuple(row for row in dict.fromkeys(more) if row not in rows and (row.cost, row.score) in unbeaten)
         promises = tuple(promise.within(fits) for promise in self.promises)
         return replace(self, rows=rows or more, pareto=more if rows else (), compact=(), promises=promises)
 
@@ -276,14 +277,6 @@ def check_asked(asked: dict[str, float | None], confidence: float | None) -> str
     if confidence is not None and given != ["max_drop"]:
         raise OrxeError(f"confidence={confidence!r} goes with max_drop, not with {given[0]}")
     return given[0]
-
-
-def _beaten(row: PolicyRow, others: Iterable[PolicyRow]) -> bool:
-    """Whether another row costs no more, scores no less, and is not equal in both."""
-    return any(
-        one.cost <= row.cost and one.score >= row.score and (one.cost, one.score) != (row.cost, row.score)
-        for one in others
-    )
 
 
 def _check_number(name: str, value: Any, finite: bool = True) -> None:
