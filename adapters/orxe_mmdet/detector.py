@@ -18,7 +18,7 @@ from torch import Tensor
 
 from orxe_mmdet.originals import original_image
 from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
-from orxe_plugins.cascade.controls import CascadeFront
+from orxe_plugins.cascade.controls import CascadeControls
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.detector import DetectorExpert
 
@@ -39,7 +39,7 @@ class OriginalImages(BaseDataPreprocessor):
 
 
 @MODELS.register_module()
-class CascadeDetector(CascadeFront, BaseDetector):
+class CascadeDetector(CascadeControls, BaseDetector):
     """Detectors in a row, of which each image sees as many as it needs.
 
     The model's inputs are original images: its test pipeline loads and packs them and does nothing

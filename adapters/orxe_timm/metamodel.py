@@ -9,14 +9,14 @@ from typing import Any, NoReturn, cast
 from torch import Tensor, nn
 
 from orxe_plugins.cascade.cascade import Cascade
-from orxe_plugins.cascade.controls import CascadeFront
+from orxe_plugins.cascade.controls import CascadeControls
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.policies.table import PolicyTable
 
 
-class Metamodel(CascadeFront, nn.Module):
+class Metamodel(CascadeControls, nn.Module):
     """A cascade of classifiers that behaves as any timm model.
 
     ``model(images)`` gives logits (B, C); ``model.route(images)`` gives them with a

@@ -13,7 +13,7 @@ from torchvision.models._api import register_model  # torchvision has no public 
 
 from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
 from orxe_plugins.cascade.cascade import Cascade
-from orxe_plugins.cascade.controls import CascadeFront
+from orxe_plugins.cascade.controls import CascadeControls
 from orxe_plugins.detection.detections import Detections
 from orxe_plugins.detection.labels import normalise_label
 from orxe_plugins.errors import OrxeError
@@ -21,7 +21,7 @@ from orxe_plugins.experts.detector import DetectorExpert
 from orxe_torchvision.detection import BACKGROUND, NOT_A_LABEL, TorchvisionDetector
 
 
-class DetectionMetaModel(CascadeFront, nn.Module):
+class DetectionMetaModel(CascadeControls, nn.Module):
     """Detectors in a row, of which each image sees as many as it needs, under torchvision's conventions.
 
     In eval mode ``model(images)`` takes a list of float tensors (3, H, W) with RGB values in [0, 1] and

@@ -13,11 +13,11 @@ from torchvision.transforms._presets import ImageClassification
 
 from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
 from orxe_plugins.cascade.cascade import Cascade
-from orxe_plugins.cascade.controls import CascadeFront
+from orxe_plugins.cascade.controls import CascadeControls
 from orxe_plugins.errors import OrxeError
 
 
-class MetaModel(CascadeFront, nn.Module):
+class MetaModel(CascadeControls, nn.Module):
     """Classifiers in a row, of which each image sees as many as it needs, under torchvision's conventions.
 
     ``model(images)`` takes one float tensor (B, 3, H, W) as :meth:`transforms` makes it, or a list of

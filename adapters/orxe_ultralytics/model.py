@@ -17,7 +17,7 @@ from ultralytics.utils import LOGGER
 
 from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
 from orxe_plugins.cascade.cascade import Cascade
-from orxe_plugins.cascade.controls import CascadeFront
+from orxe_plugins.cascade.controls import CascadeControls
 from orxe_plugins.errors import OrxeError
 from orxe_ultralytics.module import CascadeModel
 from orxe_ultralytics.predict import CascadePredictor
@@ -27,7 +27,7 @@ from orxe_ultralytics.val import CascadeValidator
 _TAKEN_STEMS = ("rtdetr", "fastsam", "sam_", "sam2_", "sam2.1_", "sam3", "mobile_sam", "yolo_nas")
 
 
-class CascadeYOLO(CascadeFront, Model):
+class CascadeYOLO(CascadeControls, Model):
     """A cascade of detectors with the methods of ``ultralytics.YOLO``.
 
     Args:

@@ -115,7 +115,7 @@ def read_cascade(folder: str | Path) -> CascadeFile:
     except (json.JSONDecodeError, ValidationError, KeyError, TypeError) as error:
         raise OrxeError(f"{path} is not a readable cascade: {error}") from error
     specs = tuple(ExpertSpec(**_resolved(expert, path.parent)) for expert in model.experts)
-    table.policies_for(len(specs))
+    table.check_n_experts(len(specs))
     return CascadeFile(specs, table, model.task, view, model.path)
 
 

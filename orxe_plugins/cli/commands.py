@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from orxe_plugins.evaluation.routed import disagreements, run_routed
 from orxe_plugins.evaluation.saver import evaluate_saver
 from orxe_plugins.evaluation.view_shift import ViewShift, measure_shift
 from orxe_plugins.experts.classifier import ClassifierExpert
+from orxe_plugins.policies.selection import Selection
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.records import Records
 from orxe_plugins.report.content import evaluation_document
@@ -136,12 +137,12 @@ def print_shift(job: Run, splits: Splits) -> None:
     _shift_table(rows, cascade.input_view, len(splits.report), job.task.score_name).print(console.out)
 
 
-def print_predictions(folder: Path, images: Sequence[Path], asked: Mapping[str, Any], batch_size: int) -> None:
+def print_predictions(folder: Path, images: Sequence[Path], asked: Selection, batch_size: int) -> None:
     """Answer image files with a cascade, as CSV on standard output; unreadable files are named and left out."""
     file = read_cascade(folder)
     task = task_named(file.task)
     cascade = load_cascade(folder)
-    cascade.set_preference(**asked)
+    cascade.set_preference(asked)
     names = [expert.name for expert in cascade.members]
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(PREDICTION_HEAD)

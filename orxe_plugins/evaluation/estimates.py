@@ -11,13 +11,14 @@ from orxe_plugins.evaluation.intervals import bootstrap, clopper_pearson
 from orxe_plugins.evaluation.metric import Metric
 from orxe_plugins.evaluation.results import Estimate, IntervalSettings, Result
 from orxe_plugins.policies.policy import Policy
+from orxe_plugins.policies.row import PolicyRow, as_policy
 from orxe_plugins.records import Records
 from orxe_plugins.search.replay import Outcome, replay
 from orxe_plugins.util.bootstrap import draw_positions, percentile_interval
 
 
 def estimate_policies(
-    policies: Sequence[Policy], records: Records, metric: Metric, settings: IntervalSettings
+    policies: Sequence[Policy | PolicyRow], records: Records, metric: Metric, settings: IntervalSettings
 ) -> dict[Policy, Result]:
     """Replay policies and draw the samples again, the same samples for all of them.
 
@@ -30,9 +31,10 @@ def estimate_policies(
     Returns:
         One result for each distinct policy.
     """
-    distinct = list(dict.fromkeys(policies))
+    wanted = [as_policy(policy) for policy in policies]
+    distinct = list(dict.fromkeys(wanted))
     outcomes = [replay(records, policy) for policy in distinct]
-    base = distinct.index(policies[-1])
+    base = distinct.index(wanted[-1])
     cost = bootstrap((o.sample_cost for o in outcomes), n=settings.resamples, seed=settings.seed, level=settings.level)
     scores, score_draws = _score_draws(outcomes, metric, settings)
     results = {}

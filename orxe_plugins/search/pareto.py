@@ -53,7 +53,7 @@ def with_choices(
         expansions: how many policies to move thresholds of.
         seed: of the draw of these samples.
     """
-    table.policies_for(records.n_experts)
+    table.check_n_experts(records.n_experts)
     explored = _explore(table, records, max_samples, expansions, seed)
     # A replay takes time in proportion to N x M: of very many samples, fewer policies are looked at.
     affordable = max(max_rows // 2, _REPLAYS // (records.n_experts * len(records)))

@@ -103,7 +103,7 @@ def _drops(records: Records, row: PolicyRow) -> np.ndarray:
 
 
 def _check(table: PolicyTable, records: Records, max_drop: Any, confidence: Any) -> None:
-    table.policies_for(records.n_experts)
+    table.check_n_experts(records.n_experts)
     for name, value in (("max_drop", max_drop), ("confidence", confidence)):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
             raise OrxeError(f"{name} is {value!r}: expected a number between 0 and 1")

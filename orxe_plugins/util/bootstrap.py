@@ -49,8 +49,8 @@ def percentile_interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, 
         draws: the figure on each resample, (S,). NaN (a resample on which the figure has no value) is left out.
         level: confidence level, between 0 and 1.
 
-    >>> percentile_interval(np.arange(101), level=0.9)
-    (5.0, 95.0)
+    >>> percentile_interval(np.arange(101), level=0.5)
+    (25.0, 75.0)
     """
     low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
