@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from orxe_plugins.experts.registry import ExpertSpec, load_expert
     from orxe_plugins.policies.policy import Policy
     from orxe_plugins.policies.row import PolicyRow
+    from orxe_plugins.policies.selection import Selection
     from orxe_plugins.policies.table import PolicyTable
     from orxe_plugins.records.loading import load_records
     from orxe_plugins.records.recorder import record
@@ -56,6 +57,7 @@ else:
         "PolicyTable": "orxe_plugins.policies.table",
         "Records": "orxe_plugins.records.records",
         "Route": "orxe_plugins.cascade.routing",
+        "Selection": "orxe_plugins.policies.selection",
         "Task": "orxe_plugins.tasks.task",
         "evaluate": "orxe_plugins.evaluation.evaluate",
         "fit_policies": "orxe_plugins.search.fit",
@@ -114,6 +116,7 @@ __all__ = [
     "PolicyTable",
     "Records",
     "Route",
+    "Selection",
     "Task",
     "evaluate",
     "fit_policies",

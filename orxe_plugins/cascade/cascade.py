@@ -19,8 +19,10 @@ from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.label_space import shared_labels
-from orxe_plugins.policies.policy import Policy, check_preference
-from orxe_plugins.policies.table import PolicyTable, check_asked
+from orxe_plugins.policies.policy import Policy
+from orxe_plugins.policies.row import PolicyRow, as_policy
+from orxe_plugins.policies.selection import Selection
+from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.util.exporting import is_exporting
 
 _HOW_TO_FIT = (
@@ -42,7 +44,7 @@ class Cascade(nn.Module):
 
     Args:
         experts: N experts, cheapest first.
-        policy: thresholds; None takes them from ``table``, or else from ``preference``.
+        policy: thresholds, or a row of a policy table; None takes them from ``table``, or else from ``preference``.
         table: fitted policies, one per preference.
         preference: where to start: 0 = only cost counts, 1 = only performance counts.
         input_view: how float tensors that hold images were made; the widest view of the experts by
@@ -59,7 +61,7 @@ class Cascade(nn.Module):
     def __init__(
         self,
         experts: Sequence[Expert],
-        policy: Policy | None = None,
+        policy: Policy | PolicyRow | None = None,
         table: PolicyTable | None = None,
         preference: float = 0.5,
         input_view: ImageView | None = None,
@@ -73,11 +75,13 @@ class Cascade(nn.Module):
         self.experts = nn.ModuleList(experts)
         self.dense = False
         self._warned = False
-        self.table = table.policies_for(len(experts)) if table is not None else None
+        if table is not None:
+            table.check_n_experts(len(experts))
+        self.table = table
         if policy is None:
             self.set_preference(preference)
         else:
-            self.policy = policy
+            self.policy = as_policy(policy)
         self.eval()
 
     @classmethod
@@ -154,16 +158,18 @@ class Cascade(nn.Module):
 
     @property
     def policy(self) -> Policy:
-        """The thresholds in force. Setting them takes effect with the next batch."""
+        """The thresholds in force. Set them to a Policy, or to a row of a policy table, for the next batch on."""
         return self._policy
 
     @policy.setter
-    def policy(self, policy: Policy) -> None:
-        self._policy = policy.for_experts(len(self.experts))
+    def policy(self, policy: Policy | PolicyRow) -> None:
+        new = as_policy(policy)
+        new.check_n_experts(len(self.experts))
+        self._policy = new
 
     def set_preference(
         self,
-        preference: float | None = None,
+        preference: float | Selection | None = None,
         *,
         budget: float | None = None,
         target: float | None = None,
@@ -174,39 +180,29 @@ class Cascade(nn.Module):
     ) -> Policy:
         """Switch the policy at run time; nothing is loaded and no batch sees half a change.
 
-        Exactly one of the first four says what is wanted.
-
-        Args:
-            preference: 0 = only cost counts, 1 = only performance counts.
-            budget: take the best policy of the table that costs at most this much per sample.
-            target: take the cheapest one that scores at least this much on the fitting split.
-            max_drop: take the cheapest one whose score is at most this much below the last expert's.
-            confidence: with ``max_drop``: the drop was promised with at least this probability, by a
-                test on a choosing split (:mod:`orxe_plugins.search.promise`).
-            max_experts: choose among policies that come to at most so many experts.
-            max_params: choose among policies whose experts have at most so many parameters together.
+        ``set_preference(0.8)``, ``set_preference(budget=1.2)`` or ``set_preference(Selection(budget=1.2))``: the
+        arguments are those of :class:`~orxe_plugins.policies.selection.Selection`, of which exactly one of preference,
+        budget, target and max_drop is given.
 
         Returns:
             The policy that is in force now.
 
         Raises:
-            OrxeError: not exactly one of the four is given, no policy of the table fits, or anything
+            OrxeError: the arguments are no :class:`Selection`, no policy of the table fits, or anything
                 but a preference is asked of a cascade that was never fitted.
         """
-        asked = {"preference": preference, "budget": budget, "target": target, "max_drop": max_drop}
-        more = {"confidence": confidence, "max_experts": max_experts, "max_params": max_params}
-        if self.table is None:
-            given = check_asked(asked, confidence)
-            limits = [name for name, value in more.items() if value is not None]
-            self.policy = self._unfitted((limits or [given])[0], None if limits else preference)
-        else:
-            self.policy = self.table.choose(**asked, **more).policy  # type: ignore[arg-type]
+        asked = Selection.of(
+            preference, budget=budget, target=target, max_drop=max_drop,
+            confidence=confidence, max_experts=max_experts, max_params=max_params,
+        )  # fmt: skip
+        self.policy = self._unfitted(asked) if self.table is None else self.table.choose(asked).policy
         return self.policy
 
-    def _unfitted(self, asked: str, preference: float | None) -> Policy:
-        if preference is None:
-            raise OrxeError(f"{asked} needs a fitted cascade: run `orxe run RECIPE --data DIR` and load its folder")
-        check_preference(preference)
+    def _unfitted(self, asked: Selection) -> Policy:
+        preference = asked.preference
+        if preference is None or asked.limits:
+            name = (*asked.limits, asked.goal)[0]
+            raise OrxeError(f"{name} needs a fitted cascade: run `orxe run RECIPE --data DIR` and load its folder")
         if not self._warned and len(self.experts) > 1:
             self._warned = True
             warnings.warn(_HOW_TO_FIT.format(preference=preference), stacklevel=4)
@@ -215,9 +211,9 @@ class Cascade(nn.Module):
         return Policy((threshold,) * (len(self.experts) - 1))
 
     @contextmanager
-    def using(self, policy: Policy) -> Iterator[Cascade]:
-        """The cascade with another policy inside a ``with`` block."""
-        before, self.policy = self.policy, policy
+    def using(self, policy: Policy | PolicyRow) -> Iterator[Cascade]:
+        """The cascade with another policy inside of a ``with`` block, for every thread that uses it."""
+        before, self.policy = self.policy, as_policy(policy)
         try:
             yield self
         finally:

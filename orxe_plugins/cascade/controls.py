@@ -1,4 +1,4 @@
-"""CascadeControls: what a cascade offers as a model of any framework, beside that framework's own methods."""
+"""CascadeControls: what the cascade model of every framework offers beside the framework's own methods."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.routing import Route
 from orxe_plugins.policies.policy import Policy
+from orxe_plugins.policies.row import PolicyRow, as_policy
+from orxe_plugins.policies.selection import Selection
 
 
 class CascadeControls:
@@ -16,15 +18,15 @@ class CascadeControls:
 
     @property
     def policy(self) -> Policy:
-        """The current thresholds. Setting them takes effect with the next batch."""
+        """The thresholds in force. Set them to a Policy, or to a row of a policy table, for the next batch on."""
         return self.cascade.policy
 
     @policy.setter
-    def policy(self, policy: Policy) -> None:
-        self.cascade.policy = policy
+    def policy(self, policy: Policy | PolicyRow) -> None:
+        self.cascade.policy = as_policy(policy)
 
-    def set_preference(self, preference: float | None = None, **asked: Any) -> Policy:
-        """Switch the thresholds at run time by preference=, budget=, target= or max_drop=.
+    def set_preference(self, preference: float | Selection | None = None, **asked: Any) -> Policy:
+        """Switch the thresholds at run time, by a Selection or by preference=, budget=, target= or max_drop=.
 
         See :meth:`orxe_plugins.Cascade.set_preference`, which takes the same arguments.
         """

@@ -102,7 +102,7 @@ def read_cascade(folder: str | Path) -> CascadeFile:
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise OrxeError(f"{path} is not a readable cascade: {error}") from error
     specs = tuple(_read_files(spec, path.parent) for spec in content.experts)
-    table.policies_for(len(specs))
+    table.check_n_experts(len(specs))
     return CascadeFile(specs, table, content.task, view, content.path)
 
 

@@ -280,15 +280,15 @@ def predict(
     Example: orxe predict runs/digits/cascade runs/digits/digits/7/*.png --preference 0.9
     """
     from orxe_plugins.cli.predictions import print_predictions
+    from orxe_plugins.policies.selection import Selection
     from orxe_plugins.util.python_files import import_file
 
     if plugin is not None:
         import_file(plugin.resolve(), f"orxe_plugin_{plugin.stem}", "the command", "plugin")
-    asked = {"preference": preference, "budget": budget, "target": target, "max_drop": max_drop}
-    if all(value is None for value in asked.values()) and confidence is None:
-        asked["preference"] = 0.5
-    limits = {"confidence": confidence, "max_experts": max_experts, "max_params": max_params}
-    print_predictions(cascade, images, {**asked, **limits}, batch_size)
+    if all(value is None for value in (preference, budget, target, max_drop, confidence)):
+        preference = 0.5
+    asked = Selection(preference, budget, target, max_drop, confidence, max_experts, max_params)
+    print_predictions(cascade, images, asked, batch_size)
 
 
 @app.command("list")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -14,17 +13,18 @@ from orxe_plugins.cascade.file import load_cascade, read_cascade
 from orxe_plugins.cli import console
 from orxe_plugins.data.datasets import BadSampleError, decode
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.policies.selection import Selection
 from orxe_plugins.tasks import task_named
 
 PREDICTION_HEAD = ("image", "answer", "confidence", "expert", "cost", "cost_unit")
 
 
-def print_predictions(folder: Path, images: Sequence[Path], asked: Mapping[str, Any], batch_size: int) -> None:
+def print_predictions(folder: Path, images: Sequence[Path], asked: Selection, batch_size: int) -> None:
     """Answer image files with a cascade, as CSV on standard output; unreadable files are named and left out."""
     file = read_cascade(folder)
     task = task_named(file.task)
     cascade = load_cascade(folder)
-    cascade.set_preference(**asked)
+    cascade.set_preference(asked)
     names = [expert.name for expert in cascade.members]
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(PREDICTION_HEAD)

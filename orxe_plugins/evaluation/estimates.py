@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,12 +11,14 @@ from orxe_plugins.evaluation.intervals import bootstrap, clopper_pearson
 from orxe_plugins.evaluation.metric import Metric
 from orxe_plugins.evaluation.results import Estimate, IntervalSettings, Result
 from orxe_plugins.policies.policy import Policy
+from orxe_plugins.policies.row import PolicyRow, as_policy
 from orxe_plugins.records import Records
 from orxe_plugins.search.replay import Outcome, replay
+from orxe_plugins.util.bootstrap import draw_positions, percentile_interval
 
 
 def estimate_policies(
-    policies: Sequence[Policy], records: Records, metric: Metric, settings: IntervalSettings
+    policies: Sequence[Policy | PolicyRow], records: Records, metric: Metric, settings: IntervalSettings
 ) -> dict[Policy, Result]:
     """Replay policies and draw the samples again, the same samples for all of them.
 
@@ -29,9 +31,10 @@ def estimate_policies(
     Returns:
         One result for each distinct policy.
     """
-    distinct = list(dict.fromkeys(policies))
+    wanted = [as_policy(policy) for policy in policies]
+    distinct = list(dict.fromkeys(wanted))
     outcomes = [replay(records, policy) for policy in distinct]
-    base = distinct.index(policies[-1])
+    base = distinct.index(wanted[-1])
     cost = bootstrap((o.sample_cost for o in outcomes), n=settings.resamples, seed=settings.seed, level=settings.level)
     scores, score_draws = _score_draws(outcomes, metric, settings)
     results = {}
@@ -69,32 +72,22 @@ def _score_draws(
     place = [routings.setdefault(o.expert.tobytes(), o) for o in outcomes]
     distinct = list(routings.values())
     scores = np.array([metric.function(outcome, everyone) for outcome in distinct])
-    if metric.draws is not None:
-        draws = np.asarray(metric.draws(np.stack([o.expert for o in distinct]), settings.resamples, settings.seed)).T
-    else:
-        draws = np.array(
-            [
-                [metric.function(outcome, samples) for outcome in distinct]
-                for samples in _draws(len(everyone), settings.resamples, settings.seed)
-            ]
-        )
+    draws = np.array(
+        [
+            [metric.function(outcome, samples) for outcome in distinct]
+            for samples in draw_positions(len(everyone), settings.resamples, settings.seed)
+        ]
+    )
     index = [distinct.index(outcome) for outcome in place]
     return scores[index], draws[:, index]
 
 
-def _draws(m: int, n: int, seed: int) -> Iterator[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    for _ in range(n):
-        yield rng.integers(0, m, m)
-
-
 def _estimate(value: float, draws: np.ndarray, level: float) -> Estimate:
-    # A metric may have no value on an unlucky draw, such as an average precision without any object.
-    low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    low, high = percentile_interval(draws, level)
     # A figure that does not vary must not get an interval out of rounding errors.
     if high - low <= 1e-12 * max(abs(value), 1e-300):
         return Estimate(value, value, value)
-    return Estimate(value, float(low), float(high))
+    return Estimate(value, low, high)
 
 
 def _ratio(cost: float, base: float, draws: np.ndarray, base_draws: np.ndarray, level: float) -> Estimate:

@@ -56,7 +56,7 @@ def evaluate(
     Raises:
         OrxeError: the records are empty, or the table is for other experts or another unit of cost.
     """
-    table.policies_for(records.n_experts)
+    table.check_n_experts(records.n_experts)
     if not len(records):
         raise OrxeError("the reporting split holds no sample: there is nothing to report")
     if table.cost_unit != records.cost_unit:

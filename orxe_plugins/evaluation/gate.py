@@ -16,6 +16,8 @@ from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.records import Records
 from orxe_plugins.search import fit_policies, replay
+from orxe_plugins.util.bootstrap import draw_positions, percentile_interval
+from orxe_plugins.util.hull import upper_hull
 
 ORACLE = "oracle (perfect ranking)"
 #: draws of the ranking figures; each sorts all samples
@@ -152,7 +154,7 @@ def evaluate_gates(
     native, gates = splits.native_report, splits.gated_report
     if native.sample_ids.tolist() != gates.sample_ids.tolist():
         raise OrxeError("the records with gates and without are of different samples")
-    draws = _draws(len(native), settings)
+    draws = np.stack(list(draw_positions(len(native), settings.resamples, settings.seed)))  # (n, M), paired
     oracle = replace(gates, confidence=oracle_confidence(gates.score))
     tables = {
         "ranking gates": (fit_policies(splits.gated_fit, preferences), gates),
@@ -204,25 +206,9 @@ def _random_path(records: Records) -> tuple[np.ndarray, np.ndarray]:
     no exit at random does better.
     """
     cost, score = records.standalone_cost, records.mean_score
-    hull: list[int] = []
-    for i in map(int, np.lexsort((-score, cost))):
-        if hull and score[i] <= score[hull[-1]]:
-            continue
-        while len(hull) > 1 and _below(cost, score, hull[-2], hull[-1], i):
-            hull.pop()
-        hull.append(i)
+    hull = upper_hull(cost, score)
     spread = np.broadcast_to(cost[hull, None], (len(hull), len(records)))
     return spread, records.score[hull].astype(np.float64)
-
-
-def _below(cost: np.ndarray, score: np.ndarray, a: int, b: int, c: int) -> bool:
-    """Whether expert ``b`` lies on or below the line from ``a`` to ``c``."""
-    return (score[b] - score[a]) * (cost[c] - cost[a]) <= (score[c] - score[a]) * (cost[b] - cost[a])
-
-
-def _draws(count: int, settings: IntervalSettings) -> np.ndarray:
-    """Bootstrap draws of positions (n, M), the same for everything that is compared."""
-    return np.random.default_rng(settings.seed).integers(0, count, (settings.resamples, count))
 
 
 def _means(cost: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -256,8 +242,7 @@ def _height(grid: np.ndarray, cost: np.ndarray, score: np.ndarray) -> float:
 def _estimate(values: np.ndarray, level: float) -> Estimate:
     """The first value, with the quantiles of the others; what is but a rounding error is 0."""
     values = values.round(12)
-    low, high = np.nanquantile(values[1:], [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(float(values[0]), float(low), float(high))
+    return Estimate(float(values[0]), *percentile_interval(values[1:], level))
 
 
 def _ranking(native: Records, gates: Records, name: str, draws: np.ndarray, level: float) -> RankingResult:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
-from scipy.stats import beta as beta_distribution
 
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.util.bootstrap import draw_positions, percentile_interval
 
 #: Above this many samples, the bootstrap draws random groups of samples instead of single ones.
 MAX_UNITS = 32_768
@@ -32,18 +33,17 @@ class Bootstrap:
     @property
     def low(self) -> np.ndarray:
         """Lower ends of the percentile intervals, (K,)."""
-        return np.quantile(self.draws, (1 - self.level) / 2, axis=0)
+        return np.array([percentile_interval(draws, self.level)[0] for draws in self.draws.T])
 
     @property
     def high(self) -> np.ndarray:
         """Upper ends of the percentile intervals, (K,)."""
-        return np.quantile(self.draws, (1 + self.level) / 2, axis=0)
+        return np.array([percentile_interval(draws, self.level)[1] for draws in self.draws.T])
 
     def difference(self, a: int, b: int) -> tuple[float, float, float]:
         """Mean of series ``a`` minus mean of series ``b``, with its interval: (mean, low, high)."""
-        draws = self.draws[:, a] - self.draws[:, b]
-        low, high = np.quantile(draws, [(1 - self.level) / 2, (1 + self.level) / 2])
-        return float(self.mean[a] - self.mean[b]), float(low), float(high)
+        low, high = percentile_interval(self.draws[:, a] - self.draws[:, b], self.level)
+        return float(self.mean[a] - self.mean[b]), low, high
 
 
 def bootstrap(
@@ -51,7 +51,7 @@ def bootstrap(
 ) -> Bootstrap:
     """Paired bootstrap over samples of the means of K aligned series.
 
-    Of more than 32,768 samples, random groups of equal size are drawn in place of samples: the
+    Of more than 32,768 samples, random groups of equal size are drawn instead of samples: the
     variance of a mean stays what it was, and time and memory stop growing.
 
     Args:
@@ -71,12 +71,12 @@ def bootstrap(
     mean, sums, sizes = _units(series, rng)
     draws = np.empty((n, len(mean)))
     units = len(sizes)
+    resamples = draw_positions(units, n, rng)
     batch = max(1, 2**21 // units)  # resamples at a time: about 16 MB of weights
     for start in range(0, n, batch):
-        stop = min(start + batch, n)
-        picks = rng.integers(0, units, size=(stop - start, units), dtype=np.int32)
+        picks = islice(resamples, batch)
         weights = np.stack([np.bincount(row, minlength=units) for row in picks]).astype(np.float64)
-        draws[start:stop] = weights @ sums.T / (weights @ sizes)[:, None]
+        draws[start : start + len(weights)] = weights @ sums.T / (weights @ sizes)[:, None]
     return Bootstrap(mean, draws + mean, level)
 
 
@@ -112,9 +112,10 @@ def clopper_pearson(successes: int, trials: int, level: float = 0.95) -> tuple[f
 
     Source: Clopper and Pearson, Biometrika 1934.
     """
+    # Imported here: scipy.stats takes long to load, and few evaluations need it.
+    from scipy.stats import binomtest
+
     if not 0 <= successes <= trials or trials < 1:
         raise OrxeError(f"{successes} successes in {trials} trials: expected 0 <= successes <= trials, trials > 0")
-    tail = (1 - level) / 2
-    low = 0.0 if successes == 0 else float(beta_distribution.ppf(tail, successes, trials - successes + 1))
-    high = 1.0 if successes == trials else float(beta_distribution.isf(tail, successes + 1, trials - successes))
-    return low, high
+    interval = binomtest(successes, trials).proportion_ci(level, method="exact")
+    return float(interval.low), float(interval.high)

@@ -13,8 +13,6 @@ from orxe_plugins.tasks import Task
 
 #: the metric of some samples, under the experts that answered them: (outcome, positions (K,)) -> figure
 MetricFunction = Callable[[Outcome, np.ndarray], float]
-#: bootstrap draws of the metric: (experts that answered (K, M), number of draws n, seed) -> (K, n)
-DrawFunction = Callable[[np.ndarray, int, int], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -25,13 +23,11 @@ class Metric:
         name: what tables and axes call it, such as "top1" or "mAP50-95".
         function: gives the figure for some samples of an outcome; a position may come more than
             once, as in a bootstrap draw. None is the mean of the per-sample scores, which is fast.
-        draws: a faster way to many draws; the same samples must be drawn for every row.
         percent: whether reports write it times 100.
     """
 
     name: str = "score"
     function: MetricFunction | None = None
-    draws: DrawFunction | None = None
     percent: bool = True
 
     @classmethod

@@ -11,6 +11,7 @@ from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.policies.policy import Policy
+from orxe_plugins.policies.row import PolicyRow, as_policy
 from orxe_plugins.records import Records
 from orxe_plugins.records.options import INPUT_MODES
 from orxe_plugins.search import replay
@@ -79,7 +80,9 @@ def run_routed(
     return RoutedOutcome(ids, np.concatenate(expert), np.concatenate(cost), np.concatenate(score))
 
 
-def disagreements(routed: RoutedOutcome, records: Records, policy: Policy, tolerance: float = 1e-4) -> list[str]:
+def disagreements(
+    routed: RoutedOutcome, records: Records, policy: Policy | PolicyRow, tolerance: float = 1e-4
+) -> list[str]:
     """Ids of samples that routed inference and replay send to different experts.
 
     A sample with any confidence within ``tolerance`` of a threshold in force is left out: batch
@@ -92,6 +95,7 @@ def disagreements(routed: RoutedOutcome, records: Records, policy: Policy, toler
     """
     if routed.sample_ids.tolist() != records.sample_ids.tolist():
         raise OrxeError("routed inference and records are of different samples, or in a different order")
+    policy = as_policy(policy)
     replayed = replay(records, policy).expert
     thresholds = np.array([t for t in (*policy.exit_thresholds, *policy.skip_thresholds) if t])
     if len(thresholds):

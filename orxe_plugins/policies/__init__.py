@@ -7,6 +7,7 @@ from orxe_plugins.util.lazy import lazy_names
 if TYPE_CHECKING:
     from orxe_plugins.policies.policy import Policy
     from orxe_plugins.policies.row import PolicyRow, Promise
+    from orxe_plugins.policies.selection import Selection
     from orxe_plugins.policies.table import PolicyTable
 else:
     _PLACES = {
@@ -14,6 +15,7 @@ else:
         "PolicyRow": "orxe_plugins.policies.row",
         "PolicyTable": "orxe_plugins.policies.table",
         "Promise": "orxe_plugins.policies.row",
+        "Selection": "orxe_plugins.policies.selection",
     }
     __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 
@@ -22,4 +24,5 @@ __all__ = [
     "PolicyRow",
     "PolicyTable",
     "Promise",
+    "Selection",
 ]

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from orxe_plugins.errors import OrxeError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Policy:
     """Thresholds that route a sample through N experts (the paper's "configuration").
 
     Both tuples have N - 1 elements: the last expert is never skipped and always answers.
 
+    >>> Policy((0.9, None))  # three experts, of which the second is disabled
+    Policy((0.9, None))
+    >>> Policy((0.9, 0.8), (0.0, 0.3)).enabled
+    (0, 1, 2)
+
     Attributes:
-        exit_thresholds: gate 2, one for each expert but the last. After expert i the sample is
+        exit_thresholds: one for each expert but the last (gate 2 in the paper). After expert i the sample is
             answered if its confidence is >= ``exit_thresholds[i]``. None is "never": the expert is
             disabled, it is not run and costs nothing (1.0 in the paper).
-        skip_thresholds: gate 1. A sample that comes from an earlier expert with a confidence below
-            ``skip_thresholds[i]`` goes past expert i without running it. 0 skips nobody; empty
-            means all 0. Nobody has a confidence yet before the first enabled expert, so the
-            element of that expert has no effect.
+        skip_thresholds: one for each expert but the last (gate 1 in the paper). A sample that comes from an earlier
+            expert with a confidence below ``skip_thresholds[i]`` skips expert i. 0 skips no sample; empty means all 0.
+            Before the first enabled expert there is no confidence yet, so that its own element has no effect.
 
     Raises:
         OrxeError: a threshold is outside of [0, 1] or the lengths differ.
@@ -33,8 +37,8 @@ class Policy:
     skip_thresholds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        exits = tuple(_threshold("exit", i, t, none=True) for i, t in enumerate(self.exit_thresholds))
-        skips = tuple(_threshold("skip", i, t) for i, t in enumerate(self.skip_thresholds or [0.0] * len(exits)))
+        exits = _thresholds("exit", self.exit_thresholds, none=True)
+        skips = _thresholds("skip", self.skip_thresholds) or (0.0,) * len(exits)
         if len(skips) != len(exits):
             raise OrxeError(
                 f"{len(exits)} exit_thresholds, but {len(skips)} skip_thresholds: "
@@ -42,6 +46,10 @@ class Policy:
             )
         object.__setattr__(self, "exit_thresholds", exits)
         object.__setattr__(self, "skip_thresholds", skips)
+
+    def __repr__(self) -> str:
+        skips = f", {self.skip_thresholds}" if any(self.skip_thresholds) else ""
+        return f"Policy({self.exit_thresholds}{skips})"
 
     @classmethod
     def never(cls, n_experts: int) -> Policy:
@@ -73,10 +81,10 @@ class Policy:
 
     @property
     def reachable(self) -> tuple[int, ...]:
-        """Indices of the experts that any sample can come to: what has to be in memory for this policy.
+        """Indices of the experts that a sample can reach: those that have to be in memory for this policy.
 
-        An enabled expert with an exit threshold of 0 answers all that come to it, so that nobody goes
-        on from there, unless a skip threshold leads some past it.
+        An enabled expert with an exit threshold of 0 answers every sample that reaches it. No sample
+        goes on from there, unless a skip threshold lets some skip it.
         """
         reached: list[int] = []
         for i in self.enabled:
@@ -87,14 +95,17 @@ class Policy:
                 break
         return tuple(reached)
 
-    def for_experts(self, n_experts: int) -> Policy:
-        """This policy, after checking that it is for ``n_experts`` experts."""
+    def check_n_experts(self, n_experts: int) -> None:
+        """Refuse any other number of experts than the policy is for.
+
+        Raises:
+            OrxeError: the policy is not for ``n_experts`` experts.
+        """
         if self.n_experts != n_experts:
             raise OrxeError(
                 f"{len(self.exit_thresholds)} exit_thresholds for {n_experts} experts: "
                 f"expected {n_experts - 1}, one for every expert but the last"
             )
-        return self
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values; a disabled expert's threshold is null."""
@@ -106,10 +117,17 @@ class Policy:
         return cls(tuple(data["exit_thresholds"]), tuple(data.get("skip_thresholds", ())))
 
 
-def _threshold(kind: str, index: int, value: Any, none: bool = False) -> float | None:
+def _thresholds(kind: str, values: Any, none: bool = False) -> tuple[Any, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        hint = f", such as ({values},)" if isinstance(values, numbers.Real) else ""
+        raise OrxeError(f"{kind}_thresholds is {values!r}: expected one threshold for every expert but the last{hint}")
+    return tuple(_threshold(kind, i, value, none) for i, value in enumerate(values))
+
+
+def _threshold(kind: str, index: int, value: Any, none: bool) -> float | None:
     if value is None and none:
         return None
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 <= float(value) <= 1.0:
+    if not _is_share(value):
         way_out = "a number in [0, 1]" + (", or None for never" if none else "")
         raise OrxeError(f"{kind}_thresholds[{index}] is {value!r}: expected {way_out}")
     return float(value)
@@ -117,14 +135,20 @@ def _threshold(kind: str, index: int, value: Any, none: bool = False) -> float |
 
 def check_preference(preference: float) -> float:
     """``preference`` as a float, or an error when it is not a number in [0, 1]."""
-    if isinstance(preference, bool) or not isinstance(preference, numbers.Real) or not 0.0 <= float(preference) <= 1.0:
+    if not _is_share(preference):
         raise OrxeError(f"preference is {preference!r}: expected a number in [0, 1]")
     return float(preference)
 
 
-def check_preferences(preferences: Sequence[float] | Iterable[float]) -> tuple[float, ...]:
+def check_preferences(preferences: Iterable[float]) -> tuple[float, ...]:
     """Every preference checked, without repeats and rising."""
+    if isinstance(preferences, str) or not isinstance(preferences, Iterable):
+        raise OrxeError(f"preferences is {preferences!r}: expected several numbers in [0, 1], such as [0.2, 0.5, 0.8]")
     checked = tuple(sorted({check_preference(p) for p in preferences}))
     if not checked:
         raise OrxeError("no preference is given: expected at least one number in [0, 1]")
     return checked
+
+
+def _is_share(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, numbers.Real) and 0.0 <= float(value) <= 1.0

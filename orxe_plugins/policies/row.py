@@ -1,17 +1,24 @@
-"""PolicyRow and Promise: what a policy table says of one policy."""
+"""PolicyRow and Promise: what a policy table says of its policies."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from orxe_plugins.errors import OrxeError
 from orxe_plugins.policies.policy import Policy, check_preference
+from orxe_plugins.util.pareto import pareto_front
+
+#: scores are means of floats: what is exactly allowed must not fail by a rounding error
+ROUNDING = 1e-12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PolicyRow:
-    """One policy of a table, with what replay on the fitting split says of it.
+    """One policy of a table, with its cost and score by replay on the fitting split.
+
+    It may be given wherever a :class:`~orxe_plugins.Policy` is expected.
 
     Attributes:
         preference: lambda in [0, 1]; 0 = only cost counts, 1 = only performance counts.
@@ -28,6 +35,9 @@ class PolicyRow:
     def __post_init__(self) -> None:
         check_preference(self.preference)
 
+    def __repr__(self) -> str:
+        return f"PolicyRow({self.preference:g}, {self.policy!r}, cost={self.cost:.6g}, score={self.score:.6g})"
+
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
         return {"preference": self.preference, "cost": self.cost, "score": self.score, **self.policy.to_dict()}
@@ -38,9 +48,32 @@ class PolicyRow:
         return cls(data["preference"], Policy.from_dict(data), data["cost"], data["score"])
 
 
+def as_policy(value: Policy | PolicyRow) -> Policy:
+    """The policy of a row; a policy as it is.
+
+    Raises:
+        OrxeError: it is neither.
+    """
+    if isinstance(value, PolicyRow):
+        return value.policy
+    if isinstance(value, Policy):
+        return value
+    raise OrxeError(
+        f"the policy is {value!r:.100}, a {type(value).__name__}: expected a Policy, such as Policy((0.9, None)), "
+        "or a row of a PolicyTable, such as table.at(0.5)"
+    )
+
+
+def pareto_rows(rows: Iterable[PolicyRow]) -> tuple[PolicyRow, ...]:
+    """The rows that no other one beats in cost and score, cheapest first; the first of those that are equal in both."""
+    some = list(rows)
+    front = pareto_front([row.cost for row in some], [row.score for row in some])
+    return tuple(some[k] for k in front)
+
+
 @dataclass(frozen=True)
 class Promise:
-    """What was tested on a choosing split: see :func:`orxe_plugins.search.promise.promise`.
+    """What was tested on a choosing split; :func:`orxe_plugins.search.promise.promise` makes one.
 
     Attributes:
         max_drop: the drop of the mean score against the last expert that is allowed.
@@ -48,9 +81,9 @@ class Promise:
             by more.
         n_samples: number of samples of the choosing split.
         tried: number of policies that were tested.
-        rows: the policies that passed, costliest first; none if no policy can promise this.
+        rows: the policies that passed, costliest first; empty if no policy can promise this.
         drops: observed drop of each of them on the choosing split.
-        p_values: of each of them.
+        p_values: p-value of each of them.
         test: name of the test.
         reason: why no policy can promise this; empty if one can.
     """
@@ -76,7 +109,7 @@ class Promise:
         return f"a drop of at most {self.max_drop:g} with {100 * self.confidence:g} % confidence"
 
     def within(self, fits: Callable[[PolicyRow], bool]) -> Promise:
-        """The promise with those policies alone that ``fits`` accepts: all that passed were tested together."""
+        """The promise with only those policies that ``fits`` accepts. It still holds: all were tested together."""
         kept = [k for k, row in enumerate(self.rows) if fits(row)]
         if len(kept) == len(self.rows):
             return self
@@ -94,3 +127,20 @@ class Promise:
         """The inverse of :meth:`to_dict`."""
         rows = tuple(PolicyRow.from_dict(row) for row in data["rows"])
         return cls(**{**data, "rows": rows, "drops": tuple(data["drops"]), "p_values": tuple(data["p_values"])})
+
+
+def mildest(promises: Sequence[Promise], max_drop: float, confidence: float) -> Promise:
+    """Of the promises that are at least as strict as is asked for, the mildest, whether or not a policy passed.
+
+    Raises:
+        OrxeError: no such promise was tested.
+    """
+    strict = [p for p in promises if p.max_drop <= max_drop + ROUNDING and p.confidence >= confidence - ROUNDING]
+    if not strict:
+        known = "; ".join(f"max_drop {p.max_drop:g}, confidence {p.confidence:g}" for p in promises)
+        raise OrxeError(
+            f"this table promises no drop of at most {max_drop:g} with {100 * confidence:g} % confidence (tested: "
+            f"{known or 'nothing'}): give the recipe promise: {{max_drop: {max_drop:g}, "
+            f"confidence: {confidence:g}}} and data.split.choose, and search again"
+        )
+    return max(strict, key=lambda p: (p.max_drop, -p.confidence))

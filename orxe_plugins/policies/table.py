@@ -1,24 +1,23 @@
-"""PolicyTable: one policy for each preference, and what may be chosen beside them."""
+"""PolicyTable: one policy for each preference, and further policies that may be chosen."""
 
 from __future__ import annotations
 
 import math
-import numbers
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, overload
 
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.policies.policy import Policy, check_preference
-from orxe_plugins.policies.row import PolicyRow, Promise
-
-#: scores are means of floats: what is exactly allowed must not fail by a rounding error
-_ROUNDING = 1e-12
+from orxe_plugins.policies.row import ROUNDING, PolicyRow, Promise, as_policy, mildest, pareto_rows
+from orxe_plugins.policies.selection import Selection, check_number
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PolicyTable:
     """One policy for each preference, in order of rising preference.
+
+    ``table[i]`` and iteration give the fitted rows. :meth:`choose` picks among all rows.
 
     Attributes:
         rows: the policies that were fitted, one for each preference.
@@ -32,6 +31,9 @@ class PolicyTable:
         compact: policies that no other one of as few experts beats: what :meth:`within` may choose beside the rest.
         params: number of parameters of each expert; empty where that is not known.
         promises: what was tested on a choosing split.
+
+    Raises:
+        OrxeError: there is no row, or rows or ``params`` are for different numbers of experts.
     """
 
     rows: tuple[PolicyRow, ...]
@@ -65,6 +67,22 @@ class PolicyTable:
     def __iter__(self) -> Iterator[PolicyRow]:
         return iter(self.rows)
 
+    @overload
+    def __getitem__(self, index: int) -> PolicyRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[PolicyRow, ...]: ...
+    def __getitem__(self, index: int | slice) -> PolicyRow | tuple[PolicyRow, ...]:
+        return self.rows[index]
+
+    def __repr__(self) -> str:
+        preferences, costs, scores = (
+            _span([getattr(row, name) for row in self.rows]) for name in ("preference", "cost", "score")
+        )
+        return (
+            f"PolicyTable({len(self.rows)} rows for {self.n_experts} experts: preference {preferences}, "
+            f"cost {costs} {self.cost_unit}, score {scores})"
+        )
+
     @property
     def n_experts(self) -> int:
         """Number of experts that the policies are for."""
@@ -80,16 +98,19 @@ class PolicyTable:
         """All rows that may be chosen, fitted ones and those between them, in order of rising preference."""
         return tuple(sorted((*self.rows, *self.pareto), key=lambda row: (row.preference, row.cost)))
 
-    def policies_for(self, n_experts: int) -> PolicyTable:
-        """This table, after checking that its policies are for ``n_experts`` experts."""
-        self.rows[0].policy.for_experts(n_experts)
-        return self
+    def check_n_experts(self, n_experts: int) -> None:
+        """Refuse any other number of experts than the policies are for.
+
+        Raises:
+            OrxeError: the policies are not for ``n_experts`` experts.
+        """
+        self.rows[0].policy.check_n_experts(n_experts)
 
     # --- choosing -----------------------------------------------------------------------------
 
     def choose(
         self,
-        preference: float | None = None,
+        preference: float | Selection | None = None,
         *,
         budget: float | None = None,
         target: float | None = None,
@@ -98,40 +119,48 @@ class PolicyTable:
         max_experts: int | None = None,
         max_params: float | None = None,
     ) -> PolicyRow:
-        """The row that is asked for by exactly one of preference, budget, target and max_drop.
+        """The row that is asked for: ``choose(0.8)``, ``choose(budget=1.2)`` or ``choose(Selection(budget=1.2))``.
 
-        Args:
-            preference: see :meth:`at`.
-            budget: see :meth:`at_budget`.
-            target: see :meth:`at_target`.
-            max_drop: see :meth:`at_max_drop`; with ``confidence``: see :meth:`at_promise`.
-            confidence: goes with ``max_drop`` alone.
-            max_experts, max_params: choose among what :meth:`within` leaves.
+        The arguments are those of :class:`~orxe_plugins.policies.selection.Selection`.
+
+        >>> from orxe_plugins import Policy, PolicyRow, PolicyTable
+        >>> table = PolicyTable((PolicyRow(0.2, Policy((0.5,)), 1.0, 0.86), PolicyRow(0.8, Policy((0.9,)), 2.0, 0.9)))
+        >>> table.choose(0.3)
+        PolicyRow(0.2, Policy((0.5,)), cost=1, score=0.86)
+        >>> table.choose(target=0.88)
+        PolicyRow(0.8, Policy((0.9,)), cost=2, score=0.9)
 
         Raises:
-            OrxeError: not exactly one of the four is given, or no row fits.
+            OrxeError: not exactly one of preference, budget, target and max_drop is given, or no row fits.
         """
-        asked = {"preference": preference, "budget": budget, "target": target, "max_drop": max_drop}
-        check_asked(asked, confidence)
-        table = self.within(max_experts=max_experts, max_params=max_params)
-        if preference is not None:
-            return table.at(preference)
-        if budget is not None:
-            return table.at_budget(budget)
-        if target is not None:
-            return table.at_target(target)
-        assert max_drop is not None
-        return table.at_max_drop(max_drop) if confidence is None else table.at_promise(max_drop, confidence)
+        asked = Selection.of(
+            preference, budget=budget, target=target, max_drop=max_drop,
+            confidence=confidence, max_experts=max_experts, max_params=max_params,
+        )  # fmt: skip
+        table = self.within(max_experts=asked.max_experts, max_params=asked.max_params)
+        if asked.preference is not None:
+            return table.at(asked.preference)
+        if asked.budget is not None:
+            return table.at_budget(asked.budget)
+        if asked.target is not None:
+            return table.at_target(asked.target)
+        assert asked.max_drop is not None
+        if asked.confidence is None:
+            return table.at_max_drop(asked.max_drop)
+        return table.at_promise(asked.max_drop, asked.confidence)
 
-    def at(self, preference: float) -> PolicyRow:
+    def at(self, preference: float | None = None, **other: Any) -> PolicyRow:
         """The row whose preference is nearest to ``preference``; the cheaper one of two equally near."""
+        if other or preference is None:
+            asked = ", ".join(f"{name}={value!r}" for name, value in other.items())
+            raise OrxeError(f"table.at() takes a preference alone: use table.choose({asked or 'budget=...'})")
         check_preference(preference)
         # A fitted row comes before one between that has the same preference.
         return min((*self.rows, *self.pareto), key=lambda row: (abs(row.preference - preference), row.preference))
 
     def at_budget(self, budget: float) -> PolicyRow:
         """The row with the best score among those that cost at most ``budget``; the cheapest of equals."""
-        _check_number("budget", budget)
+        check_number("budget", budget)
         fits = [row for row in self.offered if row.cost <= budget]
         if not fits:
             cheapest = min(row.cost for row in self.offered)
@@ -143,8 +172,8 @@ class PolicyTable:
 
     def at_target(self, target: float) -> PolicyRow:
         """The cheapest row whose score on the fitting split is at least ``target``; the best of equals."""
-        _check_number("target", target)
-        fits = [row for row in self.offered if row.score >= target - _ROUNDING]
+        check_number("target", target)
+        fits = [row for row in self.offered if row.score >= target - ROUNDING]
         if not fits:
             best = max(self.offered, key=lambda row: (row.score, -row.cost))
             raise OrxeError(
@@ -155,9 +184,9 @@ class PolicyTable:
 
     def at_max_drop(self, max_drop: float) -> PolicyRow:
         """The cheapest row whose score on the fitting split is at most ``max_drop`` below the last expert's."""
-        _check_number("max_drop", max_drop)
+        check_number("max_drop", max_drop)
         floor = self.reference_score - max_drop
-        fits = [row for row in self.offered if row.score >= floor - _ROUNDING]
+        fits = [row for row in self.offered if row.score >= floor - ROUNDING]
         if not fits:
             best = max(row.score for row in self.offered)
             raise OrxeError(
@@ -167,33 +196,23 @@ class PolicyTable:
         return min(fits, key=lambda row: (row.cost, -row.score))
 
     def at_promise(self, max_drop: float, confidence: float) -> PolicyRow:
-        """The cheapest row of the promise that is asked for; else of the mildest one that is stricter.
+        """The cheapest row of the promise that is asked for, or else of the mildest one that is stricter.
 
-        Which promise is looked at does not depend on which of them passed: to pick the luckiest of several
+        Which promise is used does not depend on which of them passed: to pick the luckiest of several
         would break them all.
 
         Raises:
             OrxeError: no such promise was tested, or no policy could give it.
         """
-        _check_number("max_drop", max_drop)
-        _check_number("confidence", confidence)
-        tested = [
-            p for p in self.promises if p.max_drop <= max_drop + _ROUNDING and p.confidence >= confidence - _ROUNDING
-        ]
-        if not tested:
-            known = "; ".join(f"max_drop {p.max_drop:g}, confidence {p.confidence:g}" for p in self.promises)
-            raise OrxeError(
-                f"this table promises no drop of at most {max_drop:g} with {100 * confidence:g} % confidence (tested: "
-                f"{known or 'nothing'}): give the recipe promise: {{max_drop: {max_drop:g}, "
-                f"confidence: {confidence:g}}} and data.split.choose, and search again"
-            )
-        promise = max(tested, key=lambda p: (p.max_drop, -p.confidence))
+        check_number("max_drop", max_drop)
+        check_number("confidence", confidence)
+        promise = mildest(self.promises, max_drop, confidence)
         if promise.row is None:
             raise OrxeError(promise.reason)
         return promise.row
 
     def within(self, *, max_experts: int | None = None, max_params: float | None = None) -> PolicyTable:
-        """The table with those rows alone that fit into a memory.
+        """The table with only those rows that fit into a memory.
 
         Args:
             max_experts: a policy may come to at most so many experts (:attr:`Policy.reachable`).
@@ -206,8 +225,8 @@ class PolicyTable:
             return self
         if max_params is not None and not self.params:
             raise OrxeError("max_params: this table does not know its experts' numbers of parameters; use max_experts")
-        _check_number("max_experts", math.inf if max_experts is None else max_experts, finite=False)
-        _check_number("max_params", math.inf if max_params is None else max_params, finite=False)
+        check_number("max_experts", max_experts, finite=False)
+        check_number("max_params", max_params, finite=False)
 
         def fits(row: PolicyRow) -> bool:
             few = max_experts is None or len(row.policy.reachable) <= max_experts
@@ -218,21 +237,38 @@ class PolicyTable:
             limits = {"experts": max_experts, "parameters": max_params}
             text = " and ".join(f"{limit:,} {what}" for what, limit in limits.items() if limit is not None)
             raise OrxeError(f"no policy gets by with {text}: {self._least(max_params is not None)}")
-        # Beaten rows only got in because the better ones are too large here.
-        more = tuple(row for row in dict.fromkeys(more) if row not in rows and not _beaten(row, (*rows, *more)))
+        # Beaten rows were only kept because the better ones are too large here.
+        unbeaten = {(row.cost, row.score) for row in pareto_rows((*rows, *more))}
+        more = tuple(row for row in dict.fromkeys(more) if row not in rows and (row.cost, row.score) in unbeaten)
         promises = tuple(promise.within(fits) for promise in self.promises)
         return replace(self, rows=rows or more, pareto=more if rows else (), compact=(), promises=promises)
 
-    def params_of(self, policy: Policy) -> int:
+    def params_of(self, policy: Policy | PolicyRow) -> int:
         """Parameters of all experts that a policy can come to."""
-        return sum(self.params[i] for i in policy.reachable)
+        return sum(self.params[i] for i in as_policy(policy).reachable)
 
     def _least(self, params: bool) -> str:
         reach = [row.policy for row in (*self.offered, *self.compact)]
         text = f"the smallest one comes to {min(len(policy.reachable) for policy in reach)} experts"
         return text + (f", and the least parameters are {min(map(self.params_of, reach)):,}" if params else "")
 
-    # --- JSON ---------------------------------------------------------------------------------
+    # --- rows and JSON ------------------------------------------------------------------------
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """The fitted rows as dicts of preference, cost, score, exit_thresholds and skip_thresholds."""
+        return [row.to_dict() for row in self.rows]
+
+    def to_frame(self) -> Any:
+        """The fitted rows as a ``pandas.DataFrame``, with the columns of :meth:`to_rows`.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("to_frame() needs pandas, and to_rows() does not: pip install pandas") from error
+        return pandas.DataFrame(self.to_rows())
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -242,7 +278,7 @@ class PolicyTable:
             "reference_score": self.reference_score,
             "n_samples": self.n_samples,
             "details": self.details,
-            "rows": [row.to_dict() for row in self.rows],
+            "rows": self.to_rows(),
             "pareto": [row.to_dict() for row in self.pareto],
             "compact": [row.to_dict() for row in self.compact],
             "params": list(self.params),
@@ -263,30 +299,6 @@ class PolicyTable:
         )
 
 
-def check_asked(asked: dict[str, float | None], confidence: float | None) -> str:
-    """The name of the one thing that is asked for.
-
-    Raises:
-        OrxeError: none or several are given, or a confidence without ``max_drop``.
-    """
-    given = [name for name, value in asked.items() if value is not None]
-    if len(given) != 1:
-        *names, last = asked
-        raise OrxeError(f"expected one of {', '.join(names)} and {last}, but got {' and '.join(given) or 'none'}")
-    if confidence is not None and given != ["max_drop"]:
-        raise OrxeError(f"confidence={confidence!r} goes with max_drop, not with {given[0]}")
-    return given[0]
-
-
-def _beaten(row: PolicyRow, others: Iterable[PolicyRow]) -> bool:
-    """Whether another row costs no more, scores no less, and is not equal in both."""
-    return any(
-        one.cost <= row.cost and one.score >= row.score and (one.cost, one.score) != (row.cost, row.score)
-        for one in others
-    )
-
-
-def _check_number(name: str, value: Any, finite: bool = True) -> None:
-    number = not isinstance(value, bool) and isinstance(value, numbers.Real) and not math.isnan(value)
-    if not number or (finite and math.isinf(value)):
-        raise OrxeError(f"{name} is {value!r}: expected a number")
+def _span(values: list[float]) -> str:
+    low, high = f"{min(values):.4g}", f"{max(values):.4g}"
+    return low if low == high else f"{low} to {high}"

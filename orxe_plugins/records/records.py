@@ -11,8 +11,11 @@ import numpy as np
 from orxe_plugins.cost.sharing import check_sharing, positions_of, routing_order
 from orxe_plugins.errors import OrxeError, unknown
 
+#: more experts than this are not all named in a ``repr``
+_NAMED = 4
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Records:
     """What N experts said of M samples. Make one by :meth:`from_arrays` or load a recorder's folder.
 
@@ -112,6 +115,14 @@ class Records:
 
     def __len__(self) -> int:
         return self.confidence.shape[1]
+
+    def __repr__(self) -> str:
+        names = self.names if self.n_experts <= _NAMED else (*self.names[: _NAMED - 1], "…", self.names[-1])
+        costs = [f"{cost:.4g}" for cost in (self.standalone_cost[0], self.standalone_cost[-1])]
+        return (
+            f"Records({len(self):,} samples, {self.n_experts} experts: {', '.join(names)}; "
+            f"cost {' to '.join(dict.fromkeys(costs))} {self.cost_unit})"
+        )
 
     @property
     def n_experts(self) -> int:

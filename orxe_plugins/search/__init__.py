@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from orxe_plugins.search.batched import BatchedCosts, batch_ms, batched_costs, with_costs
     from orxe_plugins.search.engine.bounds import lower_bounds
     from orxe_plugins.search.fit import fit_policies
-    from orxe_plugins.search.pareto import choose_experts, pareto_policies, with_choices
+    from orxe_plugins.search.pareto import choose_experts, with_choices
     from orxe_plugins.search.pool import pareto_experts, select_pool
     from orxe_plugins.search.promise import with_promises
     from orxe_plugins.search.savers import (
@@ -34,7 +34,6 @@ else:
         "fit_policies": "orxe_plugins.search.fit",
         "lower_bounds": "orxe_plugins.search.engine.bounds",
         "pareto_experts": "orxe_plugins.search.pool",
-        "pareto_policies": "orxe_plugins.search.pareto",
         "saver_curves": "orxe_plugins.search.savers",
         "saver_table": "orxe_plugins.search.savers",
         "select_pool": "orxe_plugins.search.pool",
@@ -58,7 +57,6 @@ __all__ = [
     "fit_policies",
     "lower_bounds",
     "pareto_experts",
-    "pareto_policies",
     "replay",
     "saver_curves",
     "saver_table",

@@ -10,6 +10,7 @@ import numpy as np
 from orxe_plugins.cost.latency import LatencyTable
 from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.policies.policy import Policy, check_preferences
+from orxe_plugins.policies.row import PolicyRow
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.records import Records
 from orxe_plugins.search.fit import fit_policies
@@ -101,7 +102,7 @@ def with_costs(records: Records, cost: Mapping[str, float], unit: str) -> Record
     return priced.sorted_by_cost()
 
 
-def batch_ms(records: Records, policy: Policy, latency: LatencyTable, batch_size: int) -> float:
+def batch_ms(records: Records, policy: Policy | PolicyRow, latency: LatencyTable, batch_size: int) -> float:
     """Expected milliseconds per sample of a batch under a policy, every expert at its own sub-batch."""
     share = replay(records, policy).run_share
     total = sum(latency.expected_ms(name, batch_size, float(s)) for name, s in zip(records.names, share, strict=True))

@@ -15,7 +15,7 @@ import numpy as np
 
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.policies.policy import Policy
-from orxe_plugins.policies.row import PolicyRow
+from orxe_plugins.policies.row import PolicyRow, pareto_rows
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.records import Records
 from orxe_plugins.search.engine.exit_lines import Lines
@@ -23,6 +23,7 @@ from orxe_plugins.search.engine.objective import Objective
 from orxe_plugins.search.fit import fit_policies
 from orxe_plugins.search.pool import PREFERENCES, select_pool
 from orxe_plugins.search.replay import replay
+from orxe_plugins.util.pareto import pareto_front
 
 _T = TypeVar("_T")
 _BATCH = 16
@@ -52,33 +53,19 @@ def with_choices(
         expansions: how many policies to move thresholds of.
         seed: of the draw of these samples.
     """
-    table.policies_for(records.n_experts)
+    table.check_n_experts(records.n_experts)
     explored = _explore(table, records, max_samples, expansions, seed)
     # A replay takes time in proportion to N x M: of very many samples, fewer policies are looked at.
     affordable = max(max_rows // 2, _REPLAYS // (records.n_experts * len(records)))
     found = _replayed(records, _thinned(explored, affordable), table)
     fitted = {row.policy for row in table}
-    pareto = [row for row in front(found) if row.policy not in fitted and _between(row, table.rows)]
+    pareto = [row for row in pareto_rows(found) if row.policy not in fitted and _between(row, table.rows)]
     compact: list[PolicyRow] = []
     for count in range(1, table.n_experts):
-        few = front(row for row in found if len(row.policy.reachable) <= count)
+        few = pareto_rows(row for row in found if len(row.policy.reachable) <= count)
         compact += [row for row in few if row not in compact]
     params = () if records.params is None else tuple(int(p) for p in records.params)
     return replace(table, pareto=_thinned(pareto, max_rows), compact=_thinned(compact, max_rows), params=params)
-
-
-def pareto_policies(table: PolicyTable, records: Records, **settings: int) -> tuple[PolicyRow, ...]:
-    """Policies that no other known one beats in cost and score, cheapest first: see :func:`with_choices`."""
-    return front(with_choices(table, records, **settings).offered)
-
-
-def front(rows: Iterable[PolicyRow]) -> tuple[PolicyRow, ...]:
-    """The rows that no other one beats in cost and score, cheapest first; one of those that are equal in both."""
-    kept: list[PolicyRow] = []
-    for row in sorted(rows, key=lambda row: (row.cost, -row.score)):
-        if not kept or row.score > kept[-1].score:
-            kept.append(row)
-    return tuple(kept)
 
 
 def choose_experts(
@@ -197,13 +184,9 @@ def interpolated(table: PolicyTable, steps: int = 9) -> Iterator[Policy]:
 
 def _unbeaten(known: dict[Policy, tuple[float, float, int]]) -> dict[Policy, tuple[float, float, int]]:
     """Those that no other one of as few experts beats, by rising cost; values are (cost, score, experts)."""
-    best: dict[int, float] = {}
-    kept = {}
-    for policy, (cost, score, count) in sorted(known.items(), key=lambda item: (item[1][0], -item[1][1], item[1][2])):
-        if all(score > other for few, other in best.items() if few <= count):
-            kept[policy] = (cost, score, count)
-            best[count] = score
-    return kept
+    policies = list(known)
+    front = pareto_front(*zip(*known.values(), strict=True))
+    return {policies[k]: known[policies[k]] for k in front}
 
 
 def _replayed(records: Records, policies: Sequence[Policy], table: PolicyTable) -> list[PolicyRow]:

@@ -16,6 +16,7 @@ from orxe_plugins.search.engine.grid import Grid
 from orxe_plugins.search.engine.objective import Objective
 from orxe_plugins.search.engine.problem import Cuts, Problem, Samples, coarsening, cpu_count
 from orxe_plugins.search.fit import search_policies
+from orxe_plugins.util.pareto import pareto_front
 
 #: the preferences that a pool is chosen for unless told otherwise
 PREFERENCES = (*(i / 10 for i in range(1, 10)), 0.95, 0.99)
@@ -210,13 +211,8 @@ def _pareto_choices(records: Records, k: int) -> list[tuple[int, ...]]:
 
 def pareto_experts(records: Records) -> list[int]:
     """Experts that no other one beats in both cost and mean score, cheapest first."""
-    order = sorted(range(records.n_experts), key=lambda i: (records.standalone_cost[i], -records.mean_score[i]))
-    best, kept = -np.inf, []
-    for i in order:
-        if records.mean_score[i] > best:
-            best = records.mean_score[i]
-            kept.append(i)
-    return kept
+    front: list[int] = pareto_front(records.standalone_cost, records.mean_score).tolist()
+    return front
 
 
 def _with(chosen: tuple[int, ...], extra: int) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.policies.row import PolicyRow, Promise
+from orxe_plugins.policies.row import PolicyRow, Promise, pareto_rows
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.records import Records
 from orxe_plugins.search.drop_test import NAME, p_value
@@ -73,11 +73,7 @@ def fixed_sequence(table: PolicyTable) -> tuple[PolicyRow, ...]:
         for row in table.offered
         if row.policy.reachable != (last,) and not row.cost >= table.reference_cost
     }
-    kept: list[PolicyRow] = []
-    for row in sorted(rows.values(), key=lambda row: (row.cost, -row.score)):
-        if not kept or row.score > kept[-1].score:
-            kept.append(row)
-    return tuple(reversed(kept))
+    return pareto_rows(rows.values())[::-1]
 
 
 def _tested(table: PolicyTable, records: Records, max_drop: float, confidence: float, seed: int) -> Promise:
@@ -107,7 +103,7 @@ def _drops(records: Records, row: PolicyRow) -> np.ndarray:
 
 
 def _check(table: PolicyTable, records: Records, max_drop: Any, confidence: Any) -> None:
-    table.policies_for(records.n_experts)
+    table.check_n_experts(records.n_experts)
     for name, value in (("max_drop", max_drop), ("confidence", confidence)):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
             raise OrxeError(f"{name} is {value!r}: expected a number between 0 and 1")

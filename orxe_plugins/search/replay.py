@@ -11,12 +11,13 @@ import numpy as np
 from orxe_plugins.cost.sharing import ran_for_others
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.policies.policy import Policy
+from orxe_plugins.policies.row import PolicyRow, as_policy
 from orxe_plugins.records import Records
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Outcome:
-    """What became of M samples under one policy.
+    """How M samples were routed by one policy, and what that cost and scored.
 
     Attributes:
         records: what was replayed.
@@ -33,6 +34,13 @@ class Outcome:
     cost: float
     score: float
     run_share: np.ndarray
+
+    def __repr__(self) -> str:
+        shares = ", ".join(f"{share:.3g}" for share in self.exit_share)
+        return (
+            f"Outcome({len(self.expert):,} samples: cost={self.cost:.6g} {self.records.cost_unit}, "
+            f"score={self.score:.6g}, exit_share=[{shares}])"
+        )
 
     @cached_property
     def exit_share(self) -> np.ndarray:
@@ -69,19 +77,30 @@ class Outcome:
         return np.take_along_axis(self.records.confidence, self.expert[None], axis=0)[0]
 
 
-def replay(records: Records, policy: Policy) -> Outcome:
+def replay(records: Records, policy: Policy | PolicyRow) -> Outcome:
     """Route M recorded samples by a policy, by the rule that a cascade routes by.
 
     Confidences are compared in float32, as torch compares a float32 tensor with a Python float.
 
+    >>> from orxe_plugins import Policy, Records, replay
+    >>> records = Records.from_arrays(
+    ...     ["small", "large"],
+    ...     cost=[1, 10],
+    ...     confidence=[[0.9, 0.4, 0.6, 0.3], [0.9, 0.9, 0.8, 0.6]],
+    ...     score=[[1, 0, 1, 0], [1, 1, 0, 1]],
+    ... )
+    >>> replay(records, Policy((0.5,)))  # the small expert answers two of the samples
+    Outcome(4 samples: cost=6 GMACs, score=1, exit_share=[0.5, 0.5])
+
     Args:
         records: N experts, M samples.
-        policy: thresholds for N experts.
+        policy: thresholds for N experts, or a row of a policy table.
 
     Raises:
         OrxeError: the policy is for another number of experts, or there is no sample.
     """
-    policy.for_experts(records.n_experts)
+    policy = as_policy(policy)
+    policy.check_n_experts(records.n_experts)
     expert = np.zeros(len(records), dtype=np.int64)
     ran = np.zeros(records.n_experts, dtype=np.int64)
     for i, arrive in arrivals(records, policy):

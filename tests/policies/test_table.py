@@ -1,10 +1,11 @@
-"""Policies and policy tables: what they refuse, how rows are chosen, and that files lose nothing."""
+"""Policy tables: what they refuse, how rows are chosen, and that files lose nothing."""
 
 from __future__ import annotations
 
 import json
-import math
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,15 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orxe_plugins import OrxeError, Policy, PolicyRow, PolicyTable
-from orxe_plugins.policies.policy import check_preferences
 from orxe_plugins.policies.row import Promise
 
 UNIT = st.floats(0, 1)
+ROWS = [(0.0, 0.0, 1.0, 0.80), (0.5, 0.5, 1.5, 0.86), (0.9, 0.8, 2.0, 0.9), (1.0, None, 2.5, 0.9)]
+TABLE = PolicyTable(
+    tuple(PolicyRow(p, Policy((t,)), c, s) for p, t, c, s in ROWS), reference_cost=2.5, reference_score=0.9
+)
 
 
 @st.composite
-def policies(draw: st.DrawFn, n_experts: int | None = None) -> Policy:
-    n = draw(st.integers(1, 6)) if n_experts is None else n_experts
+def policies(draw: st.DrawFn, n: int) -> Policy:
     exits = draw(st.lists(st.none() | st.just(0.0) | UNIT, min_size=n - 1, max_size=n - 1))
     skips = draw(st.lists(st.just(0.0) | UNIT, min_size=n - 1, max_size=n - 1))
     return Policy(tuple(exits), tuple(skips))
@@ -51,73 +54,6 @@ def tables(draw: st.DrawFn) -> PolicyTable:
     )
 
 
-# --- policies -------------------------------------------------------------------------------------
-
-
-@given(policies())
-def test_a_policy_survives_json(policy: Policy) -> None:
-    assert Policy.from_dict(json.loads(json.dumps(policy.to_dict()))) == policy
-
-
-def test_named_policies() -> None:
-    assert Policy.never(3) == Policy((None, None))
-    assert Policy.only(1, 3) == Policy((None, 0.0))
-    assert Policy.only(2, 3) == Policy.never(3)
-    assert Policy.uniform(0.7, 3) == Policy((0.7, 0.7), (0.0, 0.0))
-    assert Policy.never(1).enabled == (0,)
-    with pytest.raises(OrxeError, match="expert 3 of 3"):
-        Policy.only(3, 3)
-
-
-@pytest.mark.parametrize("wrong", [-0.1, 1.1, math.nan, math.inf, "0.5", True])
-def test_thresholds_outside_of_0_to_1_are_refused(wrong: Any) -> None:
-    with pytest.raises(OrxeError, match=r"exit_thresholds\[1\]"):
-        Policy((0.5, wrong))
-    with pytest.raises(OrxeError, match=r"skip_thresholds\[0\]"):
-        Policy((0.5,), (wrong,))
-
-
-def test_never_is_no_skip_threshold_and_lengths_must_agree() -> None:
-    with pytest.raises(OrxeError, match=r"skip_thresholds\[0\] is None"):
-        Policy((0.5,), (None,))  # type: ignore[arg-type]
-    with pytest.raises(OrxeError, match="2 exit_thresholds, but 1 skip_thresholds"):
-        Policy((0.5, 0.5), (0.0,))
-    with pytest.raises(OrxeError, match="2 exit_thresholds for 2 experts: expected 1"):
-        Policy((0.5, 0.5)).for_experts(2)
-
-
-@pytest.mark.parametrize(
-    ("exits", "skips", "reachable"),
-    [
-        ((None, None), (), (2,)),
-        ((0.0, 0.5), (), (0,)),  # all are answered by the first
-        ((0.5, 0.0), (), (0, 1)),
-        ((0.5, 0.0), (0.0, 0.3), (0, 1, 2)),  # a skip leads past the one that would answer all
-        ((None, 0.0), (0.0, 0.9), (1,)),  # nobody has a confidence before the first
-        ((0.5, 1.0), (), (0, 1, 2)),
-    ],
-)
-def test_reachable_experts(exits: tuple[float | None, ...], skips: tuple[float, ...], reachable: tuple) -> None:
-    assert Policy(exits, skips).reachable == reachable
-
-
-@given(policies(), st.lists(UNIT, min_size=6, max_size=6))
-def test_a_routed_sample_meets_reachable_experts_alone(policy: Policy, confidence: list[float]) -> None:
-    here, so_far = 0, 1.0
-    met = []
-    for i in policy.enabled:
-        if met and i != policy.enabled[-1] and so_far < policy.skip_thresholds[i]:
-            continue
-        here, so_far = i, confidence[i]
-        met.append(here)
-        if i == policy.enabled[-1] or so_far >= policy.exit_thresholds[i]:  # type: ignore[operator]
-            break
-    assert set(met) <= set(policy.reachable) <= set(policy.enabled)
-
-
-# --- tables ---------------------------------------------------------------------------------------
-
-
 @given(tables())
 def test_a_table_survives_json(table: PolicyTable) -> None:
     assert PolicyTable.from_dict(json.loads(json.dumps(table.to_dict()))) == table
@@ -139,10 +75,38 @@ def test_tables_that_make_no_sense_are_refused() -> None:
             PolicyTable(**wrong)
     with pytest.raises(OrxeError, match="params has 3 numbers: expected one for each of 2 experts"):
         PolicyTable((one,), params=(1, 2, 3))
-    with pytest.raises(OrxeError, match="preference is 1.5"):
-        PolicyRow(1.5, Policy((0.5,)), 1, 1)
     with pytest.raises(OrxeError, match="for 3 experts"):
-        PolicyTable((one,)).policies_for(3)
+        PolicyTable((one,)).check_n_experts(3)
+
+
+@given(tables())
+def test_a_table_is_a_sequence_of_its_fitted_rows(table: PolicyTable) -> None:
+    assert [table[i] for i in range(len(table))] == list(table) == list(table.rows)
+    assert table[-1] == table.rows[-1] and table[1:] == table.rows[1:]
+    with pytest.raises(IndexError):
+        table[len(table)]
+    assert table.to_rows() == [row.to_dict() for row in table]
+    assert "\n" not in repr(table) and repr(table).startswith(f"PolicyTable({len(table)} rows for {table.n_experts} ex")
+
+
+def test_a_table_is_printed_with_its_spans() -> None:
+    assert repr(TABLE) == "PolicyTable(4 rows for 2 experts: preference 0 to 1, cost 1 to 2.5 GMACs, score 0.8 to 0.9)"
+    assert "cost 1 GMACs" in repr(replace(TABLE, rows=TABLE.rows[:1]))
+
+
+def test_a_frame_has_the_rows_where_pandas_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=list))
+    assert TABLE.to_frame() == TABLE.to_rows()
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="pip install pandas"):
+        TABLE.to_frame()
+
+
+def test_a_budget_is_not_asked_for_as_a_preference() -> None:
+    with pytest.raises(OrxeError, match=r"takes a preference alone: use table.choose\(budget=1.7\)"):
+        TABLE.at(budget=1.7)
+    with pytest.raises(OrxeError, match="takes a preference alone"):
+        TABLE.at()
 
 
 @given(tables(), UNIT)
@@ -212,12 +176,6 @@ def test_what_is_within_limits_is_what_fits(table: PolicyTable, max_experts: int
         assert promise.row is not None or promise.reason or not whole.rows
 
 
-ROWS = [(0.0, 0.0, 1.0, 0.80), (0.5, 0.5, 1.5, 0.86), (0.9, 0.8, 2.0, 0.9), (1.0, None, 2.5, 0.9)]
-TABLE = PolicyTable(
-    tuple(PolicyRow(p, Policy((t,)), c, s) for p, t, c, s in ROWS), reference_cost=2.5, reference_score=0.9
-)
-
-
 def test_rows_between_the_fitted_ones_are_chosen_too() -> None:
     between = PolicyRow(0.7, Policy((0.65,)), 1.7, 0.89)
     table = replace(TABLE, pareto=(between,))
@@ -232,13 +190,9 @@ def test_rows_between_the_fitted_ones_are_chosen_too() -> None:
     ("asked", "message"),
     [
         ({}, "expected one of preference, budget, target and max_drop, but got none"),
-        ({"budget": 1.0, "target": 0.5}, "but got budget and target"),
-        ({"budget": 1.0, "confidence": 0.9}, "confidence=0.9 goes with max_drop, not with budget"),
         ({"budget": 0.5}, "costs at most 0.5 GMACs: the cheapest one costs 1 GMACs"),
         ({"target": 0.95}, r"scores at least 0.95: the best one scores 0.9000 at 2 GMACs"),
         ({"max_drop": -0.1}, "no policy drops by at most -0.1"),
-        ({"budget": math.nan}, "budget is nan: expected a number"),
-        ({"target": True}, "target is True"),
         ({"preference": 0.5, "max_experts": 0}, "no policy gets by with 0 experts: the smallest one comes to 1"),
         ({"preference": 0.5, "max_params": 1e6}, "does not know its experts' numbers of parameters"),
         ({"max_drop": 0.01, "confidence": 0.9}, r"tested: nothing.*promise: \{max_drop: 0.01, confidence: 0.9\}"),
@@ -250,12 +204,12 @@ def test_refusals_name_the_way_out(asked: dict[str, Any], message: str) -> None:
 
 
 def test_the_mildest_promise_that_is_strict_enough_is_taken() -> None:
-    cheapest, cheap, dear = TABLE.rows[:3]
+    cheapest, cheap, costly = TABLE.rows[:3]
     table = replace(
         TABLE,
         params=(10, 20),
         promises=(
-            Promise(0.01, 0.95, 500, 3, (dear, cheap), (0.0, 0.001), (0.01, 0.02)),
+            Promise(0.01, 0.95, 500, 3, (costly, cheap), (0.0, 0.001), (0.01, 0.02)),
             # Cheaper though stricter: luck, which must not be picked.
             Promise(0.005, 0.99, 500, 3, (cheapest,), (0.0,), (0.01,)),
             Promise(0.001, 0.95, 500, 3, reason="no policy can promise this with 500 samples"),
@@ -270,12 +224,3 @@ def test_the_mildest_promise_that_is_strict_enough_is_taken() -> None:
         table.choose(max_drop=0.0001, confidence=0.95)
     with pytest.raises(OrxeError, match="is promised, but by no policy within these limits"):
         table.choose(max_drop=0.01, confidence=0.95, max_experts=1)
-
-
-def test_preferences_are_checked_sorted_and_told_apart() -> None:
-    assert check_preferences([0.5, 0, 0.5, 1]) == (0.0, 0.5, 1.0)
-    with pytest.raises(OrxeError, match="no preference"):
-        check_preferences([])
-    for wrong in (-0.1, 1.01, math.nan, True, "0.5"):
-        with pytest.raises(OrxeError, match="preference is"):
-            check_preferences([wrong])  # type: ignore[list-item]

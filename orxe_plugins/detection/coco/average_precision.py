@@ -14,6 +14,7 @@ from orxe_plugins.detection.coco.kernels import average_precisions
 from orxe_plugins.detection.coco.matching import Matches
 from orxe_plugins.detection.coco.rules import IOU_THRESHOLDS, RECALL_POINTS, SIZES
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.util.bootstrap import draw_counts
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,7 @@ class RoutedAP:
             float64 of shape (R, S).
         """
         size = self._sizes[0]
-        rng = np.random.default_rng(seed)
-        draws = rng.multinomial(self.n_images, np.full(self.n_images, 1 / self.n_images), n_resamples).astype(np.int32)
+        draws = draw_counts(self.n_images, n_resamples, seed)
         result = np.empty((len(np.atleast_2d(routings)), n_resamples))
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for r, routing in enumerate(np.atleast_2d(routings)):

@@ -12,6 +12,7 @@ from orxe_plugins.detection.calibration import Calibration, fit_calibration
 from orxe_plugins.detection.coco.average_precision import RoutedAP
 from orxe_plugins.detection.coco.matching import Matches
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.util.bootstrap import percentile_interval
 
 
 def fit_calibrations(matches: Sequence[Matches], kind: str = "isotonic") -> tuple[Calibration, ...]:
@@ -98,6 +99,4 @@ def calibration_effect(
     rest = routing[~fit]
     # One seed draws the same images for both.
     gain = after.resampled(rest, n_resamples, seed)[0] - before.resampled(rest, n_resamples, seed)[0]
-    low, high = np.nanquantile(gain, [0.025, 0.975])
-    interval = (float(low), float(high))
-    return CalibrationEffect(before(rest).ap, after(rest).ap, interval, int(fit.sum()), len(rest))
+    return CalibrationEffect(before(rest).ap, after(rest).ap, percentile_interval(gain), int(fit.sum()), len(rest))

@@ -14,6 +14,7 @@ from orxe_plugins.evaluation.results import Evaluation, Result
 from orxe_plugins.report.figures.label_layout import along, place_labels
 from orxe_plugins.report.formats import Formats, metric_axis, short_names, significant
 from orxe_plugins.report.theme import LIGHT, Theme, new_figure, styled
+from orxe_plugins.util.hull import upper_hull
 
 #: costs that differ by more than this are drawn on a logarithmic axis
 LOG_SPAN = 10
@@ -130,33 +131,16 @@ def _between(x: np.ndarray) -> np.ndarray:
 
 
 def _draw_mixing(axes: Axes, evaluation: Evaluation, scale: float, theme: Theme) -> None:
-    points = mixing_hull([(e.result.cost.value, e.result.score.value) for e in evaluation.experts])
-    if len(points) < 2:
+    """What random mixing of two experts reaches: a cascade that is no better than this is of no use."""
+    experts = [expert.result for expert in evaluation.experts]
+    cost, score = np.array([(result.cost.value, result.score.value) for result in experts]).T
+    hull = upper_hull(cost, score)
+    if len(hull) < 2:
         return
-    x = _between(np.array([p[0] for p in points]))
-    y = np.interp(x, [p[0] for p in points], [p[1] for p in points])
+    x = _between(cost[hull])
+    y = np.interp(x, cost[hull], score[hull])
     axes.plot(x, scale * y, linestyle=(0, (4, 3)), linewidth=1.1, color=theme.muted, zorder=1.5,
               label=_MIXING)  # fmt: skip
-
-
-def mixing_hull(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Upper concave hull of (cost, score) points, from the cheapest to the best one.
-
-    Answering a random share of the samples with one expert and the rest with another reaches every
-    point on it. A cascade that is no better is of no use.
-    """
-    hull: list[tuple[float, float]] = []
-    for point in sorted(points, key=lambda p: (p[0], -p[1])):
-        if hull and point[1] <= hull[-1][1]:
-            continue
-        while len(hull) > 1 and _slope(hull[-2], point) >= _slope(hull[-2], hull[-1]):
-            hull.pop()
-        hull.append(point)
-    return hull
-
-
-def _slope(a: tuple[float, float], b: tuple[float, float]) -> float:
-    return (b[1] - a[1]) / (b[0] - a[0]) if b[0] > a[0] else np.inf
 
 
 def _limit(axes: Axes, evaluation: Evaluation, scale: float, floor: float | None) -> None:

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 import numpy as np
 
 from orxe_plugins.search.engine import kernels
-from orxe_plugins.search.engine.hull import pick
+from orxe_plugins.search.engine.objective import best_per_preference
 from orxe_plugins.search.engine.problem import Cuts, Problem, Samples
 
 
@@ -145,7 +145,7 @@ class Candidates:
         """The best known policy for each preference; along rising ones, neither cost nor loss + penalty turns back."""
         legal = [c for c in self.distinct() if c.legal]
         cost, loss = np.array([(c.cost, c.loss + c.penalty) for c in legal]).T
-        return [legal[k] for k in pick(cost, loss, preferences)]
+        return [legal[k] for k in best_per_preference(cost, loss, preferences)]
 
     def _measure(self, cuts: Cuts) -> Candidate:
         """Cost and loss of a policy, in its plainest form: nothing is said of experts that nobody reaches."""

@@ -9,8 +9,8 @@ import numpy as np
 from numba import njit
 
 from orxe_plugins.search.engine.candidates import Settings
-from orxe_plugins.search.engine.hull import pick
 from orxe_plugins.search.engine.kernels import tally
+from orxe_plugins.search.engine.objective import best_per_preference
 from orxe_plugins.search.engine.problem import Cuts, Samples
 
 #: policies x samples, at most
@@ -38,7 +38,7 @@ def try_all(samples: Samples, preferences: Sequence[float], settings: Settings) 
         table, sizes, settings.min_exits, settings.alpha / m, settings.beta / m, result,
     )  # fmt: skip
     legal = np.flatnonzero(result[:, 2])
-    best = legal[pick(result[legal, 0], result[legal, 1], preferences)]
+    best = legal[best_per_preference(result[legal, 0], result[legal, 1], preferences)]
     found = []
     for k in dict.fromkeys(best.tolist()):
         exits, skips = np.zeros((2, n), dtype=np.int32)

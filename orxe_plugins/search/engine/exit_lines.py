@@ -9,6 +9,7 @@ from orxe_plugins.policies.policy import Policy
 from orxe_plugins.records import Records
 from orxe_plugins.search.engine.grid import midpoint
 from orxe_plugins.search.replay import replay
+from orxe_plugins.util.pareto import pareto_front
 
 #: stands for an expert that never runs
 _NEVER = np.float32(2)
@@ -53,13 +54,9 @@ class Lines:
         place, cost, score = _line(
             records.confidence, self._score, records.cost, records.shared_cost, exits, skips, i, self._order[i]
         )
-        # By rising cost, keep what scores more than all before: a line has hundreds of cuts, and few that matter.
-        by_cost = np.lexsort((-score, cost))
-        best = np.maximum.accumulate(score[by_cost])
-        new = np.append(True, best[1:] > best[:-1])
         confidence = records.confidence[i][self._order[i]]
         found = {}
-        for k in by_cost[new]:
+        for k in pareto_front(cost, score):  # a line has hundreds of cuts, and few of them matter
             at = int(place[k])  # the first `at` samples exit, of those that come here
             above = confidence[at - 1] if at else np.float32(2)
             below = confidence[at] if at < len(confidence) else np.float32(-1)

@@ -1,13 +1,15 @@
-"""The objective of a policy, and the records in the form that the search works on."""
+"""The objective of a policy, and the best of many policies for every preference at once."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.records import Records
+from orxe_plugins.util.hull import lower_hull
 
 
 @dataclass(frozen=True)
@@ -55,3 +57,22 @@ class Objective:
             return (1 - score).astype(np.uint8)
         losses: np.ndarray = 1 - (score - self.zero) / (self.one - self.zero)
         return losses
+
+
+def best_per_preference(cost: np.ndarray, loss: np.ndarray, preferences: Sequence[float]) -> np.ndarray:
+    """Which of K policies is best for each of P preferences, int64 (P,).
+
+    The least of (1 - preference) * cost + preference * loss; of equals, the cheapest. At the preferences 0 and 1, the
+    term of weight 0 still decides between equals. A preference weighs cost against loss, so that its best policy is a
+    vertex of the lower convex hull: along rising preferences, neither the cost falls nor the loss rises.
+
+    Args:
+        cost, loss: float64 (K,), of one order of magnitude.
+        preferences: each between 0 and 1.
+    """
+    vertices = lower_hull(cost, loss)
+    extra_cost, gain = np.diff(cost[vertices]), -np.diff(loss[vertices])
+    # Beyond this preference, the next vertex is better.
+    change = np.maximum.accumulate(extra_cost / (extra_cost + gain))
+    best: np.ndarray = vertices[np.searchsorted(change, np.asarray(preferences), side="left")]
+    return best

@@ -14,8 +14,7 @@ import numpy as np
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.records import Records
 from orxe_plugins.search.engine.grid import midpoint
-from orxe_plugins.search.engine.hull import pick
-from orxe_plugins.search.engine.objective import Objective
+from orxe_plugins.search.engine.objective import Objective, best_per_preference
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +50,7 @@ def fit_two(
     cost[0] = records.standalone_cost[1]
     loss = 1 - objective.mapped(score) + np.where(alone, 0.0, alpha / m)
     legal = np.flatnonzero((exits == 0) | (exits >= min_exits))
-    best = legal[pick(cost[legal] / objective.reference_cost, loss[legal], preferences)]
+    best = legal[best_per_preference(cost[legal] / objective.reference_cost, loss[legal], preferences)]
 
     def policy(count: int) -> Policy:
         if count == 0:
