@@ -132,7 +132,8 @@ def test_features_and_classifier_are_those_of_the_last_expert() -> None:
     assert features.shape[1] == model.num_features
     assert model.forward_head(features, pre_logits=True).shape == (2, model.head_hidden_size)
     last = model.cascade.members[-1]
-    torch.testing.assert_close(model.forward_head(features), last(images))
+    view = last.as_if_alone(images, model.cascade.context(images))
+    torch.testing.assert_close(model.forward_head(features), last(view))
     assert model.get_classifier() is last.module.get_classifier()
     names = model.state_dict()
     assert f"{model.default_cfg['classifier']}.weight" in names
