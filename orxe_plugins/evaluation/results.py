@@ -24,6 +24,11 @@ class Estimate:
     low: float
     high: float
 
+    @property
+    def side(self) -> int:
+        """On which side of 0 the whole interval lies: 1 above, -1 below, 0 where it holds 0."""
+        return int(self.low > 0) - int(self.high < 0)
+
     def to_dict(self) -> dict[str, float | None]:
         """As plain JSON values; what is not a number becomes None."""
         return {"value": _json_number(self.value), "low": _json_number(self.low), "high": _json_number(self.high)}
@@ -255,6 +260,12 @@ class Evaluation:
     def reference(self) -> ExpertResult:
         """The last expert, which others are compared to."""
         return self.experts[-1]
+
+    @property
+    def rival(self) -> ExpertResult | None:
+        """The best expert before the last one that costs no more than the chosen policy; None if there is none."""
+        affordable = [e for e in self.experts[:-1] if e.result.cost.value <= self.chosen.result.cost.value]
+        return max(affordable, key=lambda expert: expert.result.score.value, default=None)
 
     def merged(self) -> tuple[tuple[PolicyResult, ...], ...]:
         """The policies in groups: adjacent preferences that have the same policy are one group."""

@@ -18,7 +18,7 @@ class Picture:
     """A picture that can be drawn in any theme.
 
     Attributes:
-        name: stem of its files.
+        name: name of its files, without the suffix.
         caption: what it shows and how to read it.
         draw: makes the figure.
     """
@@ -30,11 +30,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Highlight:
-    """One figure that the page shows large.
+    """One number that the page shows in large type.
 
     Attributes:
         label: what it is.
-        value: the figure.
+        value: the number.
         note: its interval, or what it is compared to.
     """
 
@@ -48,9 +48,9 @@ class Document:
     """A report.
 
     Attributes:
-        title: its head.
+        title: its title.
         summary: what was found, in whole sentences.
-        warnings: what makes the figures less worth than they look.
+        warnings: reasons to trust the figures less.
         tables: the figures.
         pictures: the figures drawn.
         facts: how the figures came about, as (what, how).
@@ -67,7 +67,7 @@ class Document:
 
     def print(self, console: Console) -> None:
         """Print summary, warnings, tables and facts."""
-        # What reads a pipe gets every sentence on one line.
+        # A program that reads a pipe gets every sentence on one line.
         whole = not console.is_terminal
         for sentence in self.summary:
             console.print(Text(sentence), soft_wrap=whole)
@@ -80,7 +80,7 @@ class Document:
             console.print(Text(f"{what}: {how}", style="dim"), soft_wrap=whole)
 
     def to_markdown(self) -> str:
-        """As a Markdown file that shows the pictures lying beside it as PNG files."""
+        """The report in Markdown; it shows the PNG files of the pictures, which lie beside it."""
         parts = [f"# {markdown_text(self.title)}", *map(markdown_text, self.summary)]
         parts += [f"> **Warning:** {markdown_text(warning)}" for warning in self.warnings]
         parts += [

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from orxe_plugins.evaluation.results import Estimate, Evaluation
 
-#: what the units of cost mean; a unit that is not here stands for itself
+#: what each unit of cost means; a unit that is not listed here is shown as it is
 COST_UNITS = {
     "GMACs": "GMACs = 10^9 multiply-accumulates per image; 1 MAC = 2 FLOPs",
     "ms": "ms = milliseconds per image",
@@ -39,17 +39,17 @@ class Formats:
 
     @classmethod
     def for_samples(cls, count: int, percent: bool, cost_unit: str) -> Formats:
-        """Formats with as many digits as ``count`` samples can back up."""
+        """Formats with as many digits as ``count`` samples support."""
         digits = 2 if count >= _MANY_SAMPLES else 1
         return cls(percent, digits if percent else digits + 2, cost_unit)
 
     @property
     def scale(self) -> float:
-        """What a score is multiplied with before it is written."""
+        """The factor that a score is multiplied by before it is written."""
         return 100.0 if self.percent else 1.0
 
     def score(self, value: float) -> str:
-        """A score, such as 91.1."""
+        """A score, such as 91.1; "-" where it is not known."""
         return "-" if math.isnan(value) else f"{self.scale * value:.{self.digits}f}"
 
     def score_interval(self, estimate: Estimate) -> str:
@@ -70,7 +70,7 @@ class Formats:
         return significant(value)
 
     def cost_interval(self, estimate: Estimate) -> str:
-        """A cost with its interval; the cost of a single expert does not vary and has none."""
+        """A cost with its interval; the cost of a single expert does not vary and has no interval."""
         ends = self.cost_ends(estimate)
         return f"{significant(estimate.value)} ({ends})" if ends else significant(estimate.value)
 
@@ -88,19 +88,19 @@ class Formats:
 
     @classmethod
     def change_interval(cls, ratio: Estimate) -> str:
-        """A change of cost with its interval; one that does not vary has none."""
+        """A change of cost with its interval; a change that does not vary has no interval."""
         if ratio.low == ratio.high:
             return cls.change(ratio.value)
         return f"{cls.change(ratio.value)} ({cls.change(ratio.low)} to {cls.change(ratio.high)})"
 
     @staticmethod
     def share(value: float) -> str:
-        """A share of the samples in percent, without the sign: 62.1; "." for nobody at all."""
+        """A share of the samples in percent, without the percent sign: 62.1; "." for no sample at all."""
         return "." if value == 0 else f"{100 * value:.1f}"
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """A number with so many significant digits and no exponent: 0.0136, 0.860, 115, 1,150."""
+    """A number with ``digits`` significant digits and no exponent: 0.0136, 0.860, 115, 1,150; not finite: "-"."""
     if not math.isfinite(value):
         return "-"
     if value == 0:
@@ -123,9 +123,13 @@ def preference_range(preferences: Sequence[float]) -> str:
 
 
 def short_names(names: Sequence[str], width: int = 30) -> tuple[str, ...]:
-    """Names for pictures and tables: without adapter and options, cut in the middle.
+    """Names for pictures and tables: without adapter and options, and cut in the middle where they are long.
 
-    What is taken off is put back where names could not be told apart without it.
+    Where two names would become the same, all of them keep what makes them different.
+
+    Args:
+        names: names of experts, such as addresses; no two are the same.
+        width: the largest number of letters.
     """
     bare = [re.sub(r"\?.*$", "", re.sub(r"^[A-Za-z_][\w-]*:(?=.)", "", name)) or name for name in names]
     for candidates in ([_cut(name, width) for name in bare], bare, list(names)):
@@ -142,5 +146,15 @@ def _cut(name: str, width: int) -> str:
 
 
 def cost_unit_meaning(unit: str) -> str:
-    """A sentence's worth on what a unit of cost means."""
+    """What a unit of cost means, in words."""
     return COST_UNITS.get(unit, f"{unit} per sample")
+
+
+def metric_head(name: str, percent: bool) -> str:
+    """Heading of a column of scores: top1 %."""
+    return f"{name} %" if percent else name
+
+
+def metric_axis(name: str, percent: bool) -> str:
+    """Label of an axis of scores: top1 (%)."""
+    return f"{name} (%)" if percent else name

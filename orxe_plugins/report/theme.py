@@ -26,7 +26,7 @@ class Theme:
         cascade: the cascade's curve.
         expert: single experts.
         saver, base: the two models of a saver's picture.
-        mark: what stands out.
+        mark: marks on points that stand out.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Theme:
     mark: str
 
     def sequence(self, count: int) -> list[str]:
-        """``count`` colours from cheap to costly; their lightness rises, so that they also print in grey."""
+        """``count`` colours from cheap to costly; each is lighter than the one before, so that grey prints work too."""
         colours = matplotlib.colormaps["viridis"]
         return [to_hex(colours(0.02 + 0.96 * (i + 0.5) / count)) for i in range(count)]
 
@@ -74,7 +74,7 @@ DARK = Theme(
 
 @contextmanager
 def styled(theme: Theme) -> Iterator[None]:
-    """matplotlib's settings for a picture inside a ``with`` block; nothing global is changed for good."""
+    """Settings of matplotlib for the pictures drawn in a ``with`` block; the caller's settings are back after it."""
     settings: Any = {
         "figure.facecolor": theme.paper,
         "savefig.facecolor": theme.paper,
@@ -114,14 +114,14 @@ def styled(theme: Theme) -> Iterator[None]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure of so many inches on the Agg canvas, whatever backend the caller's program uses."""
+    """A figure of width x height inches on the Agg canvas, whatever backend the caller's program uses."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def save_figure(figure: Figure, path: Path, theme: Theme) -> None:
-    """Write a figure as the kind of file that the suffix names; the same figure gives the same bytes."""
+    """Write a figure as the kind of file that the suffix names, .png or .svg; the same figure gives the same bytes."""
     metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
     with styled(theme):
         figure.savefig(path, dpi=DPI, metadata=metadata)

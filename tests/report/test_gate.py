@@ -24,7 +24,7 @@ from orxe_plugins.evaluation.gate import (
     oracle_confidence,
 )
 from orxe_plugins.evaluation.results import Estimate, IntervalSettings
-from orxe_plugins.report.gate_content import gate_document, write_gate_report
+from orxe_plugins.report.content import gate_document, write_gate_report
 
 FEW = IntervalSettings(resamples=200)
 NAMES = ["small", "medium", "large"]

@@ -16,9 +16,7 @@ from orxe_plugins import OrxeError, Records, fit_policies, replay
 from orxe_plugins.evaluation.evaluate import evaluate
 from orxe_plugins.evaluation.metric import Metric
 from orxe_plugins.evaluation.saver import evaluate_saver
-from orxe_plugins.report.content import evaluation_document
-from orxe_plugins.report.files import write_report
-from orxe_plugins.report.saver_content import saver_document, write_saver_report
+from orxe_plugins.report.content import evaluation_document, saver_document, write_report, write_saver_report
 from orxe_plugins.report.tables import Column, Table
 
 LETTERS = st.characters(min_codepoint=33, max_codepoint=126)

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 
 from orxe_plugins.evaluation.results import Evaluation, Result
 from orxe_plugins.report.figures.label_layout import along, place_labels
-from orxe_plugins.report.formats import Formats, short_names, significant
+from orxe_plugins.report.formats import Formats, metric_axis, short_names, significant
 from orxe_plugins.report.theme import LIGHT, Theme, new_figure, styled
 
 #: costs that differ by more than this are drawn on a logarithmic axis
@@ -27,13 +27,13 @@ _LINES = (_CASCADE, _MIXING)
 def frontier_figure(evaluation: Evaluation, theme: Theme = LIGHT, mixing: bool = True) -> Figure:
     """Score against cost: the cascade's curve with its interval band, every single expert with its error bar.
 
-    If the experts lie so far apart that the cascade's own range is a strip at the top, a second panel
-    shows that range alone.
+    If the scores of the experts lie so far apart that the cascade fills only a strip at the top, a second panel
+    shows that strip enlarged.
 
     Args:
         evaluation: what to draw.
         theme: its colours.
-        mixing: also draw what random mixing of two experts reaches, the upper hull of the experts.
+        mixing: whether to draw what random mixing of two experts reaches too, the upper hull of the experts.
     """
     with styled(theme):
         floor = _zoom_floor(evaluation)
@@ -60,14 +60,14 @@ def _title(evaluation: Evaluation) -> str:
 
 
 def _zoom_floor(evaluation: Evaluation) -> float | None:
-    """Lowest score of the enlarged panel; None if one panel does."""
+    """Lowest score of the enlarged panel; None if one panel is enough."""
     experts = [expert.result.score for expert in evaluation.experts]
     cascade = [row.result.score for row in evaluation.policies]
     best = max(estimate.value for estimate in [*experts, *cascade])
     worst = min(estimate.value for estimate in [*experts, *cascade])
     last = experts[-1]
     span = max(0.03 if evaluation.percent else 0.0, 2 * (last.high - last.low), 0.12 * (best - worst))
-    # What the cascade is compared to belongs into the enlarged panel too.
+    # The last expert, which the cascade is compared to, belongs in the enlarged panel too.
     span = max(span, best - last.low + 0.1 * span)
     return best - span if best - worst > 3 * span else None
 
@@ -98,7 +98,7 @@ def _draw(axes: Axes, evaluation: Evaluation, theme: Theme, mixing: bool, floor:
         label=f"chosen on the fitting split (preference {evaluation.chosen.preference:g})",
     )  # fmt: skip
     axes.set_xlabel(cost_axis(evaluation.cost_unit))
-    axes.set_ylabel(f"{evaluation.metric_name} (%)" if evaluation.percent else evaluation.metric_name)
+    axes.set_ylabel(metric_axis(evaluation.metric_name, evaluation.percent))
 
 
 def _draw_cascade(axes: Axes, rows: Sequence[Result], scale: float, theme: Theme, band: str) -> None:
@@ -114,17 +114,17 @@ def _draw_cascade(axes: Axes, rows: Sequence[Result], scale: float, theme: Theme
         axes.fill_between(dense, np.interp(dense, x, low), np.interp(dense, x, high), color=theme.cascade,
                           alpha=0.2, linewidth=0, zorder=1, label=band)  # fmt: skip
     else:
-        # A band over one cost has no area.
+        # A band over a single cost has no area.
         axes.errorbar(x[:1], y[:1], yerr=[y[:1] - low[:1], high[:1] - y[:1]], fmt="none", ecolor=theme.cascade,
                       elinewidth=3, alpha=0.5, zorder=2, label=band)  # fmt: skip
 
 
 def _between(x: np.ndarray) -> np.ndarray:
-    """``x`` with points in between: what is straight in cost is bent on a logarithmic axis.
+    """``x`` with points in between, since a line that is straight in cost is bent on a logarithmic axis.
 
     Every ``_STEPS``-th point is one of ``x``.
     """
-    # Even steps of a logarithm, which do on a linear axis too: that one never spans much more than a decade.
+    # The steps are even on a logarithmic axis. They suit a linear one too, which spans at most about a decade.
     even = [(np.geomspace if a > 0 else np.linspace)(a, b, _STEPS, endpoint=False) for a, b in pairwise(x)]
     return np.concatenate([*even, x[-1:]])
 
@@ -160,7 +160,7 @@ def _slope(a: tuple[float, float], b: tuple[float, float]) -> float:
 
 
 def _limit(axes: Axes, evaluation: Evaluation, scale: float, floor: float | None) -> None:
-    """Scale and limits of a panel that shows what scores at least ``floor``."""
+    """Set the scale and the limits of a panel that shows what scores at least ``floor``."""
     results = [*(row.result for row in evaluation.policies), *(expert.result for expert in evaluation.experts)]
     shown = [result for result in results if floor is None or result.score.value >= floor]
     x = [result.cost.value for result in shown]
@@ -185,7 +185,7 @@ def cost_axis(unit: str) -> str:
 
 
 def _plain_log_ticks(axes: Axes, span: float) -> None:
-    """Ticks such as 0.1, 0.2, 0.5, 1: people do not read 10 to the power of -1."""
+    """Ticks such as 0.1, 0.2, 0.5, 1, which are easier to read than powers of 10."""
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if span > 3000 else (1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.xaxis.set_minor_locator(NullLocator())

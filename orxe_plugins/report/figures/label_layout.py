@@ -1,4 +1,7 @@
-"""Labels beside points, placed so that they cover neither each other nor what is drawn."""
+"""Labels beside points, placed so that they cover neither each other nor what is drawn.
+
+The same picture always gives the same places: they come from a fixed list, with no random start and no time limit.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 from numpy.typing import ArrayLike
 
-# Distances from the point, in typographic points, and directions that a label may have.
+# Places that a label may have: its distance from the point, in typographic points, and the number of directions.
 _DISTANCES = (7.0, 12.0, 18.0, 26.0, 36.0, 48.0, 62.0, 78.0)
 _DIRECTIONS = 16
 _SWEEPS = 4
+# A label that is farther away, in typographic points, is joined to its point by a line.
 _LEADER_FROM = 12.0
 
 
@@ -38,14 +42,15 @@ def place_labels(
 ) -> list[Annotation]:
     """Put a label beside each point.
 
-    Every label tries the free places around its point, nearest first; a few sweeps let those that
-    came first give way. Limits and layout of the axes must not change afterwards.
+    Every label takes the best place around its point: near, inside the axes, and on nothing else. This is done a few
+    times over, so that a label can leave a place that a later one needs more. The limits and the layout of the axes
+    must not change afterwards.
 
     Args:
         axes: where the points are drawn.
         points: K points in data coordinates.
         texts: K labels.
-        obstacles: more points in data coordinates that should stay uncovered, (J, 2).
+        obstacles: points in data coordinates that no label should cover, beside ``points`` themselves, (J, 2).
         color: colour of the text.
         fontsize: size of the text.
 
@@ -57,7 +62,7 @@ def place_labels(
     figure = axes.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()
-    # The layout is final: labels must not push the axes about any more.
+    # From here on the layout is fixed: labels must not move the axes.
     figure.set_layout_engine("none")
     pixels_per_point = figure.dpi / 72
     anchors = axes.transData.transform(np.asarray(points, dtype=float))
@@ -87,11 +92,11 @@ def place_labels(
 
 
 def along(axes: Axes, line: ArrayLike, step: float = 3.0) -> np.ndarray:
-    """Points of a drawn line, at most about ``step`` pixels apart: obstacles that no label fits between.
+    """Points of a drawn line, at most about ``step`` pixels apart, so that no label fits between two of them.
 
     Args:
         axes: where the line is drawn.
-        line: its corners in data coordinates, (K, 2).
+        line: its vertices in data coordinates, (K, 2).
         step: distance in pixels.
 
     Returns:
@@ -111,7 +116,7 @@ def _spots(
     covered: np.ndarray,
     pixels_per_point: float,
 ) -> list[tuple[float, _Spot]]:
-    """Places for one label, each with what is bad about it, regardless of the other labels."""
+    """The places for one label, best first, each with its penalty; the other labels do not count here."""
     found = []
     width, height = size
     for distance in _DISTANCES:
@@ -132,20 +137,22 @@ def _spots(
                 (covered[:, 0] > box[0] - margin) & (covered[:, 0] < box[2] + margin)
                 & (covered[:, 1] > box[1] - margin) & (covered[:, 1] < box[3] + margin)
             )  # fmt: skip
-            badness = (
+            # Out of the axes is worst, then on something, then far away, then below the point.
+            penalty = (
                 20 * outside
                 + 5.0 * under.any()
                 + 1.5 * np.count_nonzero(under)
                 + 0.5 * distance
                 + (0.4 if dy < 0 else 0.0)
             )
-            found.append((float(badness), _Spot(box, (dx, dy), distance)))
+            found.append((float(penalty), _Spot(box, (dx, dy), distance)))
     return sorted(found, key=lambda each: each[0])
 
 
 def _choose(options: list[list[tuple[float, _Spot]]], anchors: np.ndarray) -> list[_Spot]:
+    """One place for each label, so that no two labels overlap if that can be found."""
     chosen: list[_Spot | None] = [None] * len(options)
-    # Points in a crowd choose first: they have the fewest free places.
+    # Points with near neighbours come first: they have the fewest free places.
     crowd = np.hypot(*(anchors[:, None] - anchors[None]).transpose(2, 0, 1))
     order = np.argsort(np.sort(crowd, axis=1)[:, : min(4, len(anchors))].sum(axis=1), kind="stable")
     for _ in range(_SWEEPS):
@@ -156,6 +163,7 @@ def _choose(options: list[list[tuple[float, _Spot]]], anchors: np.ndarray) -> li
 
 
 def _collision(spot: _Spot, others: list[_Spot]) -> float:
+    """Penalty of a place for the labels that it overlaps or touches."""
     total = 0.0
     for other in others:
         width = min(spot.box[2], other.box[2]) - max(spot.box[0], other.box[0])
@@ -166,7 +174,7 @@ def _collision(spot: _Spot, others: list[_Spot]) -> float:
 
 
 def _toward(dx: float, dy: float, spot: _Spot, pixels_per_point: float) -> tuple[float, float]:
-    """Where a leader line meets the label: the point of its box that is nearest to the labelled point."""
+    """Where the line to a distant label ends: the point of the label's box that is nearest to the labelled point."""
     half_width = (spot.box[2] - spot.box[0]) / 2 / pixels_per_point
     half_height = (spot.box[3] - spot.box[1]) / 2 / pixels_per_point
     return dx - max(-half_width, min(half_width, dx)), dy - max(-half_height, min(half_height, dy))

@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from orxe_plugins.evaluation.saver import SaverEvaluation
-from orxe_plugins.report.formats import short_names
+from orxe_plugins.report.formats import metric_axis, short_names
 from orxe_plugins.report.theme import LIGHT, Theme, new_figure, styled
 from orxe_plugins.search.savers import SaverCurves
 
-# With fewer samples than this, or a smaller share, a mean jumps about too much to scale the picture by.
+# The mean of fewer samples than this, or of a smaller share, varies too much to set the limits of the picture.
 _MIN_SAMPLES, _MIN_SHARE = 10, 0.02
 
 
@@ -21,6 +21,10 @@ def saver_figure(evaluation: SaverEvaluation, theme: Theme = LIGHT) -> Figure:
 
     Solid lines are the reporting split, dashed ones the fitting split (TinySaver Fig. 3 and 6, ORXE
     Fig. E2). Left of its crossing, the saver is at least as good as the base on what it answers.
+
+    Args:
+        evaluation: what to draw.
+        theme: its colours.
     """
     with styled(theme):
         figure = new_figure(width=7.4, height=4.8)
@@ -41,16 +45,14 @@ def saver_figure(evaluation: SaverEvaluation, theme: Theme = LIGHT) -> Figure:
             _mark_crossing(axes, curves, scale, theme, dashed=style != "solid")
         axes.set_xlim(0, 100)
         axes.set_ylim(*_limits(evaluation, scale))
-        axes.set_xlabel("samples that exit at the saver (%), surest first")
-        unit = " (%)" if evaluation.percent else ""
-        axes.set_ylabel(f"{evaluation.metric_name} on the samples that exit{unit}")
+        axes.set_xlabel("samples that exit at the saver (%), most confident first")
+        axes.set_ylabel(metric_axis(f"{evaluation.metric_name} on the samples that exit", evaluation.percent))
         axes.set_title(f"Saver {saver} before {base}\n({evaluation.reported_on.title})")
         handles, labels = axes.get_legend_handles_labels()
         # Two columns: the fitting split with the mark, then the reporting split.
         handles.insert(2, _crossing_handle(theme))
         labels.insert(2, "crossing: the exit ratio r_match")
-        figure.legend(handles, labels,
-                      loc="outside lower center", ncols=2)  # fmt: skip
+        figure.legend(handles, labels, loc="outside lower center", ncols=2)
         return figure
 
 
@@ -62,7 +64,7 @@ def _mark_crossing(axes: Axes, curves: SaverCurves, scale: float, theme: Theme, 
     axes.plot([x], [y], linestyle="none", marker="o", markersize=11, markerfacecolor="none",
               markeredgecolor=theme.mark, markeredgewidth=1.6, zorder=5, clip_on=False, label="_crossing")  # fmt: skip
     axes.axvline(x, color=theme.muted, linestyle=style, linewidth=0.9, zorder=1)
-    # The two labels stand on the two sides of their lines, at different heights, so that they never meet.
+    # The labels of the two splits stand at different heights, so that they never overlap.
     left = x > 50
     axes.annotate(
         f"{'fit' if dashed else 'report'}: {x:.0f} %", (x, 0.10 if dashed else 0.03),
@@ -78,7 +80,7 @@ def _crossing_handle(theme: Theme) -> Line2D:
 
 
 def _limits(evaluation: SaverEvaluation, scale: float) -> tuple[float, float]:
-    """Limits of the scores, without the first few samples."""
+    """Limits of the axis of scores; the first few samples do not count."""
     seen = []
     for curves, samples in (
         (evaluation.fit_curves, evaluation.fitted_on),

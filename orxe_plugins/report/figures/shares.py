@@ -1,4 +1,4 @@
-"""The picture of who answers: exit share of each expert against the preference."""
+"""The picture of the exit shares: how many samples each expert answers, against the preference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orxe_plugins.evaluation.results import Evaluation, PolicyResult
 from orxe_plugins.report.formats import short_names
 from orxe_plugins.report.theme import LIGHT, Theme, new_figure, styled
 
-# A step must be this high, in percent, and this long, as a share of the axis, to hold a number.
+# To hold a number, a step must be at least this high, in percent, and this long, as a share of the axis.
 _MIN_HEIGHT, _MIN_LENGTH = 6.0, 0.03
 
 
@@ -23,7 +23,11 @@ def shares_figure(evaluation: Evaluation, theme: Theme = LIGHT) -> Figure:
     """Stacked shares of the samples that each expert answers, cheapest expert at the bottom.
 
     Shares change in steps: between two preferences of the table the nearer one's policy holds.
-    Experts that never answer anybody are left out.
+    Experts that answer no sample at any preference are left out.
+
+    Args:
+        evaluation: what to draw.
+        theme: its colours, but for the bands, which have the same ones in every theme.
     """
     with styled(theme):
         figure = new_figure(width=8.6, height=4.2)
@@ -47,8 +51,8 @@ def shares_figure(evaluation: Evaluation, theme: Theme = LIGHT) -> Figure:
         axes.grid(visible=False)
         axes.set_xlabel("preference (0: only cost counts, 1: only performance counts)")
         axes.set_ylabel("samples answered (%)")
-        axes.set_title(f"Who answers ({evaluation.reported_on.title})")
-        # Top entry of the legend: top band of the stack.
+        axes.set_title(f"Samples answered by each expert ({evaluation.reported_on.title})")
+        # The legend lists the bands as they lie: the top one first.
         figure.legend(handles=handles[::-1], loc="outside right upper", title="expert", alignment="left")
         return figure
 
@@ -66,7 +70,7 @@ def _borders(groups: Sequence[Sequence[PolicyResult]]) -> np.ndarray:
 
 
 def _number(axes: Axes, borders: np.ndarray, lower: np.ndarray, upper: np.ndarray, text: str, colour: str) -> None:
-    """Write an expert's number into each stretch of its band, in the largest step that can hold it."""
+    """Write an expert's number once into each part of its band, in the largest step that can hold it."""
     height, length = upper - lower, np.diff(borders)
     roomy = (height >= _MIN_HEIGHT) & (length >= _MIN_LENGTH * (borders[-1] - borders[0]))
     red, green, blue = to_rgb(colour)

@@ -1,29 +1,21 @@
-"""Promised drops in the report: what was tested on the choosing split, and how it did on the reporting split."""
+"""The table of promised drops: what was tested on the choosing split, and what the reporting split says of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from orxe_plugins.evaluation.results import PromiseResult
+from orxe_plugins.evaluation.results import Evaluation, PromiseResult
 from orxe_plugins.report.formats import Formats
 from orxe_plugins.report.tables import Column, Table
 
 
-def promise_table(results: Sequence[PromiseResult], formats: Formats, metric_name: str, choosing: int) -> Table:
-    """One row for each promise.
-
-    Args:
-        results: what to show.
-        formats: how numbers are written.
-        metric_name: what the score is called.
-        choosing: number of samples of the choosing split.
-    """
+def promise_table(evaluation: Evaluation) -> Table:
+    """One row for each promise of an evaluation that has at least one."""
+    formats, results = Formats.of(evaluation), evaluation.promises
     columns = (
         Column("Drop at most"),
         Column("Confidence"),
         Column("Preference", numeric=False, drop=4),
         Column(f"{formats.cost_unit}, reported"),
-        Column(f"{metric_name}, reported", drop=2),
+        Column(f"{evaluation.metric_name}, reported", drop=2),
         Column("Drop when tested", hint="mean drop on the choosing split"),
         Column("Difference, reported", hint="score minus that of the last expert on the reporting split, paired"),
         Column("p-value", drop=3),
@@ -35,7 +27,7 @@ def promise_table(results: Sequence[PromiseResult], formats: Formats, metric_nam
         "score of a promised policy exceeds the first column with a probability of at most 1 - confidence."
     )
     refused = [one.promise.reason for one in results if one.result is None]
-    title = f"Promised drops (choosing split, {choosing:,} samples)"
+    title = f"Promised drops (choosing split, {results[0].promise.n_samples:,} samples)"
     return Table(title, columns, tuple(_row(one, formats) for one in results), note=" ".join((note, *refused)))
 
 

@@ -1,54 +1,58 @@
-"""What the report of ranking gates says."""
+"""The report of ranking gates, and its files."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from orxe_plugins.evaluation.gate import GateEvaluation
 from orxe_plugins.evaluation.results import Estimate
-from orxe_plugins.report.content import intervals_text, sample_facts
+from orxe_plugins.report.content.facts import figure_facts, sample_facts
 from orxe_plugins.report.document import Document, Picture
+from orxe_plugins.report.figures.gate import gate_figure
 from orxe_plugins.report.files import ReportFiles, write_document
-from orxe_plugins.report.formats import Formats, cost_unit_meaning, short_names, significant
+from orxe_plugins.report.formats import Formats, short_names, significant
 from orxe_plugins.report.tables import Column, Table
-from orxe_plugins.report.theme import LIGHT, Theme, new_figure, styled
 
 #: where curves are read, as a share of the way from the cheapest to the last expert's cost
 _SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
-_STYLES = {"ranking gates": "solid", "native confidence": (0, (4, 2)), "random exit": (0, (1, 1.5))}
 
 
 def gate_document(evaluation: GateEvaluation) -> Document:
     """The report: does a gate rank better than the expert's own confidence, and does the cascade gain by it?"""
     return Document(
         title="Ranking gates beside the experts' own confidence",
-        summary=summary(evaluation),
+        summary=gate_summary(evaluation),
         warnings=(),
         tables=(area_table(evaluation), curve_table(evaluation), ranking_table(evaluation)),
         pictures=(Picture("gates", _caption(evaluation), lambda theme: gate_figure(evaluation, theme)),),
         facts=(
             ("Gates trained on", evaluation.trained_on.title),
             *sample_facts(evaluation.reported_on, evaluation.fitted_on),
-            ("Cost", cost_unit_meaning(evaluation.cost_unit)),
-            ("Intervals", intervals_text(evaluation.intervals)),
+            *figure_facts(evaluation.cost_unit, evaluation.intervals),
         ),
     )
 
 
-def write_gate_report(evaluation: GateEvaluation, folder: Path) -> ReportFiles:
-    """Write ``gates.md``, ``gates.html``, ``gates.json``, ``gates.csv`` and the picture."""
+def write_gate_report(evaluation: GateEvaluation, folder: str | Path) -> ReportFiles:
+    """Write ``gates.md``, ``gates.html``, ``gates.json``, ``gates.csv`` and the picture.
+
+    Args:
+        evaluation: what to report.
+        folder: is made if it is not there; files of an earlier report are replaced, each by one rename.
+    """
     rows = [
         {"curve": curve.name, "cost": float(cost), "score": float(score)}
         for curve in evaluation.curves
         for cost, score in zip(curve.cost, curve.score, strict=True)
     ]
-    return write_document(gate_document(evaluation), folder, "gates", evaluation.to_dict(), "gates", rows)
+    return write_document(gate_document(evaluation), Path(folder), "gates", evaluation.to_dict(), "gates", rows)
 
 
-def summary(evaluation: GateEvaluation) -> tuple[str, ...]:
-    """What was found."""
+# --- sentences ----------------------------------------------------------------------------------
+
+
+def gate_summary(evaluation: GateEvaluation) -> tuple[str, ...]:
+    """What was found: gates against native confidence, against random exit, and by rank of the answers."""
     gain, side = _signed(evaluation, evaluation.gain), _side(evaluation, evaluation.gain)
     if side:
         verdict = "better" if side > 0 else "worse"
@@ -59,19 +63,40 @@ def summary(evaluation: GateEvaluation) -> tuple[str, ...]:
             f"can tell: the area under the curve differs by {gain}."
         )
     over = evaluation.over_random
-    beats = {1: "above", -1: "below", 0: "not told apart from"}[_side(evaluation, over)]
-    random = f"Their curve is {beats} that of random exit between the same experts: {_signed(evaluation, over)}."
+    lies = {1: "lies above", -1: "lies below", 0: "cannot be told apart from"}[_side(evaluation, over)]
+    random = f"Their curve {lies} that of random exit between the same experts: {_signed(evaluation, over)}."
     return found, random, _ranking_sentence(evaluation)
 
 
 def _ranking_sentence(evaluation: GateEvaluation) -> str:
-    """For how many experts the gate ranks better, worse, or neither."""
-    gains = [ranking.tau_gain for ranking in evaluation.rankings]
-    better, worse = sum(gain.low > 0 for gain in gains), sum(gain.high < 0 for gain in gains)
+    """For how many experts the gate ranks better, and for how many worse."""
+    sides = [ranking.tau_gain.side for ranking in evaluation.rankings]
     return (
-        f"By Kendall's tau, the gate ranks the answers better than the native confidence for {better} of "
-        f"{len(gains)} experts and worse for {worse}."
+        f"By Kendall's tau, the gate ranks the answers better than the native confidence for {sides.count(1)} of "
+        f"{len(sides)} experts and worse for {sides.count(-1)}."
     )
+
+
+def _side(evaluation: GateEvaluation, value: Estimate) -> int:
+    """On which side of 0 the interval lies: 1, -1 or 0; a value that is written as 0 is 0."""
+    formats = _formats(evaluation)
+    least = 0.5 * 10**-formats.digits / formats.scale
+    return value.side if abs(value.value) >= least else 0
+
+
+def _signed(evaluation: GateEvaluation, value: Estimate) -> str:
+    text = _formats(evaluation).difference_interval(value)
+    return text.replace(" (", " points (", 1) if evaluation.percent else text
+
+
+def _caption(evaluation: GateEvaluation) -> str:
+    return (
+        f"{_title(evaluation)} against cost, thresholds fitted on {evaluation.fitted_on.title}; each point of a "
+        f"curve is a policy on {evaluation.reported_on.title}."
+    )
+
+
+# --- tables -------------------------------------------------------------------------------------
 
 
 def ranking_table(evaluation: GateEvaluation) -> Table:
@@ -110,7 +135,8 @@ def area_table(evaluation: GateEvaluation) -> Table:
     rows = tuple((curve.name, _formats(evaluation).score_interval(curve.area)) for curve in evaluation.curves)
     note = (
         f"Mean {evaluation.metric_name} over all mean costs between the cheapest and the last expert's. The oracle "
-        "knows each expert's own scores on these samples, thresholds fitted to them too: nothing can rank better."
+        "knows each expert's own scores on these samples, and its thresholds are fitted to them: no confidence can "
+        "rank better."
     )
     return Table(f"Area under the curves ({evaluation.reported_on.title})", columns, rows, note=note)
 
@@ -130,32 +156,13 @@ def curve_table(evaluation: GateEvaluation) -> Table:
     return Table(f"{_title(evaluation)} against cost ({evaluation.reported_on.title})", columns, rows)
 
 
-def gate_figure(evaluation: GateEvaluation, theme: Theme = LIGHT) -> Figure:
-    """Score against cost of the gates, the native confidence, random exit and the oracle."""
-    colours = (theme.cascade, theme.base, theme.muted, theme.ink)
-    scale = 100.0 if evaluation.percent else 1.0
-    with styled(theme):
-        figure = new_figure(width=7.4, height=4.6)
-        axes = figure.subplots()
-        for curve, colour in zip(evaluation.curves, colours, strict=True):
-            style = _STYLES.get(curve.name, (0, (6, 1.5, 1, 1.5)))
-            axes.plot(curve.cost, scale * curve.score, color=colour, linestyle=style, label=curve.name)
-        axes.set_xlabel(f"cost per sample ({evaluation.cost_unit})")
-        axes.set_ylabel(f"mean {evaluation.metric_name}{' (%)' if evaluation.percent else ''}")
-        axes.set_title(f"Ranking gates ({evaluation.reported_on.title})")
-        figure.legend(loc="outside lower center", ncols=2)
-        return figure
-
-
-def _caption(evaluation: GateEvaluation) -> str:
-    return (
-        f"{_title(evaluation)} against cost, thresholds fitted on {evaluation.fitted_on.title}; each point of a "
-        f"curve is a policy on {evaluation.reported_on.title}."
-    )
-
-
 def _title(evaluation: GateEvaluation) -> str:
     return evaluation.metric_name[0].upper() + evaluation.metric_name[1:]
+
+
+def _formats(evaluation: GateEvaluation) -> Formats:
+    """One digit more than for scores: gates differ by little."""
+    return Formats(evaluation.percent, 2 if evaluation.percent else 4, evaluation.cost_unit)
 
 
 def _plain(value: Estimate) -> str:
@@ -164,20 +171,3 @@ def _plain(value: Estimate) -> str:
 
 def _interval(value: Estimate) -> str:
     return f"{value.value:+.3f} ({value.low:+.3f} to {value.high:+.3f})"
-
-
-def _formats(evaluation: GateEvaluation) -> Formats:
-    """One digit more than for scores: gates differ by little."""
-    return Formats(evaluation.percent, 2 if evaluation.percent else 4, evaluation.cost_unit)
-
-
-def _side(evaluation: GateEvaluation, value: Estimate) -> int:
-    """1 or -1 if the interval lies on one side of 0, 0 otherwise; what would be written as 0 is 0."""
-    formats = _formats(evaluation)
-    least = 0.5 * 10**-formats.digits / formats.scale
-    return int(value.low > 0 and value.value >= least) - int(value.high < 0 and value.value <= -least)
-
-
-def _signed(evaluation: GateEvaluation, value: Estimate) -> str:
-    text = _formats(evaluation).difference_interval(value)
-    return text.replace(" (", " points (", 1) if evaluation.percent else text

@@ -1,0 +1,70 @@
+"""The report of an evaluation, and its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orxe_plugins.evaluation.results import Evaluation
+from orxe_plugins.report.content.facts import evaluation_facts
+from orxe_plugins.report.content.policy_rows import policy_rows
+from orxe_plugins.report.content.promises import promise_table
+from orxe_plugins.report.content.summary import highlights, summary, warnings
+from orxe_plugins.report.content.tables import expert_table, policy_table, threshold_table
+from orxe_plugins.report.document import Document, Picture
+from orxe_plugins.report.figures.frontier import frontier_figure
+from orxe_plugins.report.figures.shares import shares_figure
+from orxe_plugins.report.files import ReportFiles, write_document
+from orxe_plugins.report.formats import cost_unit_meaning
+
+_SHARES_CAPTION = (
+    "Share of the samples that each expert answers, against the preference; between two preferences the nearer "
+    "one's policy holds."
+)
+
+
+def evaluation_document(evaluation: Evaluation, title: str = "") -> Document:
+    """The report of an evaluation.
+
+    Args:
+        evaluation: what to report.
+        title: title of the report; by default it names the data set.
+    """
+    name = evaluation.reported_on.data
+    return Document(
+        title=title or (f"Cascade on {name}" if name else "Cascade"),
+        summary=summary(evaluation),
+        warnings=warnings(evaluation.reported_on, evaluation.fitted_on, evaluation.shared_samples),
+        tables=(
+            policy_table(evaluation),
+            *((promise_table(evaluation),) if evaluation.promises else ()),
+            expert_table(evaluation),
+            threshold_table(evaluation),
+        ),
+        pictures=(
+            Picture("frontier", frontier_caption(evaluation), lambda theme: frontier_figure(evaluation, theme)),
+            Picture("shares", _SHARES_CAPTION, lambda theme: shares_figure(evaluation, theme)),
+        ),
+        facts=evaluation_facts(evaluation),
+        highlights=highlights(evaluation),
+    )
+
+
+def frontier_caption(evaluation: Evaluation) -> str:
+    """Caption of the picture of score against cost."""
+    return (
+        f"{evaluation.metric_name} against cost ({evaluation.reported_on.title}). The band and the bars are "
+        f"{100 * evaluation.intervals.level:g} % intervals; the dashed line is reached by answering a random share of "
+        f"the samples with one expert and the rest with another. {cost_unit_meaning(evaluation.cost_unit)}."
+    )
+
+
+def write_report(evaluation: Evaluation, folder: str | Path, *, title: str = "") -> ReportFiles:
+    """Write the report of an evaluation: ``report.md``, ``report.html``, ``report.json``, ``policies.csv``, pictures.
+
+    Args:
+        evaluation: what to report.
+        folder: is made if it is not there; files of an earlier report are replaced, each by one rename.
+        title: title of the report; by default it names the data set.
+    """
+    document = evaluation_document(evaluation, title)
+    return write_document(document, Path(folder), "report", evaluation.to_dict(), "policies", policy_rows(evaluation))

@@ -1,0 +1,93 @@
+"""What was found: the sentences and the large numbers at the head of a report, and its warnings."""
+
+from __future__ import annotations
+
+from orxe_plugins.evaluation.results import Evaluation, Samples
+from orxe_plugins.report.document import Highlight
+from orxe_plugins.report.formats import Formats, preference_range, short_names
+
+
+def summary(evaluation: Evaluation) -> tuple[str, ...]:
+    """What was found, in a few sentences. The policy they speak of was chosen on the fitting split."""
+    formats = Formats.of(evaluation)
+    chosen, last = evaluation.chosen, evaluation.reference
+    result = chosen.result
+    samples = evaluation.reported_on
+    of_data = f" of {samples.data}" if samples.data else ""
+    found = (
+        f"On the reporting split ({samples.count:,} samples{of_data}): "
+        f"{formats.cost(result.cost.value)} {evaluation.cost_unit} instead of {formats.cost(last.result.cost.value)} "
+        f"({formats.change(result.cost_ratio.value)}), "
+        f"{evaluation.metric_name} {formats.score_interval(result.score)} "
+        f"against {formats.score_interval(last.result.score)} of {short_names([last.name])[0]}, "
+        f"paired difference {formats.difference_interval(result.score_difference)}."
+    )
+    group = next(group for group in evaluation.merged() if chosen in group)
+    preferences = preference_range([row.preference for row in group])
+    chosen_by = f"That policy was chosen on the fitting split: {evaluation.choice.reason} (preference {preferences})."
+    return (found, chosen_by, *_rival(evaluation, formats))
+
+
+def _rival(evaluation: Evaluation, formats: Formats) -> tuple[str, ...]:
+    """What a user could take instead of the cascade: the best single expert at no higher cost."""
+    rival = evaluation.rival
+    if rival is None:
+        return ()
+    name = short_names(evaluation.names)[rival.index]
+    return (
+        f"The best single expert at no higher cost, {name}, has {formats.score_interval(rival.result.score)} "
+        f"at {formats.cost(rival.result.cost.value)} {evaluation.cost_unit}.",
+    )
+
+
+def highlights(evaluation: Evaluation) -> tuple[Highlight, ...]:
+    """The cost, the score and the paired difference of the chosen policy."""
+    formats = Formats.of(evaluation)
+    result, last = evaluation.chosen.result, evaluation.reference.result
+    unit = " %" if evaluation.percent else ""
+    return (
+        Highlight(
+            f"{evaluation.cost_unit} per sample",
+            formats.cost(result.cost.value),
+            f"{formats.change(result.cost_ratio.value)}; the last expert: {formats.cost(last.cost.value)}",
+        ),
+        Highlight(
+            evaluation.metric_name,
+            formats.score(result.score.value) + unit,
+            f"{formats.score(result.score.low)} to {formats.score(result.score.high)}; "
+            f"the last expert: {formats.score(last.score.value)}",
+        ),
+        Highlight(
+            "paired difference",
+            formats.difference(result.score_difference.value),
+            f"{formats.difference(result.score_difference.low)} to {formats.difference(result.score_difference.high)}"
+            f"{' points' if evaluation.percent else ''}",
+        ),
+    )
+
+
+def warnings(reported_on: Samples, fitted_on: Samples, shared_samples: int | None) -> tuple[str, ...]:
+    """Reasons to trust the figures less.
+
+    Args:
+        reported_on, fitted_on: the two splits.
+        shared_samples: how many samples lie in both splits; None if that is not known.
+    """
+    found = []
+    if shared_samples:
+        found.append(
+            f"{shared_samples:,} of the {reported_on.count:,} samples reported on were fitted on too: "
+            "the cascade looks better than it is."
+        )
+    if reported_on.augment is not None:
+        found.append(
+            f"the reporting split was recorded with training-time augmentation ({reported_on.augment}): "
+            "scores on clean images differ."
+        )
+    paths = (fitted_on.path, reported_on.path)
+    if None not in paths and paths[0] != paths[1]:
+        found.append(
+            f"the fitting split was recorded with the input mode {paths[0]!r}, the reporting split with {paths[1]!r}: "
+            "record both in the same way."
+        )
+    return tuple(found)

@@ -1,0 +1,116 @@
+"""The tables of an evaluation: its policies, their thresholds, the single experts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orxe_plugins.evaluation.results import Evaluation, ExpertResult, PolicyResult, Result
+from orxe_plugins.policies.policy import Policy
+from orxe_plugins.report.formats import Formats, cost_unit_meaning, metric_head, preference_range, short_names
+from orxe_plugins.report.tables import Column, Table
+
+_EXTRA_HINTS = {"Gap": "objective on the fitting split minus a lower bound for every policy"}
+
+
+def policy_table(evaluation: Evaluation) -> Table:
+    """One row for each policy; adjacent preferences with the same policy share a row."""
+    formats = Formats.of(evaluation)
+    groups = evaluation.merged()
+    used = [i for i in range(len(evaluation.experts)) if any(g[0].result.exit_share[i] for g in groups)]
+    names = short_names(evaluation.names)
+    extras = list(dict.fromkeys(key for row in evaluation.policies for key in row.extras))
+    columns = (
+        Column("Preference", numeric=False),
+        *_figure_columns(evaluation),
+        Column("Optimism", drop=4, hint="mean score on the fitting split minus that on the reporting split"),
+        *(Column(name, drop=4, hint=_EXTRA_HINTS.get(name, "given by the search")) for name in extras),
+        Column("Exit share %", numeric=False, in_files=False),
+        *(Column(f"#{i + 1} %", hint=f"share of the samples that {names[i]} answers", in_terminal=False) for i in used),
+    )
+    rows = tuple(_policy_row(group, formats, used, extras) for group in groups)
+    note = "#1, #2, ... are the experts below, cheapest first. The marked row was chosen on the fitting split."
+    return Table(f"Policies ({evaluation.reported_on.title})", columns, rows, _chosen_row(evaluation), note)
+
+
+def threshold_table(evaluation: Evaluation) -> Table:
+    """The thresholds of each policy; only files show it."""
+    groups = evaluation.merged()
+    rows = tuple((preference_range([row.preference for row in g]), thresholds_text(g[0].policy)) for g in groups)
+    columns = (Column("Preference", numeric=False), Column("Experts and thresholds", numeric=False))
+    note = "A sample exits at the first expert that runs on it with a confidence of at least the exit threshold."
+    return Table("Thresholds", columns, rows, _chosen_row(evaluation), note, in_terminal=False)
+
+
+def thresholds_text(policy: Policy) -> str:
+    """The thresholds in words: "#1 exits at 0.620, #3 exits at 0.801 and is skipped below 0.200, #8"."""
+    parts = []
+    for place, i in enumerate(policy.enabled[:-1]):
+        text = f"#{i + 1} exits at {policy.exit_thresholds[i]:.3f}"
+        # Before the first expert that runs there is no confidence that could be below a skip threshold.
+        if place and policy.skip_thresholds[i] > 0:
+            text += f" and is skipped below {policy.skip_thresholds[i]:.3f}"
+        parts.append(text)
+    return ", ".join([*parts, f"#{policy.n_experts}"])
+
+
+def expert_table(evaluation: Evaluation) -> Table:
+    """One row for each expert, which answers all samples alone."""
+    formats = Formats.of(evaluation)
+    with_params = any(expert.params is not None for expert in evaluation.experts)
+    columns = (
+        Column("#"),
+        Column("Expert", numeric=False),
+        *((Column("Params (M)", drop=5, hint="millions of parameters"),) if with_params else ()),
+        *_figure_columns(evaluation),
+    )
+    names = short_names(evaluation.names, width=48)
+    rows = tuple(_expert_row(expert, names[expert.index], formats, with_params) for expert in evaluation.experts)
+    return Table(f"Single experts ({evaluation.reported_on.title})", columns, rows)
+
+
+def _chosen_row(evaluation: Evaluation) -> frozenset[int]:
+    return frozenset(i for i, group in enumerate(evaluation.merged()) if evaluation.chosen in group)
+
+
+def _policy_row(
+    group: Sequence[PolicyResult], formats: Formats, used: Sequence[int], extras: Sequence[str]
+) -> tuple[str, ...]:
+    first = group[0]
+    share = first.result.exit_share
+    answering = ", ".join(f"#{i + 1} {formats.share(share[i])}" for i in used if share[i])
+    return (
+        preference_range([row.preference for row in group]),
+        *_figures(first.result, formats),
+        formats.difference(first.optimism),
+        *(f"{first.extras[name]:.4g}" if name in first.extras else "" for name in extras),
+        answering,
+        *(formats.share(share[i]) for i in used),
+    )
+
+
+def _expert_row(expert: ExpertResult, name: str, formats: Formats, with_params: bool) -> tuple[str, ...]:
+    params = "" if expert.params is None else f"{expert.params / 1e6:.1f}"
+    return (str(expert.index + 1), name, *((params,) if with_params else ()), *_figures(expert.result, formats))
+
+
+def _figure_columns(evaluation: Evaluation) -> tuple[Column, ...]:
+    last = short_names(evaluation.names)[-1]
+    return (
+        Column(evaluation.cost_unit, in_files=False),
+        Column("Interval", in_files=False, drop=3),
+        Column(evaluation.cost_unit, hint=cost_unit_meaning(evaluation.cost_unit), in_terminal=False),
+        Column("Cost change", drop=1, hint=f"cost against {last}"),
+        Column(metric_head(evaluation.metric_name, evaluation.percent), hint="with its interval"),
+        Column("Paired difference", drop=2, hint=f"score minus that of {last} on the same samples"),
+    )
+
+
+def _figures(result: Result, formats: Formats) -> tuple[str, ...]:
+    return (
+        formats.cost(result.cost.value),
+        formats.cost_ends(result.cost),
+        formats.cost_interval(result.cost),
+        formats.change(result.cost_ratio.value),
+        formats.score_interval(result.score),
+        formats.difference_interval(result.score_difference),
+    )
