@@ -31,9 +31,7 @@ def test_preferences_with_the_same_policy_are_named_together(evaluation: Callabl
 
 def test_the_best_single_expert_that_costs_no_more_is_named(evaluation: Callable[..., Evaluation]) -> None:
     rival = summary(evaluation())[-1]
-    assert rival == (
-        "The best single expert at no higher cost, medium, has 86.0 (84.0 to 88.0) at 3.00 GMACs."
-    )  # fmt: skip
+    assert rival == "The best single expert at no higher cost, medium, has 86.0 (84.0 to 88.0) at 3.00 GMACs."
     cheap = summary(evaluation(scores=(0.88, 0.86, 0.91)))[-1]
     assert "at no higher cost, small, has 88.0" in cheap
 

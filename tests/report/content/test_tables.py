@@ -64,17 +64,21 @@ def test_the_cost_of_a_single_expert_has_no_interval(evaluation: Callable[..., E
 def test_thresholds_are_for_files_alone(evaluation: Callable[..., Evaluation]) -> None:
     table = threshold_table(evaluation())
     assert not table.in_terminal
-    assert column(table, "Experts and thresholds")[1] == "#1 exits at 0.600, #2 exits at 0.700 and is skipped below 0.200, #3"  # fmt: skip
+    words = column(table, "Experts and thresholds")[1]
+    assert words == "#1 exits at 0.600, #2 exits at 0.700 and is skipped below 0.200, #3"
 
 
 @pytest.mark.parametrize(
     ("policy", "text"),
     [
-        (Policy((0.62, None, 0.801), (0.5, 0.1, 0.2)), "#1 exits at 0.620, #3 exits at 0.801 and is skipped below 0.200, #4"),
+        (
+            Policy((0.6, None, 0.8), (0.5, 0.1, 0.2)),
+            "#1 exits at 0.600, #3 exits at 0.800 and is skipped below 0.200, #4",
+        ),
         (Policy.never(3), "#3"),
         (Policy.only(1, 3), "#2 exits at 0.000, #3"),
         (Policy((None, 0.5), (0.0, 0.9)), "#2 exits at 0.500, #3"),
     ],
-)  # fmt: skip
+)
 def test_thresholds_in_words_name_what_has_an_effect(policy: Policy, text: str) -> None:
     assert thresholds_text(policy) == text
