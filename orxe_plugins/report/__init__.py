@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 from orxe_plugins.util.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from orxe_plugins.report.content import evaluation_document
+    from orxe_plugins.report.content.evaluation import evaluation_document, write_report
+    from orxe_plugins.report.content.gate import gate_document, write_gate_report
+    from orxe_plugins.report.content.saver import saver_document, write_saver_report
     from orxe_plugins.report.document import Document, Picture
-    from orxe_plugins.report.files import ReportFiles, write_document, write_report
-    from orxe_plugins.report.gate_content import gate_document, gate_figure, write_gate_report
-    from orxe_plugins.report.saver_content import saver_document, write_saver_report
+    from orxe_plugins.report.figures.gate import gate_figure
+    from orxe_plugins.report.files import ReportFiles, write_document
     from orxe_plugins.report.tables import Column, Table
     from orxe_plugins.report.theme import DARK, LIGHT, Theme, save_figure
 else:
@@ -22,15 +23,15 @@ else:
         "ReportFiles": "orxe_plugins.report.files",
         "Table": "orxe_plugins.report.tables",
         "Theme": "orxe_plugins.report.theme",
-        "evaluation_document": "orxe_plugins.report.content",
-        "gate_document": "orxe_plugins.report.gate_content",
-        "gate_figure": "orxe_plugins.report.gate_content",
+        "evaluation_document": "orxe_plugins.report.content.evaluation",
+        "gate_document": "orxe_plugins.report.content.gate",
+        "gate_figure": "orxe_plugins.report.figures.gate",
         "save_figure": "orxe_plugins.report.theme",
-        "saver_document": "orxe_plugins.report.saver_content",
+        "saver_document": "orxe_plugins.report.content.saver",
         "write_document": "orxe_plugins.report.files",
-        "write_gate_report": "orxe_plugins.report.gate_content",
-        "write_report": "orxe_plugins.report.files",
-        "write_saver_report": "orxe_plugins.report.saver_content",
+        "write_gate_report": "orxe_plugins.report.content.gate",
+        "write_report": "orxe_plugins.report.content.evaluation",
+        "write_saver_report": "orxe_plugins.report.content.saver",
     }
     __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 

@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from orxe_plugins._moved import moved_names
 from orxe_plugins.report.document import Document, Picture
 from orxe_plugins.report.html import to_html
 from orxe_plugins.report.theme import LIGHT, save_figure
 from orxe_plugins.util.files import write_atomically, write_json, write_text
+
+if not TYPE_CHECKING:
+    __getattr__ = moved_names(__name__)
 
 
 @dataclass(frozen=True)

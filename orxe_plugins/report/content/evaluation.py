@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from orxe_plugins.evaluation.results import Evaluation
-from orxe_plugins.report.content.facts import evaluation_facts
+from orxe_plugins.report.content.origin import evaluation_facts
 from orxe_plugins.report.content.policy_rows import policy_rows
 from orxe_plugins.report.content.promises import promise_table
-from orxe_plugins.report.content.summary import highlights, summary, warnings
+from orxe_plugins.report.content.sentences import highlights, summary, warnings
 from orxe_plugins.report.content.tables import expert_table, policy_table, threshold_table
 from orxe_plugins.report.document import Document, Picture
 from orxe_plugins.report.figures.frontier import frontier_figure

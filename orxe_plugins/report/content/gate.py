@@ -6,7 +6,7 @@ from pathlib import Path
 
 from orxe_plugins.evaluation.gate import GateEvaluation
 from orxe_plugins.evaluation.results import Estimate
-from orxe_plugins.report.content.facts import figure_facts, sample_facts
+from orxe_plugins.report.content.origin import figure_facts, sample_facts
 from orxe_plugins.report.document import Document, Picture
 from orxe_plugins.report.figures.gate import gate_figure
 from orxe_plugins.report.files import ReportFiles, write_document

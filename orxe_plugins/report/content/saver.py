@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from orxe_plugins.evaluation.saver import SaverEvaluation
-from orxe_plugins.report.content.facts import figure_facts, sample_facts
+from orxe_plugins.report.content.origin import figure_facts, sample_facts
 from orxe_plugins.report.content.saver_tables import candidate_table, chosen_table, swept_table
-from orxe_plugins.report.content.summary import warnings
+from orxe_plugins.report.content.sentences import warnings
 from orxe_plugins.report.document import Document, Picture
 from orxe_plugins.report.figures.saver import saver_figure
 from orxe_plugins.report.files import ReportFiles, write_document

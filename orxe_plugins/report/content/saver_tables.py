@@ -56,7 +56,7 @@ def swept_table(evaluation: SaverEvaluation) -> Table:
         row(f"{saver} alone (saver)", table.saver_cost, formats.score(table.saver_score)),
         *(
             row(
-                f"needed at a drop of at most {_drop_text(drop, evaluation.percent)}",
+                f"needed at a drop of at most {drop_text(drop, evaluation.percent)}",
                 cost,
                 f"at least {formats.score(table.base_score - drop)}",
             )
@@ -90,7 +90,7 @@ def chosen_table(evaluation: SaverEvaluation) -> Table:
     )
     rows = tuple(
         (
-            _drop_text(each.drop, evaluation.percent),
+            drop_text(each.drop, evaluation.percent),
             f"{each.threshold:.3f}",
             formats.share(each.result.exit_share[0]),
             formats.cost(each.result.cost.value),
@@ -104,7 +104,7 @@ def chosen_table(evaluation: SaverEvaluation) -> Table:
     return Table(f"Thresholds chosen on the fitting split ({evaluation.reported_on.title})", columns, rows, note=note)
 
 
-def _drop_text(drop: float, percent: bool) -> str:
+def drop_text(drop: float, percent: bool) -> str:
     """An allowed drop: 0.5 %, or 0.005 where scores are not written in percent."""
     return f"{100 * drop:g} %" if percent else f"{drop:g}"
 

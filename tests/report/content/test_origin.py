@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from orxe_plugins.evaluation.results import Evaluation, IntervalSettings, PromiseResult, Samples
-from orxe_plugins.report.content.facts import evaluation_facts, intervals_text, sample_facts
+from orxe_plugins.report.content.origin import evaluation_facts, intervals_text, sample_facts
 
 
 def test_facts_name_the_splits_the_unit_and_the_optimism(evaluation: Callable[..., Evaluation]) -> None:

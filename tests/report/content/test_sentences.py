@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from orxe_plugins.evaluation.results import Evaluation, Samples
-from orxe_plugins.report.content.summary import highlights, summary, warnings
+from orxe_plugins.report.content.sentences import highlights, summary, warnings
 
 
 def test_the_first_sentence_compares_the_chosen_policy_with_the_last_expert(
