@@ -118,6 +118,7 @@ NAMES: dict[str, dict[str, str]] = {
     "front": {"CascadeFront": "cascade.controls:CascadeControls"},
     "report.content": {
         "PATHS": "report.content.origin:INPUT_MODES",
+        "evaluation_document": "report.content.evaluation:evaluation_document",
         "expert_table": "report.content.tables:expert_table",
         "facts": "report.content.origin:evaluation_facts",
         "frontier_caption": "report.content.evaluation:frontier_caption",

@@ -10,14 +10,9 @@ from orxe_plugins.evaluation.evaluate import evaluate
 from orxe_plugins.evaluation.gate import GateSplits, evaluate_gates
 from orxe_plugins.evaluation.saver import evaluate_saver
 from orxe_plugins.policies.table import PolicyTable
-from orxe_plugins.report.content import (
-    evaluation_document,
-    gate_document,
-    saver_document,
-    write_gate_report,
-    write_report,
-    write_saver_report,
-)
+from orxe_plugins.report.content.evaluation import evaluation_document, write_report
+from orxe_plugins.report.content.gate import gate_document, write_gate_report
+from orxe_plugins.report.content.saver import saver_document, write_saver_report
 from orxe_plugins.report.files import ReportFiles
 from orxe_plugins.run.confidences import with_gate_confidences
 from orxe_plugins.run.run import Run

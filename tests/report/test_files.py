@@ -12,7 +12,7 @@ from PIL import Image
 
 import orxe_plugins
 from orxe_plugins.evaluation.results import Evaluation
-from orxe_plugins.report.content import evaluation_document, write_report
+from orxe_plugins.report.content.evaluation import evaluation_document, write_report
 from orxe_plugins.report.document import Document
 from orxe_plugins.report.files import ReportFiles, to_csv, write_document
 

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from orxe_plugins.evaluation.results import Evaluation, Samples
-from orxe_plugins.report.content import evaluation_document
+from orxe_plugins.report.content.evaluation import evaluation_document
 from orxe_plugins.report.document import Document, Picture
 from orxe_plugins.report.html import to_html
 from orxe_plugins.report.tables import Column, Table

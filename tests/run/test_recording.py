@@ -17,7 +17,7 @@ from orxe_plugins.errors import OrxeWarning
 from orxe_plugins.evaluation.evaluate import evaluate
 from orxe_plugins.experts.registry import load_expert
 from orxe_plugins.records import load_records
-from orxe_plugins.report.content import evaluation_document
+from orxe_plugins.report.content.evaluation import evaluation_document
 from orxe_plugins.run.recording import load_augmentation, record_pool
 from orxe_plugins.run.run import Run
 from orxe_plugins.run.samples import metric_of

@@ -19,7 +19,7 @@ from orxe_plugins.evaluation.evaluate import evaluate
 from orxe_plugins.evaluation.routed import disagreements, run_routed
 from orxe_plugins.evaluation.view_shift import measure_shift
 from orxe_plugins.records import load_records
-from orxe_plugins.report.content import evaluation_document
+from orxe_plugins.report.content.evaluation import evaluation_document
 from orxe_plugins.run.recipe_file import load_recipe
 from orxe_plugins.run.recording import pool_view, record_pool
 from orxe_plugins.run.run import Run

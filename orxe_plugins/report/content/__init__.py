@@ -2,28 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from orxe_plugins.util.lazy import lazy_names
+from orxe_plugins._moved import moved_names
 
-if TYPE_CHECKING:
-    from orxe_plugins.report.content.evaluation import evaluation_document, write_report
-    from orxe_plugins.report.content.gate import gate_document, write_gate_report
-    from orxe_plugins.report.content.saver import saver_document, write_saver_report
-else:
-    _PLACES = {
-        "evaluation_document": "orxe_plugins.report.content.evaluation",
-        "gate_document": "orxe_plugins.report.content.gate",
-        "saver_document": "orxe_plugins.report.content.saver",
-        "write_gate_report": "orxe_plugins.report.content.gate",
-        "write_report": "orxe_plugins.report.content.evaluation",
-        "write_saver_report": "orxe_plugins.report.content.saver",
-    }
-    __getattr__, __dir__ = lazy_names(__name__, _PLACES)
-
-__all__ = [
-    "evaluation_document",
-    "gate_document",
-    "saver_document",
-    "write_gate_report",
-    "write_report",
-    "write_saver_report",
-]
+if not TYPE_CHECKING:
+    __getattr__ = moved_names(__name__)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from orxe_plugins.evaluation.results import Evaluation, PromiseResult
-from orxe_plugins.report.content import evaluation_document
+from orxe_plugins.report.content.evaluation import evaluation_document
 from orxe_plugins.report.content.promises import promise_table
 
 
