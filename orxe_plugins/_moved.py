@@ -89,7 +89,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "search.choose": ("search.pareto",),
     "search.exhaustive": ("search.engine.exhaustive",),
     "search.grid": ("search.engine.grid",),
-    "search.hull": ("search.engine.hull",),
+    "search.hull": ("util.hull",),
     "search.intervals": ("evaluation.intervals",),
     "search.kernels": ("search.engine.kernels",),
     "search.ladder": ("search.engine.multiresolution",),

@@ -35,6 +35,11 @@ GONE = {
         "Journey answers_of new_journey note_answer this_journey",
         "what experts of one batch share is one object, BatchContext, that is handed along",
     ),
+    "policy": ("check_asked", "Selection checks what is asked for"),
+    "report.frontier": ("mixing_hull", "there is one convex hull, in util.hull"),
+    "report.metric": ("DrawFunction", "nothing used draws of a metric"),
+    "search.choose": ("front pareto_policies", "there is one Pareto filter, in util.pareto"),
+    "search.hull": ("pick", "there is one convex hull, in util.hull"),
     "label_space": ("answer_in", "a cascade keeps its label space by itself: an expert may serve in two"),
     "records.recorder": ("PATHS", "now INPUT_MODES in records.options"),
 }
