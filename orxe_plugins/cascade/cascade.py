@@ -100,7 +100,7 @@ class Cascade(nn.Module):
         Args:
             modules: N modules, cheapest first; each maps a batch to outputs of one shape.
             exit_thresholds: one for each module but the last; None is never.
-            skip_thresholds: likewise; empty skips nobody.
+            skip_thresholds: likewise; empty skips none.
             names: what tables call the modules; their class and position by default.
             costs: cost per sample of each; counted in GMACs on the first batch by default.
             confidence: a confidence provider for all; max softmax by default.
@@ -117,7 +117,11 @@ class Cascade(nn.Module):
 
     @property
     def members(self) -> tuple[Expert, ...]:
-        """The experts, cheapest first."""
+        """The experts, cheapest first.
+
+        An expert that runs alone takes float tensors of its own view and answers in its own label space;
+        ``expert.run(batch, cascade.context(batch))`` answers as it does in the cascade.
+        """
         return tuple(cast(Expert, expert) for expert in self.experts)
 
     # --- what the experts share ---------------------------------------------------------------
@@ -141,7 +145,7 @@ class Cascade(nn.Module):
 
         Args:
             names: the label names; those that they answer in by default.
-            remap: what a label is called among them, beside what the cascade's ``remap`` says already.
+            remap: what a label is called among them, beside the cascade's ``remap`` so far.
 
         Raises:
             OrxeError: no detector has a label of ``remap``, or labels are left over.

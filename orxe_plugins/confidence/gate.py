@@ -42,7 +42,7 @@ class GateNet(nn.Module):
         self.out = nn.Linear(hidden, 1)
 
     def standardise_as(self, inputs: Tensor) -> None:
-        """Bring inputs like these (M, D) to mean 0 and spread 1 from now on; what never changes says nothing."""
+        """Bring inputs like these (M, D) to mean 0 and spread 1 from now on; an input that never changes becomes 0."""
         mean, spread = inputs.mean(0), inputs.std(0)
         changes = spread > 1e-6 * (1 + mean.abs())
         self.scale.copy_(torch.where(changes, 1 / spread, 0))

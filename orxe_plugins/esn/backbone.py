@@ -1,4 +1,4 @@
-"""A backbone in stages: run as far as an exit, and on from there for those samples alone that are left."""
+"""A backbone in stages: run up to an exit, and from there on only for the samples that did not exit."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Backbone(Protocol):
         """The model's own logits (B, C), given the output of the last stage."""
 
 
-class Passage:
-    """How far each sample of one batch came in one backbone.
+class StageCache:
+    """What the stages of one backbone gave for the samples of one batch.
 
     Args:
         backbone: the backbone.
@@ -47,26 +47,26 @@ class Passage:
     def __init__(self, backbone: Backbone, size: int) -> None:
         self._backbone = backbone
         self._size = size
-        self._stops: dict[int, RowNotes] = {}
+        self._outputs: dict[int, RowNotes] = {}
         self._pooled: dict[int, RowNotes] = {}
 
-    def reach(self, stage: int, rows: Tensor | None, prepare: Callable[[Tensor | None], Tensor]) -> Tensor:
-        """The output of a stage for some rows; nothing that was computed before is computed again.
+    def output_of(self, stage: int, rows: Tensor | None, prepare: Callable[[Tensor | None], Tensor]) -> Tensor:
+        """The output of a stage for some rows; what was computed before is not computed again.
 
         Args:
-            stage: how far to go.
+            stage: number of the stage.
             rows: K rising rows of the batch, int64; None: all B.
             prepare: makes the model's input for some of them, given their rows; None: for all B.
 
         Returns:
             (K, ...), in the order of ``rows``.
         """
-        notes = self._stops.setdefault(stage, RowNotes(self._size))
+        notes = self._outputs.setdefault(stage, RowNotes(self._size))
         lacking = notes.missing(rows)
         if lacking is None or len(lacking):
             left = rows if lacking is None else lacking if rows is None else rows[lacking.to(rows.device)]
-            start = max((stop for stop in self._stops if stop < stage), default=-1)
-            values = prepare(left) if start < 0 else self.reach(start, left, prepare)
+            start = max((known for known in self._outputs if known < stage), default=-1)
+            values = prepare(left) if start < 0 else self.output_of(start, left, prepare)
             for index in range(start + 1, stage + 1):
                 values = self._backbone.stage(index, values)
                 pooled = self._backbone.pool(index, values)
@@ -75,7 +75,7 @@ class Passage:
         return notes.get(rows)["values"]
 
     def pooled(self, stages: Sequence[int], rows: Tensor | None) -> list[Tensor]:
-        """Pooled features (K, F) of stages that all these rows have passed."""
+        """Pooled features (K, F) of stages that ran on all these rows."""
         return [self._pooled[stage].get(rows)["pooled"] for stage in stages]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from orxe_plugins.cost.macs import count_macs
 from orxe_plugins.data.batch import take_rows
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.esn.backbone import Backbone, Behind, Passage, UpTo, places_in
+from orxe_plugins.esn.backbone import Backbone, Behind, StageCache, UpTo, places_in
 from orxe_plugins.esn.network import ExitNetwork
 from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.classifier import ClassifierExpert
@@ -49,23 +49,23 @@ class OnBackbone(ClassifierExpert):
         """Hold another expert's backbone, which is the same one, in place of this one's copy."""
         self.backbone = backbone
 
-    def passage(self, context: BatchContext) -> Passage:
-        """How far the batch came in the backbone that the cascade's experts use."""
+    def cache(self, context: BatchContext) -> StageCache:
+        """What the stages of the backbone that the cascade's experts share gave for the batch so far."""
         backbone = cast(Backbone, context.setup.shared.get(self.key, self.backbone))
-        return context.note((Passage, self.key), lambda: Passage(backbone, context.size))
+        return context.note((StageCache, self.key), lambda: StageCache(backbone, context.size))
 
-    def reached(self, batch: Any, context: BatchContext) -> Tensor:
+    def stage_output(self, batch: Any, context: BatchContext) -> Tensor:
         """The output of this expert's stage for the rows at hand, computed from what is known of them."""
 
         def prepare(some: Tensor | None) -> Tensor:
             places = places_in(context.rows, some)
             return self.prepare(self.as_if_alone(batch if places is None else take_rows(batch, places), context))
 
-        return self.passage(context).reach(self.stage, context.rows, prepare)
+        return self.cache(context).output_of(self.stage, context.rows, prepare)
 
 
 class EndExpert(OnBackbone):
-    """The model itself, which goes on from where exits left its backbone.
+    """The model itself, which continues from the last stage that ran for an exit.
 
     Args:
         name: as of any expert.
@@ -83,7 +83,7 @@ class EndExpert(OnBackbone):
 
     def forward(self, batch: Any, context: BatchContext | None = None) -> Tensor:
         context = BatchContext.of(batch) if context is None else context
-        return self.backbone.head(self.reached(batch, context))
+        return self.backbone.head(self.stage_output(batch, context))
 
     def measure_cost(self, batch: Any = None) -> float:
         if self.cost is None:
@@ -95,7 +95,7 @@ class EndExpert(OnBackbone):
 class ExitExpert(OnBackbone):
     """One exit of an :class:`ExitNetwork`.
 
-    Within a cascade, it builds on what the saver left there; alone, it runs the saver itself.
+    Within a cascade, it builds on the saver's answers, which are noted there; alone, it runs the saver itself.
 
     Args:
         name: as of any expert.
@@ -165,8 +165,8 @@ class ExitExpert(OnBackbone):
 
     def forward(self, batch: Any, context: BatchContext | None = None) -> Tensor:
         context = BatchContext.of(batch) if context is None else context
-        self.reached(batch, context)
-        features = self.passage(context).pooled(self._seen, context.rows)
+        self.stage_output(batch, context)
+        features = self.cache(context).pooled(self._seen, context.rows)
         if self.needs is None:
             return self.network.answer(features)
         known = self._saver_answers(self.needs, batch, context)
@@ -179,7 +179,7 @@ class ExitExpert(OnBackbone):
             if shape.saver_width is not None:
                 widths = (shape.saver_width, *widths)
             features = [like.new_zeros((1, width)) for width in widths]
-            # The saver's logits are but added.
+            # The saver's logits are only added.
             self.cost = count_macs(_Answer(self.network), features) / 1e9 + self.confidence.gmacs
         return self.cost
 

@@ -89,7 +89,7 @@ def exit_inputs(
         stages: where the exits are.
         batches: pairs of B images, as the experts take them, and their targets, (B,) or (B, C); augmented, if they
             shall be.
-        progress: is told of every batch.
+        progress: shows how many samples are done.
         total: number of samples of all batches, for the progress bar.
     """
     bar = progress or Silent()
@@ -134,7 +134,7 @@ def fit_exits(
         inputs: of M samples.
         shape: the network's.
         settings: how to train.
-        progress: is told of every step.
+        progress: shows how many steps are done.
     """
     torch.manual_seed(settings.seed)
     network = ExitNetwork(shape)
@@ -171,7 +171,7 @@ def train_exits(
             probabilities (B, C) of mixed images. Never those that thresholds are fitted on. Table 7's augmentation
             is ``orxe_timm.mixed_batches``.
         settings: sizes and schedule; those of the paper by default.
-        progress: is told of every step.
+        progress: shows how many steps are done.
         total: number of samples of all batches, for the progress bar.
 
     Raises:

@@ -29,7 +29,7 @@ def make_exits(
         specs: a recipe's experts; those with an option ``esn`` are exits. Exits of one file are trained together.
         batches: gives labelled samples, as :func:`train_exits` takes them, each time that it is called.
         settings: sizes and schedule.
-        progress: is told of every step.
+        progress: shows how many steps are done.
         total: number of samples, for the progress bar.
     """
     files: dict[str, list[tuple[ExpertSpec, dict[str, Any]]]] = {}

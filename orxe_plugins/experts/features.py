@@ -64,8 +64,8 @@ class FeatureTap:
             raise OrxeError(f"{len(pooled)} of {size} samples passed the layer that a ranking gate looks at")
         if len(self._pooled) > 1 and not self._rows and not self._in_order:
             raise OrxeError(
-                "a ranking gate cannot tell which sample passed its layer when: the expert's forward(batch) overrides "
-                "one that says so. Override forward(batch, context=None), and hand the context on to it"
+                "the order of a batch's features is not known: the expert's forward(batch) overrides one that takes a "
+                "context. Override forward(batch, context=None), and hand the context on"
             )
         if len(self._rows) < 2:
             return pooled

@@ -73,6 +73,6 @@ def shared_labels(
 
 
 def _remap_of(expert: DetectorExpert, remap: Mapping[str, str | None]) -> dict[str, str | None]:
-    """The expert's own remap, and what the cascade's says of labels that the expert knows."""
+    """The expert's own remap, and the part of the cascade's that names labels of the expert."""
     own = {normalise_label(name) for name in expert.names}
     return {**expert.remap, **{old: new for old, new in remap.items() if normalise_label(old) in own}}

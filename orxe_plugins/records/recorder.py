@@ -185,7 +185,7 @@ class _Feed:
 
     @property
     def setup(self) -> CascadeSetup:
-        """What the expert is told of its batches, as by the cascade that it is recorded for."""
+        """What a cascade would decide for the expert: here, which view its batches show."""
         return CascadeSetup(input_view=self.view)
 
     def batch(self, views: list[Any]) -> Any:

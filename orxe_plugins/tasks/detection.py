@@ -92,7 +92,7 @@ class Detection(Task):
         """COCO's AP of M images.
 
         Args:
-            score: is not looked at.
+            score: not used.
             predictions: columns as :meth:`predictions` gives them, M rows, in the data set's labels.
             targets: ground truth of the M images.
         """

@@ -13,7 +13,7 @@ from torch import Tensor
 from orxe_plugins.cost.macs import count_macs
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.esn import ExitNetwork, ExitSettings, NetworkShape, TrainedExits, exit_loss, load_exits, save_exits
-from orxe_plugins.esn.backbone import Passage
+from orxe_plugins.esn.backbone import StageCache
 from orxe_plugins.esn.fit import ExitInputs, fit_exits
 
 WIDTHS = (6, 10, 14)
@@ -174,15 +174,15 @@ def test_whatever_rows_come_in_whatever_order_each_stage_sees_each_row_once(draw
     batch = torch.arange(size).float()[:, None] * 10
     backbone = Adder()
     farthest = [-1] * size
-    passage = Passage(backbone, size)
+    cache = StageCache(backbone, size)
     for stage in sorted(draws.draw(st.lists(st.integers(0, 3), min_size=1, max_size=4))):
         chosen = draws.draw(st.one_of(st.none(), st.lists(st.integers(0, size - 1), min_size=1, unique=True)))
         rows = None if chosen is None else torch.tensor(sorted(chosen))
         index = torch.arange(size) if rows is None else rows
-        values = passage.reach(stage, rows, lambda some: batch if some is None else batch[some])
+        values = cache.output_of(stage, rows, lambda some: batch if some is None else batch[some])
         assert torch.equal(values, batch[index] + stage + 1)
         for row in index.tolist():
             farthest[row] = max(farthest[row], stage)
         for before in range(stage + 1):
-            assert torch.equal(passage.pooled([before], rows)[0], batch[index] + before + 1)
+            assert torch.equal(cache.pooled([before], rows)[0], batch[index] + before + 1)
     assert backbone.rows == [sum(far >= stage for far in farthest) for stage in range(4)]
