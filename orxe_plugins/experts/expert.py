@@ -93,9 +93,18 @@ class Expert(nn.Module):
         self.cost_key: dict[str, Any] | None = None
         #: where ranking gates find features; None if the adapter knows no such place
         self.feature_layer: FeatureLayer | None = None
+        # Its model is trained already; and a cascade that is built of it has no mode to change.
+        self.eval()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        try:
+            inspect.signature(cls.run).bind("self", "batch", "context")
+        except TypeError as error:
+            raise OrxeError(
+                f"{cls.__qualname__}.run takes the batch alone, as in version 0.1: make it run(batch, context=None), "
+                "or override forward(batch) instead"
+            ) from error
         before = cls._takes_context
         cls._takes_context = "context" in inspect.signature(cls.forward).parameters
         cls._drops_context = not cls._takes_context and (before or cls._drops_context)

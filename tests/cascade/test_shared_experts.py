@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -313,6 +315,23 @@ def test_labels_of_a_cascade_that_was_built_before_are_set_in_the_cascade_alone(
     shared.remap_to(("car", "bird"))
     assert first.route(image)[0][0].names == ("bird", "car")
     assert second.route(image)[0][0].names == ("auto", "bird")
+
+
+def test_a_new_expert_stays_as_it_is_when_a_cascade_is_built() -> None:
+    experts = [Expert(f"plain-{i}", nn.Sequential(nn.Linear(4, 3), nn.Dropout())) for i in range(2)]
+    before = [attributes(expert) for expert in experts]
+    Cascade(experts, Policy((0.5,)))
+    assert all(unchanged(was, attributes(expert)) for was, expert in zip(before, experts, strict=True))
+
+
+@pytest.mark.parametrize("name", ["classifiers", "detectors"])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda cascade: pickle.loads(pickle.dumps(cascade))])
+def test_a_copy_of_a_cascade_answers_as_it_does(name: str, copied: Callable[[Cascade], Cascade]) -> None:
+    pair = POOLS[name](False)
+    twin = copied(pair.first)
+    assert twin.members[0] is not pair.first.members[0]
+    assert set(twin.setup.labels) <= set(twin.members)
+    assert same(answers(twin, pair.batches[0]), answers(pair.first, pair.batches[0]))
 
 
 @pytest.mark.parametrize("name", ["classifiers", "exits"])

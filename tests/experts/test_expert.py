@@ -108,6 +108,14 @@ def test_own_experts_need_not_know_of_the_context(kind: type[ClassifierExpert]) 
     torch.testing.assert_close(outputs, wanted[kind]())
 
 
+def test_a_run_that_takes_the_batch_alone_is_refused() -> None:
+    with pytest.raises(OrxeError, match=r"Old.run takes the batch alone.*make it run\(batch, context=None\)"):
+
+        class Old(Expert):
+            def run(self, batch: Any) -> Any:  # type: ignore[override]
+                return None
+
+
 def test_experts_of_one_cascade_have_the_same_classes() -> None:
     check_same_classes([classifier(3), classifier(3)])
     with pytest.raises(OrxeError, match="must have the same classes, but they have a: 3, b: 4"):
