@@ -64,8 +64,8 @@ def finished(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture
 def out(finished: Path, tmp_path: Path) -> Path:
-    """A copy of it for one test alone."""
-    return shutil.copytree(finished, tmp_path / "out")
+    """A copy of it for one test alone, beside it: cascade.json names checkpoints by their way from its folder."""
+    return shutil.copytree(finished, finished.parent / f"{tmp_path.name}-out")
 
 
 # --- help -----------------------------------------------------------------------------------------
