@@ -47,14 +47,15 @@ def count_macs(module: nn.Module, view: Any) -> int:
         MACs per sample. Papers often print them as "FLOPs".
     """
     module = getattr(module, "_orig_mod", module)  # what torch.compile wraps
-    modes = [(part, part.training) for part in module.modules()]
-    try:
-        with _COUNTING, torch.no_grad(), _plain_attention():
-            module.eval()
-            flops = _count_flops(module, view)
-    finally:
-        for part, training in modes:
-            part.training = training
+    with _COUNTING:
+        modes = [(part, part.training) for part in module.modules()]
+        module.eval()
+        try:
+            with torch.no_grad(), _plain_attention():
+                flops = _count_flops(module, view)
+        finally:
+            for part, training in modes:
+                part.training = training
     samples = view.shape[0] if isinstance(view, Tensor) else 1
     return flops // (2 * samples)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from orxe_plugins.util.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from orxe_plugins.experts.batch_context import BatchContext, CascadeSetup
     from orxe_plugins.experts.checkpoints import load_checkpoint, read_state_dict
     from orxe_plugins.experts.classifier import ClassifierExpert
     from orxe_plugins.experts.detector import DetectorExpert
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         import_framework,
         load_adapter,
         load_expert,
+        load_experts,
         load_untrained,
         parse_address,
     )
@@ -24,6 +26,8 @@ else:
     _PLACES = {
         "Adapter": "orxe_plugins.experts.registry",
         "Answers": "orxe_plugins.experts.expert",
+        "BatchContext": "orxe_plugins.experts.batch_context",
+        "CascadeSetup": "orxe_plugins.experts.batch_context",
         "ClassifierExpert": "orxe_plugins.experts.classifier",
         "DetectorExpert": "orxe_plugins.experts.detector",
         "Expert": "orxe_plugins.experts.expert",
@@ -34,6 +38,7 @@ else:
         "load_adapter": "orxe_plugins.experts.registry",
         "load_checkpoint": "orxe_plugins.experts.checkpoints",
         "load_expert": "orxe_plugins.experts.registry",
+        "load_experts": "orxe_plugins.experts.registry",
         "load_untrained": "orxe_plugins.experts.registry",
         "measure_latency": "orxe_plugins.experts.measure",
         "parse_address": "orxe_plugins.experts.registry",
@@ -44,6 +49,8 @@ else:
 __all__ = [
     "Adapter",
     "Answers",
+    "BatchContext",
+    "CascadeSetup",
     "ClassifierExpert",
     "DetectorExpert",
     "Expert",
@@ -54,6 +61,7 @@ __all__ = [
     "load_adapter",
     "load_checkpoint",
     "load_expert",
+    "load_experts",
     "load_untrained",
     "measure_latency",
     "parse_address",
