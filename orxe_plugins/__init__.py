@@ -97,7 +97,7 @@ else:
     )
     __getattr__, __dir__ = lazy_names(__name__, _PLACES, _PACKAGES)
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "Answers",
