@@ -112,7 +112,11 @@ def load_cascade(folder: str | Path, preference: float = 0.5) -> Cascade:
     The result takes original images or float tensors of its ``input_view``; the
     adapters make it a model of their framework.
     """
-    file = read_cascade(folder)
+    return cascade_of(read_cascade(folder), preference)
+
+
+def cascade_of(file: CascadeFile, preference: float = 0.5) -> Cascade:
+    """The cascade that a file describes, with all its experts built, at a preference."""
     return Cascade(load_experts(file.specs), table=file.table, preference=preference, input_view=file.input_view)
 
 

@@ -248,7 +248,7 @@ def evaluate(
         if routed:
             print_routed(run, fitted, preference)
         if shift:
-            print_shift(run, fitted.splits.report)
+            print_shift(run, fitted)
 
 
 @app.command()

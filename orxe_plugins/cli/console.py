@@ -28,7 +28,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Bars:
-    """Progress bars on a terminal, one for each job; silent elsewhere. Implements the recorder's Progress."""
+    """Progress bars on a terminal, one for each job; silent elsewhere. Implements ``util.progress.Progress``."""
 
     def __init__(self) -> None:
         self._bars = Progress(
@@ -62,12 +62,12 @@ class Bars:
 
 @contextmanager
 def bars() -> Iterator[Bars]:
-    """Bars that are closed whatever happens, so that the terminal stays usable; Ctrl-C ends with exit code 130."""
+    """Bars that are closed in every case, so that the terminal stays usable; Ctrl-C ends with exit code 130."""
     made = Bars()
     try:
         yield made
     except KeyboardInterrupt:
-        # Here, where the work is: typer would turn it into an exit that says nothing.
+        # Caught here, where the work is done: typer would exit without a message.
         say("stopped; the same command goes on where this one was")
         sys.exit(130)
     finally:
@@ -81,7 +81,7 @@ def say(message: str) -> None:
 
 @contextmanager
 def friendly_errors() -> Iterator[None]:
-    """Turn errors that the user can mend into one message and exit code 2, and warnings into one line each."""
+    """Turn errors that the user can correct into one message and exit code 2, and warnings into one line each."""
     others = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:

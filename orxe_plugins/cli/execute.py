@@ -44,7 +44,7 @@ def run_script(script: Path, arguments: Sequence[str]) -> None:
     register_adapters()
     before = sys.argv, sys.path[:]
     sys.argv = [str(path), *arguments]
-    # As python itself does: what lies beside the script can be imported by it.
+    # As Python itself does: the script can import files of its own folder.
     sys.path.insert(0, str(path.resolve().parent))
     try:
         runpy.run_path(str(path), run_name="__main__")

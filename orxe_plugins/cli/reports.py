@@ -39,7 +39,7 @@ def _folder_name(name: str) -> str:
 
 
 def _search_extras(table: PolicyTable) -> dict[str, Sequence[float]]:
-    """What the search says of each row beside its figures."""
+    """More columns for each row, from the search."""
     extras = {}
     if (gap := table.details.get("search", {}).get("gap")) is not None:
         extras["Gap"] = gap

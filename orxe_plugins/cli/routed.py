@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from orxe_plugins.cascade.file import load_cascade
+from orxe_plugins.cascade.file import cascade_of
 from orxe_plugins.cli import console
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
@@ -22,9 +22,9 @@ from orxe_plugins.search import replay
 
 
 def print_routed(run: Run, fitted: Fitted, preference: float) -> None:
-    """Run the cascade for real on the reporting split, in every input mode, and print that beside replay."""
+    """Run the cascade for real on the reporting split, in every input mode, and compare it with replay."""
     report, table = fitted.splits.report, fitted.file.table
-    cascade = load_cascade(run.cascade_folder, preference)
+    cascade = cascade_of(fitted.file, preference)
     policy = table.at(preference).policy
     dataset = samples_of(run, report)
     replayed = replay(report, policy)
@@ -44,9 +44,10 @@ def print_routed(run: Run, fitted: Fitted, preference: float) -> None:
     _routed_table(rows, report, run.task.score_name, table.at(preference).preference).print(console.out)
 
 
-def print_shift(run: Run, report: Records) -> None:
+def print_shift(run: Run, fitted: Fitted) -> None:
     """Run every expert on the reporting split in both input modes and print how far its score moves."""
-    cascade = load_cascade(run.cascade_folder)
+    report = fitted.splits.report
+    cascade = cascade_of(fitted.file)
     classifiers = [expert for expert in cascade.members if isinstance(expert, ClassifierExpert)]
     if cascade.input_view is None:
         raise OrxeError("--shift: this cascade has no classifiers that share one tensor")

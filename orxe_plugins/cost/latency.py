@@ -1,7 +1,7 @@
 """Latency as the cost: measured milliseconds of every expert at several batch sizes.
 
-The cost of an expert then depends on how many samples of a batch come to it. :class:`LatencyTable` says what a
-sub-batch is expected to take; :mod:`orxe_plugins.search.batched` turns that into one cost per sample.
+The cost of an expert then depends on how many samples of a batch reach it. :class:`LatencyTable` gives the
+expected time of a sub-batch; :mod:`orxe_plugins.search.batched` turns that into one cost per sample.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from orxe_plugins._moved import moved_names
 from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.util.files import write_json
 
-#: SciPy's binomial overflows at the least numbers that a float can be
+#: SciPy's binomial distribution overflows at chances near the least positive float
 _LEAST_CHANCE = 1e-300
 
 if not TYPE_CHECKING:
@@ -27,7 +27,7 @@ if not TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """Milliseconds that experts take for whole batches.
+    """Milliseconds that experts need for whole batches.
 
     Attributes:
         batch_sizes: K sizes, rising.
@@ -50,8 +50,8 @@ class LatencyTable:
     def batch_ms(self, name: str, size: Any) -> np.ndarray:
         """Milliseconds for batches of ``size`` samples (any shape): linear between measured sizes.
 
-        An empty batch takes no time; one smaller than all measured ones as long as the smallest; larger
-        ones grow in proportion to the largest.
+        An empty batch takes no time. A batch smaller than all measured ones takes as long as the smallest of
+        them; the time of larger ones grows in proportion from the largest.
         """
         if name not in self.ms:
             raise unknown("expert with a latency", name, self.ms)
@@ -61,7 +61,7 @@ class LatencyTable:
         return np.where(size <= 0, 0.0, np.where(size > sizes[-1], ms[-1] * size / sizes[-1], inside))
 
     def expected_ms(self, name: str, batch_size: int, share: float) -> float:
-        """Expected milliseconds per batch of which each sample comes to the expert with a chance of ``share``."""
+        """Expected milliseconds per batch if each of its samples reaches the expert with probability ``share``."""
         count = np.arange(batch_size + 1)
         chance = min(max(share, 0.0), 1.0)
         if chance < _LEAST_CHANCE:
@@ -69,7 +69,7 @@ class LatencyTable:
         return float(binom.pmf(count, batch_size, chance) @ self.batch_ms(name, count))
 
     def per_sample(self, name: str, batch_size: int, share: float) -> float:
-        """Expected milliseconds per sample that comes to the expert; ``share`` must be above 0."""
+        """Expected milliseconds per sample that reaches the expert; ``share`` must be above 0."""
         return self.expected_ms(name, batch_size, share) / (batch_size * share)
 
     def to_dict(self) -> dict[str, Any]:
@@ -95,9 +95,9 @@ class LatencyTable:
         """Read what :meth:`save` wrote.
 
         Raises:
-            OrxeError: the file is missing, or is no table of latencies.
+            OrxeError: the file is missing, or is not a table of latencies.
         """
         try:
             return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise OrxeError(f"{str(path)!r} is no readable table of latencies: {error}") from error
+            raise OrxeError(f"{str(path)!r} is not a readable table of latencies: {error}") from error

@@ -106,7 +106,7 @@ def detector_macs(detector: nn.Module, key: Mapping[str, Any] | None = None) -> 
 
     Args:
         detector: is called with a list of one image, uint8 of shape (H, W, 3).
-        key: what the figure depends on, see :func:`cached_macs`; None counts it anew.
+        key: what the figure depends on, see :func:`cached_macs`; None counts each time.
     """
 
     def count() -> int:
@@ -117,10 +117,10 @@ def detector_macs(detector: nn.Module, key: Mapping[str, Any] | None = None) -> 
 
 
 def cached_macs(key: Mapping[str, Any], count: Callable[[], int]) -> int:
-    """What ``count`` gave for the same key before, on this machine, or else gives now.
+    """The result of ``count``: kept from an earlier call with the same key on this machine, or counted now.
 
     Args:
-        key: all that the figure depends on, as JSON values: versions, model, options, input size.
+        key: everything that the figure depends on, as JSON values: versions, model, options, input size.
         count: counts the MACs.
     """
     text = json.dumps(key, sort_keys=True, default=str)
@@ -130,7 +130,7 @@ def cached_macs(key: Mapping[str, Any], count: Callable[[], int]) -> int:
         if isinstance(macs, int):
             return macs
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # never counted here, or the file is not ours: count
+        pass  # not counted yet, or the file is of another kind: count
     macs = count()
     try:
         write_json(path, {"key": json.loads(text), "macs": macs})

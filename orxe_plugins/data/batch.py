@@ -1,6 +1,6 @@
 """Rows of a batch: take some out, and put answers back, for tensors, lists and mappings.
 
-A batch is whatever a framework hands in: a tensor whose first dimension counts the samples, a list
+A batch is what a framework hands in: a tensor whose first dimension counts the samples, a list
 or tuple with one element per sample, or a mapping of such things that all have the same length.
 """
 
@@ -19,7 +19,7 @@ def batch_size(batch: Any) -> int:
     """Number of samples in ``batch``.
 
     Raises:
-        OrxeError: it is no tensor, list, tuple or mapping, or its parts differ in length.
+        OrxeError: it is not a tensor, list, tuple or mapping, or its parts differ in length.
     """
     if isinstance(batch, Tensor):
         if batch.ndim == 0:
@@ -39,7 +39,7 @@ def take_rows(batch: Any, index: Tensor) -> Any:
     """The samples of ``batch`` at ``index``, an int64 tensor of shape (K,), in that order."""
     if isinstance(batch, Tensor):
         rows = batch.index_select(0, index.to(batch.device))
-        # Indexing gives the default layout back; convolutions of a channels_last model want theirs.
+        # Indexing returns the default layout; convolutions of a channels_last model are faster in theirs.
         if batch.ndim == 4 and batch.is_contiguous(memory_format=torch.channels_last):
             rows = rows.contiguous(memory_format=torch.channels_last)
         return rows

@@ -1,4 +1,4 @@
-"""Data sets: samples in a fixed order, each with an id and what is known of it."""
+"""Data sets: samples in a fixed order, each with an id and a target."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image
 from orxe_plugins.errors import OrxeError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
-#: a class map of this name, in the data folder or beside the class folders, is found by itself
+#: a class map of this name, in the data folder or beside the class folders, is used without being named
 CLASS_MAP = "synsets.txt"
 _SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test"})
 # What PIL and its decoders raise on broken files.
@@ -24,16 +24,16 @@ _DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct
 
 
 class BadSampleError(OrxeError):
-    """One sample cannot be read. Whoever goes through a data set may skip it and go on."""
+    """One sample cannot be read; others can. Loops over a data set may skip it."""
 
 
 class Dataset(Protocol):
-    """Samples in a fixed order. What the recorder, the evaluation and the recipes work on.
+    """Samples in a fixed order: what the recorder, the evaluation and recipes work on.
 
     Attributes:
-        name: what reports call the data set.
+        name: the data set's name in reports.
         sample_ids: M distinct names of the samples; they do not depend on where the data lies.
-        targets: what is known of each sample, M elements; class indices for classification.
+        targets: the label of each sample, M elements; class indices for classification.
         fingerprint: changes when the samples, their order or their targets do.
     """
 
@@ -97,7 +97,7 @@ class ImageFolder:
 
     The class folders are those of ``root``, or of ``root/images`` where that holds folders. Images
     may lie deeper inside a class folder. The class index of a folder is its line in a class map; a
-    ``synsets.txt`` in ``root`` or beside the class folders is found by itself. Without any class
+    ``synsets.txt`` in ``root`` or beside the class folders is used without being named. Without any class
     map, the sorted class folders are numbered 0, 1, 2, ...
 
     Args:
@@ -108,11 +108,11 @@ class ImageFolder:
     Attributes:
         folder: where the class folders lie; sample ids are paths relative to it.
         classes: class index of each class folder.
-        unmapped: whether the class folders were numbered in their own order, for want of a class map.
+        unmapped: whether the class folders were numbered in their own order, as there is no class map.
 
     Raises:
-        OrxeError: no such folder, no class folders, no images, or a class folder that the class map
-            does not name.
+        OrxeError: there is no such folder, no class folder, no image, or the class map does not name a class
+            folder.
     """
 
     def __init__(self, root: str | Path, class_map: str | Path | Mapping[str, int] | None = None) -> None:
@@ -184,7 +184,7 @@ def decode(data: bytes) -> Image.Image:
         with Image.open(io.BytesIO(data)) as image:
             return image.convert("RGB")
     except (Image.UnidentifiedImageError, ImportError) as error:
-        # Other packages replace Image.open by one that asks for a plug-in where it knows no format.
+        # Other packages replace Image.open by a function that asks for a plug-in where it knows no format.
         raise BadSampleError("not an image file") from error
     except _DECODE_ERRORS as error:
         raise BadSampleError(f"cannot be decoded: {error}") from error
@@ -195,7 +195,7 @@ def read_class_map(file: str | Path, names: Sequence[str]) -> dict[str, int]:
 
     Args:
         file: one class per line, or ``name index`` lines.
-        names: class folders that the file has to name; they tell which of both kinds it is.
+        names: class folders that the file must name; they decide which of the two kinds it is.
 
     Raises:
         OrxeError: the file does not exist, names a class twice, or lacks one of ``names``.
@@ -230,7 +230,7 @@ def _number(names: Sequence[str], class_map: str | Path | Mapping[str, int] | No
 
 def _folder_of_classes(root: Path) -> Path:
     if not root.is_dir():
-        kind = "is no folder" if root.exists() else "does not exist"
+        kind = "is not a folder" if root.exists() else "does not exist"
         raise OrxeError(f"data folder {str(root)!r} {kind}: expected a folder with one folder of images per class")
     inner = root / "images"
     folder = inner if inner.is_dir() and _folders(inner) else root

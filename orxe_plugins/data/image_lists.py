@@ -1,4 +1,4 @@
-"""Data sets beside class folders: images with numbers in a table, images with masks."""
+"""Data sets without class folders: images with numbers in a table, images with masks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ImageList:
     Args:
         root: the data folder.
         rows: path relative to ``root`` and target of each image.
-        contents: what the fingerprint covers of each target.
+        contents: a text for each target, which goes into the fingerprint.
     """
 
     def __init__(self, root: Path, rows: Iterable[tuple[str, Any]], contents: Iterable[str]) -> None:
@@ -62,7 +62,7 @@ def table_of_images(root: Path) -> ImageList:
     A target is one float, or a tuple of them where there are several columns.
 
     Raises:
-        OrxeError: there is no such table, an image is missing or named twice, or a target is no number.
+        OrxeError: there is no such table, an image is missing or named twice, or a target is not a number.
     """
     table = root / TABLE
     if not table.is_file():
@@ -108,7 +108,7 @@ def images_with_masks(root: Path) -> ImageList:
 
 
 class Mask:
-    """Class index of each pixel, read when it is asked for."""
+    """Class index of each pixel, read when it is needed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -123,7 +123,7 @@ def _numbers(values: list[str], table: Path, line: int) -> float | tuple[float, 
     try:
         numbers = tuple(float(value) for value in values)
     except (TypeError, ValueError) as error:
-        raise OrxeError(f"{table}, line {line}: {values} are no numbers") from error
+        raise OrxeError(f"{table}, line {line}: {values} are not numbers") from error
     if not np.isfinite(numbers).all():
         raise OrxeError(f"{table}, line {line}: {values} are not finite")
     return numbers[0] if len(numbers) == 1 else numbers

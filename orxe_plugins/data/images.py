@@ -1,4 +1,4 @@
-"""Original images as every expert accepts them, whatever a framework handed in.
+"""Original images as every expert accepts them, from all that frameworks hand in.
 
 An original image is a PIL image, a uint8 array (H, W), (H, W, 3) or (H, W, 4) in RGB order, a
 uint8 tensor (C, H, W), or a float tensor (C, H, W) in [0, 1], with C = 1, 3 or 4.
@@ -17,7 +17,7 @@ from orxe_plugins.errors import OrxeError
 
 
 def to_pil(image: Any) -> Image.Image:
-    """A PIL image, in whatever mode the pixels have."""
+    """A PIL image in the mode of the pixels."""
     if isinstance(image, Image.Image):
         return image
     return Image.fromarray(_pixels(image))

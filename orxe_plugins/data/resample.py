@@ -1,4 +1,4 @@
-"""Resizing and cropping a batch in one step, with positions that are right to a fraction of a pixel."""
+"""Resizing and cropping a batch in one step, with positions that are correct to a fraction of a pixel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from orxe_plugins.util.exporting import is_exporting
 class Span:
     """How one side is resized and cropped: ``start:stop`` becomes ``length`` pixels, ``size`` of which are kept.
 
-    Lengths and positions are whole pixels, as fast resizing wants them.
+    Lengths and positions are whole pixels, as fast resizing needs them.
     """
 
     start: int
@@ -31,20 +31,20 @@ class Span:
 
 @lru_cache(maxsize=1024)
 def fit_span(source: int, size: int, scale: float, shift: float) -> Span:
-    """The span whose pixels lie nearest to where they should.
+    """The span whose pixels lie nearest to their ideal places.
 
-    Pixel i of the result should lie at ``source / 2 + (i + 0.5 - size / 2) * scale + shift``, in
-    pixels of the source. A side resized to a whole number of pixels misses that by up to a pixel;
-    leaving out one or two pixels at the ends gives enough choices to come within half a pixel.
+    Pixel i of the result ideally lies at ``source / 2 + (i + 0.5 - size / 2) * scale + shift``, in
+    pixels of the source. A side resized to a whole number of pixels is off by up to a pixel. Leaving out one
+    or two pixels at the ends gives enough choices to be off by less than half a pixel.
 
     Args:
         source: length of the side.
-        size: length that is wanted.
+        size: length of the result.
         scale: pixels of the source per pixel of the result.
-        shift: how far the centre is off the source's, in pixels of the source.
+        shift: distance of the result's centre from the source's, in pixels of the source.
 
     Returns:
-        The best span; the whole side, stretched, where the source shows less than is wanted.
+        The best span; the whole side, stretched, where the source shows less than the result should.
     """
     first = source / 2 + (0.5 - size / 2) * scale + shift
     last = first + (size - 1) * scale

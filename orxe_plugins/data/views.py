@@ -1,4 +1,4 @@
-"""What one classifier wants to see of an image: from the original, or out of a framework's one tensor."""
+"""The view of an image that a classifier was trained for: from the original, or from a framework's one tensor."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ class ImageView:
 
         The field of view is kept: the batch is resized so that one pixel covers what it would
         have covered from the original, with this view's own filter, antialiased, and cropped at
-        the same place. What the batch does not show (a narrower crop, finer detail, the aspect
-        ratio of a squashed image, on which side of a half pixel a crop was rounded) cannot come back.
+        the same place. What the batch does not show cannot be restored: pixels outside of a narrower crop,
+        finer detail, the aspect ratio of a squashed image, to which side half a pixel of a crop was rounded.
 
         Args:
             batch: float tensor (B, C, H, W) as ``source`` gives it.
@@ -124,19 +124,19 @@ class ImageView:
 
     def _span(self, axis: int, length: int, source: ImageView) -> Span:
         """How one side of a batch of ``source``, now ``length`` pixels long, becomes this view's."""
-        # If the batch was made larger or smaller than its view says, its resize was too.
+        # If the batch is larger or smaller than its view says, its resize was too.
         grown = length / source.size[axis]
         scale = source.resize * grown / self.resize
         shift = self._crop_offset(axis) * scale - source._crop_offset(axis) * grown
         return fit_span(length, self.size[axis], scale, shift)
 
     def _crop_offset(self, axis: int) -> float:
-        """How far a centre crop is off the centre in pixels: 0 or, where it was rounded, half of one."""
+        """Distance of a centre crop from the centre in pixels: 0, or 0.5 where it was rounded."""
         margin = self.resize - self.size[axis]
         return round(margin / 2) - margin / 2
 
     def same_pixels(self, other: ImageView) -> bool:
-        """Whether both views have the same pixels and differ in normalisation at most."""
+        """Whether both views show the same pixels; their normalisation may differ."""
         keys = ("size", "resize", "interpolation", "squash")
         return all(getattr(self, key) == getattr(other, key) for key in keys)
 
@@ -147,15 +147,15 @@ class ImageView:
 def widest_view(views: Sequence[ImageView]) -> ImageView:
     """The view that serves every other one: the widest field of view at the finest resolution.
 
-    Its filter is bicubic where sizes differ: a cubic kernel has no variance of its own, so a
-    view that is derived with its own filter ends with the blur that it would have had from the
-    original. Its crop leaves the same number of pixels on both sides.
+    Its filter is bicubic where sizes differ: a cubic kernel has a variance of 0, so a view that is
+    derived from it with its own filter is as sharp as from the original. Its crop leaves the same number
+    of pixels on both sides.
 
     Args:
         views: one view per expert.
 
     Returns:
-        One of them where that serves all, else a new view with the first one's normalisation.
+        One of them if it serves all, else a new view with the first one's normalisation.
     """
     first = max(views, key=lambda view: (view.resize, view.field_of_view))
     if len({view.channels for view in views}) != 1:

@@ -1,7 +1,7 @@
-"""Score calibration: what share of the boxes with a score are right.
+"""Score calibration: from a score to the share of boxes with that score that are right.
 
-Scores of detectors of different families are not on one scale. Within one expert that does not matter,
-average precision looks at ranks alone; where boxes of several experts are ranked together, it does.
+Scores of detectors of different families are not on one scale. Within one expert that does not matter, since
+average precision depends on ranks alone; it matters where boxes of several experts are ranked together.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from scipy.special import expit, logit
 from orxe_plugins.detection.detections import Detections
 from orxe_plugins.errors import OrxeError, unknown
 
-#: Share of the raw score in an isotonic one: boxes on a flat stretch keep the expert's own order.
+#: Share of the raw score in a calibrated one: boxes on a flat step keep the expert's own order.
 _RAW_SHARE = 1e-3
-#: Boxes that a step of an isotonic fit holds at least: fewer say little about a share.
+#: Least number of boxes in a step of an isotonic fit: fewer give no reliable share.
 _MIN_BOXES = 10
 _EPSILON = 1e-6
 
@@ -143,7 +143,7 @@ def calibration_from_dict(data: Mapping[str, Any]) -> Calibration:
         if kind == "platt":
             return PlattCalibration(float(data["slope"]), float(data["intercept"]))
     except (KeyError, TypeError) as error:
-        raise OrxeError(f"calibration {dict(data)!r:.200} lacks something: {error}") from error
+        raise OrxeError(f"calibration {dict(data)!r:.200} lacks a key or has a wrong value: {error}") from error
     raise unknown("calibration", str(kind), CALIBRATIONS)
 
 
@@ -172,7 +172,7 @@ def _fit_isotonic(scores: np.ndarray, right: np.ndarray) -> IsotonicCalibration:
 
 
 def _without_small_steps(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Join a step of few boxes with those above it, the last one with the one below."""
+    """Join steps of few boxes with those above them, the last one with the one below."""
     before = np.concatenate([[0], np.cumsum(counts)])  # boxes before each distinct score
     kept = [0]
     for start in starts[1:]:

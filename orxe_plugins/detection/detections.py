@@ -14,7 +14,7 @@ from orxe_plugins.errors import OrxeError
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """What a detector says of one image, checked once.
+    """A detector's boxes on one image, checked once.
 
     Attributes:
         boxes: corners x1, y1, x2, y2 in pixels of the original image, float32 of shape (K, 4).
@@ -54,7 +54,7 @@ class Detections:
         return self
 
     def _derived(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections:
-        """Detections out of parts of these, which need no second check."""
+        """Detections made of parts of these, which need no second check."""
         return object.__new__(Detections)._set(boxes, scores, labels, self.names)
 
     def __len__(self) -> int:
@@ -62,7 +62,7 @@ class Detections:
 
     @classmethod
     def empty(cls, names: Sequence[str]) -> Detections:
-        """No box at all."""
+        """Detections without a box."""
         return cls(torch.zeros((0, 4)), torch.zeros(0), torch.zeros(0, dtype=torch.int64), tuple(names))
 
     def to(self, device: Any) -> Detections:
@@ -96,7 +96,7 @@ class Detections:
 
 def _check_values(boxes: Tensor, scores: Tensor, labels: Tensor, names: tuple[str, ...]) -> None:
     ordered = (boxes[:, 2:] >= boxes[:, :2]).all()
-    # A NaN fails every comparison, so that asking for the good case finds it too.
+    # A NaN fails every comparison: testing for good values finds it too.
     good_scores = ((scores >= 0) & (scores <= 1)).all()
     good_labels = ((labels >= 0) & (labels < len(names))).all()
     if bool(boxes.isfinite().all() & ordered & good_scores & good_labels):

@@ -1,4 +1,4 @@
-"""Label spaces: the same class has another number, or another spelling, in another framework."""
+"""Label spaces: the same class may have another number, or another spelling, in another framework."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ DROPPED = -1
 
 
 def normalise_label(name: str) -> str:
-    """A label's name without what spellings differ in: case, spaces and underscores.
+    """A label's name without what differs between spellings: case, spaces and underscores.
 
-    Synonyms stay different: nobody but the user knows that a "motorbike" is a "motorcycle".
+    Synonyms stay different: only the user knows that a "motorbike" is a "motorcycle".
 
     >>> normalise_label("Traffic_Light")
     'traffic light'
@@ -31,8 +31,8 @@ def match_labels(
     *,
     allow_extra: bool = False,
     allow_missing: bool = False,
-    who: str = "the labels",
-    whom: str = "the wanted labels",
+    given: str = "the labels",
+    wanted: str = "the wanted labels",
 ) -> np.ndarray:
     """Where each label of one space is found in another, by normalised name.
 
@@ -43,8 +43,8 @@ def match_labels(
             that are not in it are matched as they are.
         allow_extra: drop labels of ``names_from`` that ``names_to`` lacks, instead of an error.
         allow_missing: accept that some of ``names_to`` can never be answered.
-        who: what error messages call ``names_from``.
-        whom: what they call ``names_to``.
+        given: what error messages call ``names_from``.
+        wanted: what they call ``names_to``.
 
     Returns:
         int64 array of shape (len(names_from),): index into ``names_to``, or -1 for a dropped label.
@@ -53,54 +53,54 @@ def match_labels(
         OrxeError: labels are left over on either side and not allowed, a name is there twice, or
             ``remap`` names a label that does not exist.
     """
-    source = _index(names_from, who)
-    target = _index(names_to, whom)
-    wanted: dict[str, str | None] = {key: key for key in source}
-    wanted.update(_checked_remap(remap or {}, source, target, who, whom))
-    found = np.array([DROPPED if new is None else target.get(new, DROPPED) for new in wanted.values()], dtype=np.int64)
-    extra = [names_from[i] for i, new in enumerate(wanted.values()) if new is not None and new not in target]
+    source = _index(names_from, given)
+    target = _index(names_to, wanted)
+    renamed: dict[str, str | None] = {key: key for key in source}
+    renamed.update(_checked_remap(remap or {}, source, target, given, wanted))
+    found = np.array([DROPPED if new is None else target.get(new, DROPPED) for new in renamed.values()], dtype=np.int64)
+    extra = [names_from[i] for i, new in enumerate(renamed.values()) if new is not None and new not in target]
     answered = set(found.tolist())
     missing = [name for i, name in enumerate(names_to) if i not in answered]
     if (extra and not allow_extra) or (missing and not allow_missing):
-        raise OrxeError(_mismatch(extra, missing, who, whom))
+        raise OrxeError(_mismatch(extra, missing, given, wanted))
     return found
 
 
-def _index(names: Sequence[str], who: str) -> dict[str, int]:
+def _index(names: Sequence[str], owner: str) -> dict[str, int]:
     """Position of every normalised name, in order."""
     index: dict[str, int] = {}
     for i, name in enumerate(names):
         key = normalise_label(name)
         if key in index:
-            raise OrxeError(f"{who} hold {name!r} twice, at {index[key]} and {i}: names must tell labels apart")
+            raise OrxeError(f"{owner} hold {name!r} twice, at {index[key]} and {i}: give each label its own name")
         index[key] = i
     return index
 
 
 def _checked_remap(
-    remap: Mapping[str, str | None], source: Mapping[str, int], target: Mapping[str, int], who: str, whom: str
+    remap: Mapping[str, str | None], source: Mapping[str, int], target: Mapping[str, int], given: str, wanted: str
 ) -> dict[str, str | None]:
     """The remap in normalised names; None drops a label."""
     checked: dict[str, str | None] = {}
     for old, new in remap.items():
         if normalise_label(old) not in source:
-            raise unknown(f"label in the remap of {who}", old, source)
+            raise unknown(f"label in the remap of {given}", old, source)
         if new is not None and normalise_label(new) not in target:
-            raise unknown(f"label of {whom}", new, target)
+            raise unknown(f"label of {wanted}", new, target)
         checked[normalise_label(old)] = None if new is None else normalise_label(new)
     return checked
 
 
-def _mismatch(extra: Sequence[str], missing: Sequence[str], who: str, whom: str) -> str:
+def _mismatch(extra: Sequence[str], missing: Sequence[str], given: str, wanted: str) -> str:
     parts = []
     if extra:
-        parts.append(f"only {who} have {_listed(extra)}")
+        parts.append(f"only {given} have {_listed(extra)}")
     if missing:
-        parts.append(f"only {whom} have {_listed(missing)}")
+        parts.append(f"only {wanted} have {_listed(missing)}")
     old = extra[0] if extra else "name"
     new = missing[0] if missing else "other name"
     return (
-        f"{who} do not fit {whom}: {'; '.join(parts)}. Remap labels, as {{{old!r}: {new!r}}}, "
+        f"{given} do not fit {wanted}: {'; '.join(parts)}. Remap labels, as {{{old!r}: {new!r}}}, "
         f"drop them, as {{{old!r}: None}}, or allow what is left with allow_extra or allow_missing"
     )
 

@@ -1,4 +1,4 @@
-"""Weights from files: read a state dict safely and load it strictly, with errors that say what does not fit."""
+"""Weights from files: a state dict is read safely and loaded strictly; errors say what does not fit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PACKAGE = "package:"
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar")
 #: where training scripts put the weights inside a checkpoint, the averaged ones first
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
-#: what DistributedDataParallel and torch.compile put before the keys
+#: what DistributedDataParallel and torch.compile put in front of the keys
 _PREFIXES = ("_orig_mod.", "module.", "_orig_mod.")
 
 StateDict = dict[str, Tensor]
@@ -65,7 +65,7 @@ def read_state_dict(path: Path) -> StateDict:
     """Weights from a safetensors file, or from a ``torch.save`` file read without running its code.
 
     Args:
-        path: the file. What training scripts wrap around a state dict is taken off.
+        path: the file. Keys that training scripts wrap around a state dict are removed.
 
     Raises:
         OrxeError: the file cannot be read, or holds no state dict.
@@ -126,7 +126,7 @@ def load_checkpoint(
         ]
         raise OrxeError(
             f"checkpoint {str(checkpoint)!r} does not fit expert {expert!r}: {'; '.join(filter(None, facts))}. "
-            "Give the checkpoint of this very model, with the options (num_classes, in_chans) that it was trained with."
+            "Give a checkpoint of exactly this model, with its options of training (num_classes, in_chans)."
         )
     module.load_state_dict(weights, strict=False)
 

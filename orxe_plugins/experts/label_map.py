@@ -52,8 +52,8 @@ class LabelMap:
             names,
             remap,
             allow_missing=allow_missing,
-            who=f"the labels of expert {expert!r}",
-            whom="the labels asked for",
+            given=f"the labels of expert {expert!r}",
+            wanted="the labels asked for",
         )
         return cls(tuple(names), None if tuple(own) == tuple(names) else torch.from_numpy(index))
 

@@ -1,4 +1,4 @@
-"""A dry run of a recipe: what of it can be built here, and what is missing.
+"""A dry run of a recipe: which parts of it can be built here, and what is missing.
 
 Nothing is downloaded, trained or recorded.
 """
@@ -23,14 +23,14 @@ FOUND, MISSING, MADE, DOWNLOAD = "found", "missing", "made by prepare", "downloa
 
 @dataclass(frozen=True)
 class ExpertCheck:
-    """What a dry run found of one expert.
+    """The result of a dry run for one expert.
 
     Attributes:
         name: the expert's name.
         weights: "found", "missing", "made by prepare" or "downloaded by a run".
-        built: whether it could be built; where the weights are not here, with random ones.
-        gmacs: cost of one sample, if it was asked for and the expert could be built.
-        problem: why a run would fail here; empty if it would not.
+        built: whether it could be built; with random weights where its own are not here.
+        gmacs: cost of one sample, if it was to be counted and the expert could be built.
+        problem: why a run would fail here; empty if it would succeed.
     """
 
     name: str
@@ -42,12 +42,12 @@ class ExpertCheck:
 
 @dataclass(frozen=True)
 class DataCheck:
-    """What a dry run found of one folder of samples.
+    """The result of a dry run for one folder of samples.
 
     Attributes:
         root: the folder.
         samples: how many there are; None if it cannot be read.
-        problem: why not; empty if ``prepare`` makes it.
+        problem: why it cannot be read; empty if ``prepare`` makes it.
     """
 
     root: str
@@ -68,7 +68,7 @@ def check_data(run: Run) -> list[DataCheck]:
 
 
 def check_experts(run: Run, cost: bool = True) -> Iterator[ExpertCheck]:
-    """Build the recipe's experts one after the other; shows progress by that of the run.
+    """Build the recipe's experts one after the other, shown by the run's progress.
 
     Args:
         run: the recipe's run.

@@ -15,6 +15,8 @@ from orxe_plugins.cascade.file import FILE_NAME, CascadeFile, read_cascade
 from orxe_plugins.confidence import confidence_from_dict
 from orxe_plugins.confidence.gate import RankingGate
 from orxe_plugins.errors import OrxeError, OrxeWarning
+from orxe_plugins.experts.checkpoints import is_package
+from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.records import Records
 from orxe_plugins.records.temperature import with_temperatures
 from orxe_plugins.run.confidences import with_gate_confidences
@@ -39,6 +41,8 @@ def read_fitted(run: Run) -> Fitted:
     splits = splits_of(run)
     _check_fitted_on(run, file, splits)
     splits = _with_confidences_of(run, file, splits)
+    known = dict(zip(run.names, run.specs, strict=True))
+    file = replace(file, specs=tuple(_with_files(spec, known[str(spec.name)]) for spec in file.specs))
     return Fitted(file, splits.map(lambda records: _with_experts_of(file, records)))
 
 
@@ -119,6 +123,14 @@ def _with_confidences_of(run: Run, file: CascadeFile, splits: Splits) -> Splits:
 def _normal(options: Mapping[str, Any]) -> dict[str, Any]:
     """A confidence without options that are at their defaults."""
     return confidence_from_dict(dict(options)).to_dict()
+
+
+def _with_files(spec: ExpertSpec, here: ExpertSpec) -> ExpertSpec:
+    """The spec with the files of the recipe's, if its own are gone: a moved folder may not hold the weights."""
+    file = spec.checkpoint
+    if file is None or is_package(file) or Path(file).exists():
+        return spec
+    return replace(spec, checkpoint=here.checkpoint, options=here.options)
 
 
 def _with_experts_of(file: CascadeFile, records: Records) -> Records:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,13 +19,13 @@ class _Model(BaseModel):
 
 
 class Split(_Model):
-    """Which samples policies are fitted on, which promises are tested on, and which both are reported on.
+    """Which samples are for fitting policies, for testing promises and for the report.
 
     Attributes:
         fit: share of the samples to fit on; the rest is for the report. 1 fits and reports on all
             of them, and the report says so.
-        choose: share of the samples that is neither fitted nor reported on, but tests promises. It is taken
-            from what is not fitted on; where there is a ``report_root``, from ``root``.
+        choose: share of the samples for testing promises; they are neither fitted nor reported on. They are taken
+            from the samples that are not for fitting; where there is a ``report_root``, from ``root``.
         seed: seed of the random split over sample ids.
     """
 
@@ -39,8 +40,8 @@ class Data(_Model):
     Attributes:
         root: folder of the data set.
         report_root: another folder to report on; then all of ``root`` is for fitting.
-        class_map: file that numbers the class folders; found by itself where it is usual.
-        limit: use that many samples of each folder at most, chosen evenly; None uses all.
+        class_map: file that numbers the class folders; ``synsets.txt`` is found without being named.
+        limit: use at most so many samples of each folder, chosen evenly; None uses all.
         split: how ``root`` is split where there is no ``report_root``.
     """
 
@@ -52,7 +53,7 @@ class Data(_Model):
 
 
 class Recording(_Model):
-    """How records are made: see :func:`orxe_plugins.records.recorder.record`."""
+    """How records are made: see :class:`orxe_plugins.records.options.RecordOptions`."""
 
     batch_size: int = Field(default=64, gt=0)
     shard_size: int | None = Field(default=None, gt=0)
@@ -107,7 +108,7 @@ class PromiseWish(_Model):
 
 
 class Regulariser(_Model):
-    """What keeps a search from trusting few samples; off by default: see :func:`orxe_plugins.search.fit_policies`."""
+    """Keeps a search from relying on few samples; off by default: see :func:`orxe_plugins.search.fit_policies`."""
 
     min_exits: int = Field(default=0, ge=0)
     alpha: float = Field(default=0.0, ge=0)
@@ -153,24 +154,24 @@ class Recipe(_Model):
     """A recipe, checked.
 
     Attributes:
-        name: how the recipe and its output folder are called.
+        name: the recipe's name, also that of its output folder.
         task: kind of task, such as "classification".
-        plugin: Python file beside the recipe that registers a task or a confidence of its own.
+        plugin: Python file beside the recipe that registers a new task or confidence.
         prepare: Python file beside the recipe; its ``prepare(recipe, out, progress, **prepare_options)``
-            makes data or experts, and leaves alone what is there already.
+            makes data or experts, and skips what exists already.
         data: the labelled samples.
-        experts: the pool; a path is that of an experts file.
-        path: "originals" lets every expert prepare its view from the original image; "tensor"
-            records along the path of a framework that hands one tensor to the cascade.
+        experts: the pool. In the recipe's file the key may also name an experts file.
+        input_mode: "originals" hands original images to the experts, and each prepares its view; "tensor" hands
+            them one tensor, as frameworks do (key ``path`` of the recipe).
         confidence: kind and options of the confidence provider, for experts that name none; the
             option ``temperature: fit`` fits one temperature per expert on the fitting split.
         preferences: the preferences to fit, rising.
         skip_gates: search for skip thresholds too.
         gates: train ranking gates, which take the place of the experts' own confidence.
         select_pool, select_saver: optional choices before the search.
-        max_experts, max_params: what fits into the memory: the cascade keeps the best experts that do.
-        cost: what the search counts as cost.
-        regulariser: keeps the search from trusting few samples.
+        max_experts, max_params: what fits into the memory: the cascade keeps the best experts within these limits.
+        cost: what the search takes as cost.
+        regulariser: keeps the search from relying on few samples.
         promise: drops to promise, one or a list; they are tested on the choosing split (``data.split.choose``).
         folder: the recipe's own folder.
     """
@@ -222,6 +223,12 @@ class Recipe(_Model):
         if self.promise and not split.choose:
             raise OrxeError("promise is tested on samples of its own: add data.split.choose, such as 0.25")
         return self
+
+    @property
+    def path(self) -> str:
+        """What :attr:`input_mode` was called until 0.2. Deprecated."""
+        warnings.warn("recipe.path is now recipe.input_mode", DeprecationWarning, stacklevel=2)
+        return self.input_mode
 
     @property
     def fits_temperature(self) -> bool:

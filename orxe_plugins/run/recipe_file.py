@@ -58,7 +58,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _unshared(value: Any) -> Any:
-    """A copy in which YAML's aliases are values of their own: an override changes one place alone."""
+    """A copy in which no two places share a value, as YAML's aliases do: an override changes one place only."""
     if isinstance(value, dict):
         return {key: _unshared(part) for key, part in value.items()}
     return [_unshared(part) for part in value] if isinstance(value, list) else value
@@ -82,7 +82,7 @@ def _key(place: Any, part: str, override: str) -> Any:
     if isinstance(place, dict):
         return part
     if not isinstance(place, list):
-        raise OrxeError(f"{override!r}: {part!r} is asked of {place!r}, which has no keys of its own")
+        raise OrxeError(f"{override!r}: {part!r} is a key inside of {place!r}, which has no keys")
     names = [str(entry.get("name") or "") if isinstance(entry, dict) else "" for entry in place]
     if part and part in names:
         return names.index(part)

@@ -25,7 +25,7 @@ def import_file(path: Path, name: str, owner: str, role: str) -> ModuleType:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise OrxeError(f"{owner} names {str(path)!r} as its {role}, which is no Python file")
+        raise OrxeError(f"{owner} names {str(path)!r} as its {role}, which is not a Python file")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -63,7 +63,7 @@ def test_a_table_survives_its_file_and_says_what_is_wrong(tmp_path: Path) -> Non
     assert LatencyTable.load(tmp_path / "latency.json") == TABLE
     (tmp_path / "broken.json").write_text("{}")
     for name in ("broken.json", "none.json"):
-        with pytest.raises(OrxeError, match=f"{name}' is no readable table of latencies"):
+        with pytest.raises(OrxeError, match=f"{name}' is not a readable table of latencies"):
             LatencyTable.load(tmp_path / name)
     with pytest.raises(OrxeError, match="unknown expert with a latency 'c'"):
         TABLE.batch_ms("c", 1)

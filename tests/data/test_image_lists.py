@@ -49,9 +49,9 @@ def test_several_columns_make_a_tuple(table: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("image,age\na.png,old\n", "line 2: .*old.* are no numbers"),
+        ("image,age\na.png,old\n", "line 2: .*old.* are not numbers"),
         ("image,age\na.png,nan\n", "line 2: .* are not finite"),
-        ("image,age\na.png\n", "line 2: .* are no numbers"),
+        ("image,age\na.png\n", "line 2: .* are not numbers"),
         ("image,age\nnowhere.png,1\n", "'nowhere.png' is named twice or does not exist"),
         ("image,age\na.png,1\na.png,2\n", "line 3: image 'a.png' is named twice"),
         ("file,age\na.png,1\n", "columns .*file.*: expected 'image'"),

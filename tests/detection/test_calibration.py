@@ -86,7 +86,7 @@ def test_what_cannot_be_fitted_is_named(scores: Any, right: Any, kind: str, mess
     ("data", "message"),
     [
         ({"kind": "spline"}, "unknown calibration 'spline'"),
-        ({"kind": "platt", "slope": 1.0}, "lacks something"),
+        ({"kind": "platt", "slope": 1.0}, "lacks a key or has a wrong value"),
         ({"kind": "platt", "slope": -1.0, "intercept": 0.0}, "slope above 0"),
         ({"kind": "isotonic", "scores": [0.5, 0.1], "values": [0.1, 0.2]}, "expected rising ones"),
         ({"kind": "isotonic", "scores": [0.1, 0.5], "values": [0.3, 0.2]}, "none to fall"),

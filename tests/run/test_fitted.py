@@ -164,7 +164,9 @@ def test_a_cascade_for_another_task_is_refused(make_run: MakeRun, tiny_recipe: P
 
 def test_a_run_that_was_moved_is_still_read(make_run: MakeRun, tiny_recipe: Path, out: Path, tmp_path: Path) -> None:
     given = search(make_run(tiny_recipe, out))
-    moved = shutil.copytree(out, tmp_path / "moved")
+    moved = shutil.copytree(out, tmp_path / "somewhere" / "else")
     read = read_fitted(make_run(tiny_recipe, moved))
+    # The weights lie beside the recipe, and stayed there.
+    assert [spec.checkpoint for spec in read.file.specs] == [spec.checkpoint for spec in given.file.specs]
     assert read.file.table == given.file.table
     assert_same(read.splits.report, given.splits.report)

@@ -21,7 +21,7 @@ def test_a_file_beside_the_recipe_that_is_not_there_is_named(
     make_run: MakeRun, own_recipe: OwnRecipe, tmp_path: Path
 ) -> None:
     recipe = own_recipe(tmp_path / "own", prepare="nowhere.py")
-    with pytest.raises(OrxeError, match=r"names .*nowhere\.py' as its prepare, which is no Python file"):
+    with pytest.raises(OrxeError, match=r"names .*nowhere\.py' as its prepare, which is not a Python file"):
         prepare(make_run(recipe, tmp_path / "out"))
 
 

@@ -47,16 +47,16 @@ def test_an_entry_of_a_list_is_named_by_its_name_or_number(recipe_file: Path, tm
     recipe_file.write_text(f"name: mine\ndata: {{root: there}}\n{shared}")
     overrides = ["experts.a.options.k=2", "experts.1.checkpoint=y.pth"]
     first, second = load_recipe(recipe_file, out=tmp_path, overrides=overrides).experts
-    assert first.options == {"k": 2}  # type: ignore[union-attr]
-    assert second.options == {"k": 1}, "an alias is a value of its own"  # type: ignore[union-attr]
-    assert second.checkpoint == "y.pth"  # type: ignore[union-attr]
+    assert first.options == {"k": 2}
+    assert second.options == {"k": 1}, "an override of one expert leaves the others"
+    assert second.checkpoint == "y.pth"
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
         ("experts.2.checkpoint=x", "unknown entry in 'experts.2.checkpoint=x': '2': known are 0, 1"),
-        ("name.first=x", "'first' is asked of 'mine', which has no keys"),
+        ("name.first=x", "'first' is a key inside of 'mine', which has no keys"),
         ("data.split.fit=2", "data.split.fit is 2"),
         ("datta.root=x", "unknown key 'datta'"),
         ("preferences=[0.5, 1.5]", "preference is 1.5"),

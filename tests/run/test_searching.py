@@ -94,7 +94,7 @@ def test_a_pool_is_chosen_before_the_search(make_run: MakeRun, tiny_recipe: Path
     assert len(read_cascade(run.cascade_folder).specs) == 2
 
 
-def test_along_the_tensors_path_records_inference_and_the_files_view_agree(
+def test_in_the_tensor_mode_records_inference_and_the_files_view_agree(
     make_run: MakeRun, tiny_recipe: Path, tmp_path: Path
 ) -> None:
     run = make_run(tiny_recipe, tmp_path, "path=tensor", "select_pool.k=2")
@@ -114,13 +114,13 @@ def test_along_the_tensors_path_records_inference_and_the_files_view_agree(
     assert shift.low <= shift.shift <= shift.high and 0 <= shift.same <= 1
 
 
-def test_the_tensors_path_wants_a_shared_tensor(make_run: MakeRun, tiny_recipe: Path, out: Path) -> None:
+def test_the_tensor_mode_needs_a_shared_tensor(make_run: MakeRun, tiny_recipe: Path, out: Path) -> None:
     run = make_run(tiny_recipe, out)
     fitted = search(run)
     file, splits = fitted.file, fitted.splits
     cascade = load_cascade(run.cascade_folder)
     cascade.input_view = None
-    with pytest.raises(OrxeError, match="use the path 'originals'"):
+    with pytest.raises(OrxeError, match="use the input mode 'originals'"):
         run_routed(cascade, samples_of(run, splits.report), run.task, input_mode="tensor")
     with pytest.raises(OrxeError, match="of different samples, or in a different order"):
         routed = run_routed(cascade, samples_of(run, splits.report), run.task)

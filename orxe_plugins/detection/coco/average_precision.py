@@ -1,4 +1,4 @@
-"""COCO's average precision of any routing, out of matches that were made once per expert."""
+"""COCO's average precision of any routing, from matches that were made once per expert."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class AveragePrecision:
 
     @classmethod
     def from_cells(cls, cells: Sequence[np.ndarray]) -> AveragePrecision:
-        """The figures out of one for each label and IoU threshold, (C, T), of every size."""
+        """The figures from the AP of each label and IoU threshold, (C, T), one array for each size."""
         at75 = int(np.argmin(np.abs(IOU_THRESHOLDS - 0.75)))
         every, small, medium, large = cells
         return cls(
@@ -77,7 +77,7 @@ class RoutedAP:
         order = np.lexsort((image, -score, label))
         self._sizes = []
         for a in range(len(SIZES)):
-            # What is ignored at every threshold changes nothing.
+            # A box that is ignored at every threshold changes nothing.
             rows = order[ignored[order, a] != (1 << len(IOU_THRESHOLDS)) - 1]
             boxes = _Boxes(label[rows], image[rows], true_positive[rows, a], ignored[rows, a])
             counted = matches[0].object_counts[:, a]
@@ -94,7 +94,7 @@ class RoutedAP:
         return AveragePrecision.from_cells([size.cells(size.chosen(routing), once) for size in self._sizes])
 
     def of_draw(self, expert_of_image: Any, samples: Any) -> float:
-        """``ap`` of images that may come more than once, as in a bootstrap sample.
+        """``ap`` of images that may be there more than once, as in a bootstrap sample.
 
         Args:
             expert_of_image: which expert answers each image, integers of shape (M,).
@@ -139,7 +139,7 @@ class RoutedAP:
 
 
 def routed_ap(matches: Sequence[Matches], expert_of_image: Any) -> AveragePrecision:
-    """COCO's figures of one routing; make a :class:`RoutedAP` once to ask for many.
+    """COCO's figures of one routing; make a :class:`RoutedAP` once for many of them.
 
     Args:
         matches: one for each of N experts, on the same M images.
@@ -164,7 +164,7 @@ class _Size:
 
     Attributes:
         boxes: of all experts.
-        expert: whose each box is, (D,).
+        expert: which expert each box is from, (D,).
         object_label, object_image: of each object that counts, (G,).
         n_labels: number of labels C.
     """
@@ -182,7 +182,7 @@ class _Size:
         return _Boxes(boxes.label[rows], boxes.image[rows], boxes.true_positive[rows], boxes.ignored[rows])
 
     def cells(self, boxes: _Boxes, weight: np.ndarray) -> np.ndarray:
-        """AP of each label and threshold, (C, T), if image m comes ``weight[m]`` times."""
+        """AP of each label and threshold, (C, T), if image m is there ``weight[m]`` times."""
         positives = np.bincount(self.object_label, weight[self.object_image], minlength=self.n_labels)
         return average_precisions(
             np.searchsorted(boxes.label, np.arange(self.n_labels + 1)),

@@ -21,7 +21,7 @@ class BoxTable:
         boxes: corners x1, y1, x2, y2, float32 of shape (D, 4).
         scores: float32 of shape (D,).
         labels: int64 of shape (D,).
-        image: which image each box is of, int64 of shape (D,), rising.
+        image: position of the image of each box, int64 of shape (D,), rising.
         n_images: number of images M.
     """
 

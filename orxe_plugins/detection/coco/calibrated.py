@@ -1,4 +1,4 @@
-"""Score calibration of several experts on their matches, and what it does to the AP of a routing."""
+"""Score calibration of several experts on their matches, and how it changes the AP of a routing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def fit_calibrations(matches: Sequence[Matches], kind: str = "isotonic") -> tupl
     Boxes that COCO ignores, such as those in crowds, are left out.
 
     Args:
-        matches: of each expert, on images that nothing is reported on.
+        matches: of each expert, on images that no figure is reported on.
         kind: "isotonic" or "platt".
 
     Raises:
@@ -37,8 +37,8 @@ def fit_calibrations(matches: Sequence[Matches], kind: str = "isotonic") -> tupl
 def calibrated(matches: Sequence[Matches], calibrations: Sequence[Calibration | None]) -> list[Matches]:
     """The same matches with each expert's scores calibrated; None leaves an expert's scores as they are.
 
-    A calibration rises, so that no box is matched otherwise than before: only the ranking of
-    different experts' boxes changes.
+    A calibration rises, so that every box is matched as before: only the ranking of different experts'
+    boxes changes.
     """
     if len(matches) != len(calibrations):
         raise OrxeError(f"{len(calibrations)} calibrations for {len(matches)} experts: expected one for each, or None")
@@ -79,7 +79,7 @@ def calibration_effect(
     n_resamples: int = 500,
     seed: int = 0,
 ) -> CalibrationEffect:
-    """What calibration does to a routing: fitted on some of the images, reported on the others.
+    """How calibration changes a routing: fitted on some of the images, reported on the others.
 
     Args:
         matches: one for each of N experts, on the same M images.

@@ -34,13 +34,13 @@ class CocoDataset:
     Attributes:
         sample_ids: the images' file names, in order of their ids: COCO's evaluation breaks ties in that order.
         image_ids: COCO's image ids.
-        targets: a :class:`GroundTruth` for each image, maybe without a box.
+        targets: a :class:`GroundTruth` for each image, which may have no box.
         names: label names, in order of COCO's category ids.
         category_ids: COCO's id of each label.
         folder: where the images lie; None if it was not found, and then no image can be loaded.
 
     Raises:
-        OrxeError: there is no such file, or it is not a whole COCO annotation file.
+        OrxeError: there is no such file, or it is not a complete COCO annotation file.
     """
 
     def __init__(self, root: str | Path, images: str | Path | None = None) -> None:
@@ -59,7 +59,7 @@ class CocoDataset:
         self.folder = next((f for f in self._tried if any((f / i).is_file() for i in self.sample_ids[:100])), None)
         twice = len(self.sample_ids) - len(set(self.sample_ids))
         if twice:
-            raise OrxeError(f"{self.file} names {twice} image files twice: file names must tell images apart")
+            raise OrxeError(f"{self.file} names {twice} image files twice: every image needs a file name of its own")
 
     def __len__(self) -> int:
         return len(self.sample_ids)
@@ -88,7 +88,7 @@ class CocoDataset:
 
 
 def find_annotations(root: Path) -> Path:
-    """The annotation file of a data folder; see :class:`CocoDataset` for what may be given.
+    """The annotation file of a data folder; see :class:`CocoDataset` for what ``root`` may be.
 
     Raises:
         OrxeError: there is none, or there are several to choose from.
@@ -113,7 +113,7 @@ def find_annotations(root: Path) -> Path:
 
 
 def _image_folders(file: Path) -> list[Path]:
-    """Where the images of an annotation file usually lie, the likeliest first."""
+    """Folders where the images of an annotation file usually lie, the likeliest first."""
     if file.parent.name != "annotations":
         return [file.parent / "images", file.parent]
     root, split = file.parent.parent, file.stem.removeprefix("instances_")
@@ -147,7 +147,7 @@ def _by_id(entries: Sequence[Mapping[str, Any]], kind: str, file: Path) -> dict[
     except (KeyError, TypeError) as error:
         raise OrxeError(f"{file}: every {kind} needs an id and a {label}, but one is wrong: {error}") from error
     if len(found) != len(entries):
-        raise OrxeError(f"{file}: {len(entries) - len(found)} of {len(entries)} {kind} entries have the id of another")
+        raise OrxeError(f"{file}: {len(entries) - len(found)} of {len(entries)} {kind} entries share an id")
     return found
 
 
@@ -164,13 +164,13 @@ def _targets(
         try:
             box = [float(value) for value in annotation["bbox"]]
             _, _, width, height = box
-            # Many tools leave out both; what they mean then is an object, measured by its box.
+            # Many tools leave out both: then it is an object, and its area that of its box.
             crowd, area = bool(annotation.get("iscrowd", 0)), float(annotation.get("area", width * height))
             rows[annotation["image_id"]].append((box, label_of[annotation["category_id"]], crowd, area))
         except (KeyError, TypeError, ValueError) as error:
-            who = annotation.get("id", "without an id") if isinstance(annotation, Mapping) else annotation
+            name = annotation.get("id", "without an id") if isinstance(annotation, Mapping) else annotation
             raise OrxeError(
-                f"{file}: annotation {who!r} is wrong ({type(error).__name__}: {error}): expected bbox with "
+                f"{file}: annotation {name!r} is wrong ({type(error).__name__}: {error}): expected bbox with "
                 "four numbers, and an image_id and a category_id that the file lists"
             ) from error
     return [_target(rows[image], names) for image in image_ids]

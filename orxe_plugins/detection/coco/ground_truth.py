@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,17 +13,17 @@ from orxe_plugins.errors import OrxeError
 
 @dataclass(frozen=True, eq=False)
 class GroundTruth:
-    """What a data set says of one image: G objects.
+    """The G labelled objects of one image.
 
     Attributes:
-        xywh: left, top, width, height in pixels, float64 of shape (G, 4), as a COCO file holds
-            them: areas and overlaps are then COCO's to the last bit.
+        xywh: left, top, width, height in pixels, float64 of shape (G, 4), as in a COCO file: areas and
+            overlaps are then equal to COCO's to the last bit.
         labels: int64 of shape (G,), each an index of ``names``.
         names: label names of the data set.
         iscrowd: bool of shape (G,): a region with many objects, in which boxes are neither right
-            nor wrong. None is no crowd.
-        area: float64 of shape (G,) in square pixels: decides if an object is small, medium or large. COCO
-            counts the pixels of its mask; None takes the area of the box.
+            nor wrong. None means that no object is a crowd.
+        area: float64 of shape (G,) in square pixels: decides if an object is small, medium or large. In COCO
+            it is the area of the object's mask; None takes the area of the box.
     """
 
     xywh: np.ndarray
@@ -60,12 +59,6 @@ class GroundTruth:
         ):
             object.__setattr__(self, name, value)
 
-    @classmethod
-    def from_xyxy(cls, boxes: Any, labels: Any, names: Sequence[str], **more: Any) -> GroundTruth:
-        """Ground truth out of corners x1, y1, x2, y2, shape (G, 4)."""
-        corners = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
-        return cls(np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]]), labels, tuple(names), **more)
-
     @property
     def boxes(self) -> np.ndarray:
         """Corners x1, y1, x2, y2, float64 of shape (G, 4)."""
@@ -76,7 +69,7 @@ class GroundTruth:
 
 
 def targets_fingerprint(sample_ids: Sequence[str], targets: Sequence[GroundTruth], names: Sequence[str]) -> str:
-    """Changes when the samples, their order, their boxes or the label names do."""
+    """A hash that changes when the samples, their order, their boxes or the label names change."""
     digest = hashlib.sha256("\0".join(names).encode())
     for sample, target in zip(sample_ids, targets, strict=True):
         digest.update(f"\n{sample}\0{len(target)}\0".encode("utf-8", "surrogateescape"))

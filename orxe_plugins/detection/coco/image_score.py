@@ -1,4 +1,4 @@
-"""How good the boxes of one image are, for the search: average precision belongs to a data set."""
+"""A score for the boxes of one image, which the search needs: average precision is defined for a data set."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def pooled_ap(matches: Matches) -> np.ndarray:
 
     The image's boxes of all labels stand in one ranking by score; each is right or wrong by
     COCO's matching within its label. The average precision of that ranking is averaged over IoU
-    0.5 to 0.95. It depends on ranks alone, so that experts whose scores are on different scales
-    compare; and a box of a label that the image does not have counts as wrong, which a mean over the
-    image's labels would not see. An image without an object scores 1 less the highest score among
-    its boxes: 1 if the expert is silent there. Crowds, and boxes in them, do not count.
+    0.5 to 0.95. It depends on ranks alone, so that experts whose scores are on different scales can be
+    compared. A box of a label that the image does not have counts as wrong, which it would not in a mean
+    over the image's labels. An image without an object scores 1 less the highest score among
+    its boxes: 1 if the expert finds nothing there. Crowds, and boxes in them, do not count.
 
     Returns:
         float64 of shape (M,), in [0, 1].
@@ -26,7 +26,7 @@ def pooled_ap(matches: Matches) -> np.ndarray:
     positives = np.bincount(counted, minlength=matches.n_images)
     order = np.lexsort((-matches.score, matches.image))
     image = matches.image[order]
-    # The compiled loop averages over labels; an image's pooled boxes are one label to it.
+    # The compiled loop works label by label; here each image's pooled boxes take the place of a label.
     cells = average_precisions(
         np.searchsorted(image, np.arange(matches.n_images + 1)),
         np.zeros(len(image), dtype=np.int32),

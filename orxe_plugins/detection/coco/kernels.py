@@ -95,7 +95,7 @@ def _match_group(
 ) -> None:
     """Match the boxes of one image, label and size; each takes the best object that is still free.
 
-    An object that counts goes before one that does not, whatever the overlaps. A crowd is never used up.
+    An object that counts is preferred to one that does not, whatever the overlaps. A crowd can be matched many times.
     """
     n_objects = len(counts)
     for t in range(len(thresholds)):
@@ -108,7 +108,7 @@ def _match_group(
                 for g in range(n_objects):
                     if counts[g] != wanted or (taken[g] and not crowd[g]) or ious[d, g] < least:
                         continue
-                    # The later one of two equal overlaps, as in COCO's own loop.
+                    # Of two equal overlaps the later one, as in COCO's own loop.
                     least = ious[d, g]
                     best = g
                 if best >= 0:
@@ -141,7 +141,7 @@ def average_precisions(
         label_start: where each label's boxes begin, (C + 1,); within a label they are sorted by falling score.
         image: of each box, (D,).
         true_positive, ignored: bit masks over thresholds, (D,).
-        weight: how often each image is in the data set, integers of shape (M,).
+        weight: how many times each image is in the data set, integers of shape (M,).
         positives: how many objects count, integers of shape (C,).
         recalls: recalls to average precision at, (R,).
         n_thresholds: T.

@@ -1,7 +1,7 @@
 """COCO's matching of boxes with ground truth: once per expert, whatever is routed later.
 
-A box matches within its image and its label only, and the routing gives all of an image to one expert. So
-what is a true positive for an expert on its own is one in every routing that lets it answer the image.
+A box matches within its image and its label only, and a routing gives each image to one expert. So a box that
+is a true positive for an expert alone is one in every routing in which this expert answers the image.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from orxe_plugins.errors import OrxeError
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """What COCO's rules make of one expert's D boxes on M images, and of the G objects there.
+    """One expert's D boxes on M images, matched by COCO's rules with the G objects there.
 
     Boxes are ordered by label, image and falling score. Bit t of a mask is for IoU threshold t,
-    column a for size a (see ``coco.rules``); a box that is neither a true positive nor ignored is
+    column a is for size a (see ``coco.rules``); a box that is neither a true positive nor ignored is
     a false positive.
 
     Attributes:
@@ -56,7 +56,7 @@ class Matches:
         return len(self.score)
 
     def with_scores(self, score: np.ndarray) -> Matches:
-        """The same matches with other scores that rank an image's boxes of one label no differently."""
+        """The same matches with other scores, which must rank an image's boxes of one label as before."""
         scores = np.asarray(score, dtype=np.float32)
         same_group = (np.diff(self.label) == 0) & (np.diff(self.image) == 0)
         if scores.shape != self.score.shape or (np.diff(scores)[same_group] > 0).any():
@@ -93,7 +93,7 @@ def match_detections(
     allow_extra: bool = False,
     allow_missing: bool = False,
 ) -> Matches:
-    """Match an expert's detections of M images with what the data set says of them.
+    """Match an expert's detections of M images with the objects that the data set labels.
 
     Args:
         detections: one for each image; brought into the data set's label space by name.
@@ -111,8 +111,8 @@ def match_detections(
                 names,
                 allow_extra=allow_extra,
                 allow_missing=allow_missing,
-                who="the expert's labels",
-                whom="the data set's",
+                given="the expert's labels",
+                wanted="the data set's",
             )
         )
         for space in {found.names for found in detections} - {names}
@@ -141,7 +141,7 @@ def match_boxes(boxes: BoxTable, targets: Sequence[GroundTruth]) -> Matches:
             ("xywh", np.zeros((0, 4))),
         )
     )
-    # Objects of one label and image keep the data set's order, which decides between equal overlaps.
+    # Objects of one label and image keep the data set's order, which decides where overlaps are equal.
     object_order = np.lexsort((object_image, object_label))
     object_label, object_image = object_label[object_order], object_image[object_order]
     crowd, area, object_xywh = crowd[object_order], area[object_order], object_xywh[object_order]
@@ -174,7 +174,7 @@ def _names(targets: Sequence[GroundTruth]) -> tuple[str, ...]:
 
 
 def _best_per_group(boxes: BoxTable) -> np.ndarray:
-    """Order by label, image and falling score, and no more boxes of a label and image than count."""
+    """Order by label, image and falling score, with no more boxes of a label and image than COCO counts."""
     # lexsort is stable: boxes of one score keep their order, as COCO's merge sort leaves them.
     order = np.lexsort((-boxes.scores, boxes.image, boxes.labels))
     key = (boxes.labels * max(boxes.n_images, 1) + boxes.image)[order]

@@ -107,7 +107,7 @@ def test_the_fingerprint_follows_boxes_and_names(tmp_path: Path) -> None:
     [
         ({"images": []}, "lists no image"),
         ({"images": "none"}, "no list of images"),
-        ({"images": CONTENT["images"] * 2}, "have the id of another"),
+        ({"images": CONTENT["images"] * 2}, "image entries share an id"),
         ({"images": [{"id": 9, "file_name": "a"}, {"id": 4, "file_name": "a"}]}, "names 1 image files twice"),
         ({"images": [{"id": 9}]}, "needs an id and a file_name"),
         ({"categories": [{"id": 90}]}, "needs an id and a name"),

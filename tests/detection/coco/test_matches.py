@@ -129,7 +129,7 @@ def test_one_expert_alone_ranks_as_before() -> None:
 
 def test_the_image_score_of_hand_made_images() -> None:
     box = [0.0, 0.0, 10.0, 10.0]
-    target = GroundTruth.from_xyxy([box], [0], NAMES)
+    target = GroundTruth(np.array([box]), np.array([0]), NAMES)  # x2 and y2 are its width and height
     empty = GroundTruth(np.zeros((0, 4)), np.zeros(0), NAMES)
     far = [50.0, 50.0, 60.0, 60.0]
 
@@ -150,7 +150,7 @@ def test_the_image_score_of_hand_made_images() -> None:
 
 
 def test_labels_of_the_answers_are_matched_by_name() -> None:
-    target = GroundTruth.from_xyxy([[0, 0, 10, 10]], [1], NAMES)
+    target = GroundTruth(np.array([[0, 0, 10, 10]]), np.array([1]), NAMES)
     found = Detections(torch.tensor([[0.0, 0.0, 10.0, 10.0]]), torch.tensor([0.5]), torch.tensor([0]), ("Dog", "cat"))
     assert routed_ap([match_detections([found], [target])], np.array([0])).ap == pytest.approx(1.0)
     more = Detections(found.boxes, found.scores, found.labels, ("dog", "cat", "cow"))

@@ -25,6 +25,7 @@ from orxe_plugins.tasks.detection import evaluator, recorded_matches
 TASK = task_named("detection")
 NAMES = ("cat", "dog")
 BOXES = torch.tensor([[0.0, 0.0, 10.0, 10.0], [20.0, 0.0, 40.0, 15.0], [50.0, 50.0, 60.0, 60.0]])
+XYWH = torch.cat([BOXES[:, :2], BOXES[:, 2:] - BOXES[:, :2]], dim=1).numpy()
 
 
 class Scenes:
@@ -32,7 +33,7 @@ class Scenes:
 
     name, fingerprint = "scenes", "1"
     sample_ids = tuple(f"{i}.png" for i in range(12))
-    targets = tuple(GroundTruth.from_xyxy(BOXES[: i % 3].numpy(), np.arange(i % 3) % 2, NAMES) for i in range(12))
+    targets = tuple(GroundTruth(XYWH[: i % 3], np.arange(i % 3) % 2, NAMES) for i in range(12))
 
     def __len__(self) -> int:
         return 12
