@@ -205,7 +205,7 @@ def test_labels_of_another_spelling_and_order_are_trained_by_name(images: list[T
 
 def test_experts_of_other_frameworks_are_not_trained() -> None:
     model = get_model("orxe_metamodel_detection", experts=[fixed("cow")], exit_thresholds=[]).train()
-    with pytest.raises(OrxeError, match="is not one of torchvision"):
+    with pytest.raises(OrxeError, match="is not a torchvision model"):
         model([torch.rand(3, 8, 8)], [{"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}])
 
 
