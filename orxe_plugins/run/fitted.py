@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from orxe_plugins.cascade.file import FILE_NAME, CascadeFile, read_cascade
-from orxe_plugins.confidence import confidence_from_dict
 from orxe_plugins.confidence.gate import RankingGate
+from orxe_plugins.confidence.provider import confidence_from_dict
 from orxe_plugins.errors import OrxeError, OrxeWarning
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.records.temperature import with_temperatures
 from orxe_plugins.run.confidences import with_gate_confidences
 from orxe_plugins.run.run import Run

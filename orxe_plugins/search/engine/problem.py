@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.search.engine import kernels
 from orxe_plugins.search.engine.grid import Grid
 from orxe_plugins.search.engine.objective import Objective
