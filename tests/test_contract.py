@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import re
@@ -99,6 +100,18 @@ def test_no_arrow_between_packages_runs_back_up_and_none_in_a_circle(root: Path,
     seen = structure.read(root)
     assert len(seen.order) > 15 and set(seen.order) <= set(seen.rooms)
     assert not seen.upward and not seen.circles
+
+
+def test_the_core_imports_names_from_the_modules_that_define_them(root: Path) -> None:
+    """Packages offer names to users; inside of the core, an import says which file to open."""
+    folder = root / "orxe_plugins"
+    packages = {".".join(path.parent.relative_to(root).parts) for path in folder.rglob("__init__.py")}
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if path.name != "__init__.py" and isinstance(node, ast.ImportFrom) and node.module in packages:
+                place = root / node.module.replace(".", "/")
+                names = [a.name for a in node.names if not (place / f"{a.name}.py").exists()]
+                assert set(names) <= {"__version__"}, f"{path}:{node.lineno} imports {names} from a package"
 
 
 def test_the_structure_script_sees_arrows_circles_and_chains(tmp_path: Path, structure: ModuleType) -> None:

@@ -14,7 +14,7 @@ from orxe_plugins.cli import console
 from orxe_plugins.data.datasets import BadSampleError, decode
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.policies.selection import Selection
-from orxe_plugins.tasks import task_named
+from orxe_plugins.tasks.task import task_named
 
 PREDICTION_HEAD = ("image", "answer", "confidence", "expert", "cost", "cost_unit")
 

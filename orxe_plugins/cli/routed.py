@@ -12,13 +12,13 @@ from orxe_plugins.errors import OrxeError
 from orxe_plugins.evaluation.routed import disagreements, run_routed
 from orxe_plugins.evaluation.view_shift import ViewShift, measure_shift
 from orxe_plugins.experts.classifier import ClassifierExpert
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.report.formats import short_names
 from orxe_plugins.report.tables import Column, Table
 from orxe_plugins.run.run import Run
 from orxe_plugins.run.samples import samples_of
 from orxe_plugins.run.searching import Fitted
-from orxe_plugins.search import replay
+from orxe_plugins.search.replay import replay
 
 
 def print_routed(run: Run, fitted: Fitted, preference: float) -> None:

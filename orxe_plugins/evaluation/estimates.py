@@ -12,7 +12,7 @@ from orxe_plugins.evaluation.metric import Metric
 from orxe_plugins.evaluation.results import Estimate, IntervalSettings, Result
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.row import PolicyRow, as_policy
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.search.replay import Outcome, replay
 from orxe_plugins.util.bootstrap import draw_positions, percentile_interval
 

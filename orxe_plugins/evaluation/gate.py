@@ -14,8 +14,9 @@ from orxe_plugins.evaluation.evaluate import samples_of
 from orxe_plugins.evaluation.results import Estimate, IntervalSettings, Samples
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.table import PolicyTable
-from orxe_plugins.records import Records
-from orxe_plugins.search import fit_policies, replay
+from orxe_plugins.records.records import Records
+from orxe_plugins.search.fit import fit_policies
+from orxe_plugins.search.replay import replay
 from orxe_plugins.util.bootstrap import draw_positions, percentile_interval
 from orxe_plugins.util.hull import upper_hull
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from orxe_plugins.search.replay import Outcome
-from orxe_plugins.tasks import Task
+from orxe_plugins.tasks.task import Task
 
 #: the metric of some samples, under the experts that answered them: (outcome, positions (K,)) -> figure
 MetricFunction = Callable[[Outcome, np.ndarray], float]

@@ -12,10 +12,10 @@ from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.row import PolicyRow, as_policy
-from orxe_plugins.records import Records
 from orxe_plugins.records.options import INPUT_MODES
-from orxe_plugins.search import replay
-from orxe_plugins.tasks import Task
+from orxe_plugins.records.records import Records
+from orxe_plugins.search.replay import replay
+from orxe_plugins.tasks.task import Task
 from orxe_plugins.util.progress import Progress, Silent
 
 

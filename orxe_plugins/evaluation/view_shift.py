@@ -14,7 +14,7 @@ from orxe_plugins.errors import OrxeError
 from orxe_plugins.evaluation.intervals import bootstrap
 from orxe_plugins.experts.batch_context import BatchContext, CascadeSetup
 from orxe_plugins.experts.classifier import ClassifierExpert
-from orxe_plugins.tasks import Task
+from orxe_plugins.tasks.task import Task
 from orxe_plugins.util.progress import Progress, Silent
 
 

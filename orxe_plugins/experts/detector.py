@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from orxe_plugins.confidence import MeanBoxScore
+from orxe_plugins.confidence.boxes import MeanBoxScore
 from orxe_plugins.detection.calibration import Calibration
 from orxe_plugins.detection.detections import Detections
 from orxe_plugins.experts.batch_context import BatchContext

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from orxe_plugins.confidence import ConfidenceProvider, MaxSoftmax
+from orxe_plugins.confidence.provider import ConfidenceProvider
+from orxe_plugins.confidence.softmax import MaxSoftmax
 from orxe_plugins.cost.macs import cached_macs, count_macs
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.batch_context import BatchContext

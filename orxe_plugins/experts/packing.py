@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from orxe_plugins.confidence import ConfidenceProvider, RankingGate, confidence_from_dict
-from orxe_plugins.confidence.gate import save_gate
+from orxe_plugins.confidence.gate import RankingGate, save_gate
+from orxe_plugins.confidence.provider import ConfidenceProvider, confidence_from_dict
 from orxe_plugins.detection.calibration import calibration_from_dict
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.detector import DetectorExpert

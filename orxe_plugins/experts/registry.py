@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, cast
 
-from orxe_plugins.confidence import confidence_from_dict
+from orxe_plugins.confidence.provider import confidence_from_dict
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.detection.calibration import calibration_from_dict
 from orxe_plugins.errors import OrxeError, unknown

@@ -13,7 +13,7 @@ from orxe_plugins.experts.fingerprint import expert_parts, fingerprint_of
 from orxe_plugins.experts.registry import ExpertSpec
 from orxe_plugins.records.options import RecordOptions
 from orxe_plugins.records.store import RecordStore
-from orxe_plugins.tasks import Task
+from orxe_plugins.tasks.task import Task
 
 _WAY_OUT = "Choose another --out folder, or use --fresh to record again"
 

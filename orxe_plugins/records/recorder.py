@@ -33,7 +33,7 @@ from orxe_plugins.records.prefetch import prefetch
 from orxe_plugins.records.records import Records
 from orxe_plugins.records.shards import Loaded, ShardBuilder
 from orxe_plugins.records.store import RecordStore
-from orxe_plugins.tasks import Task
+from orxe_plugins.tasks.task import Task
 from orxe_plugins.util.progress import Progress, Silent
 
 #: above this many samples, shards grow so that an expert never has many more than 256 of them

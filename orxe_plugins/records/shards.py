@@ -19,7 +19,7 @@ from orxe_plugins.experts.batch_context import BatchContext, CascadeSetup
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.records.columns import scatter, to_arrow
 from orxe_plugins.records.options import RecordOptions
-from orxe_plugins.tasks import Task
+from orxe_plugins.tasks.task import Task
 
 #: columns of every shard; the task's prediction columns stand beside them
 COLUMNS = ("sample_id", "target", "confidence", "score", "error", "gate_input")

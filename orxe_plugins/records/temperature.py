@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from orxe_plugins.confidence import ConfidenceProvider, MaxSoftmax, confidence_from_dict, fit_temperature
-from orxe_plugins.confidence.softmax import SoftmaxConfidence
+from orxe_plugins.confidence.provider import ConfidenceProvider, confidence_from_dict
+from orxe_plugins.confidence.softmax import MaxSoftmax, SoftmaxConfidence, fit_temperature
 from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.records.records import Records
 

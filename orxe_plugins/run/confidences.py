@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.spec import ExpertSpec
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.records.temperature import fit_temperatures, with_temperatures
 from orxe_plugins.run.recipe import Gates
 from orxe_plugins.run.recording import places

@@ -8,9 +8,10 @@ from orxe_plugins.cost.latency import LatencyTable
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.run.recipe import Recipe
 from orxe_plugins.run.splits import Splits
-from orxe_plugins.search import fit_policies, select_pool
 from orxe_plugins.search.batched import batch_ms, batched_costs, with_costs
+from orxe_plugins.search.fit import fit_policies
 from orxe_plugins.search.pareto import choose_experts, with_choices
+from orxe_plugins.search.pool import select_pool
 from orxe_plugins.search.promise import with_promises
 
 

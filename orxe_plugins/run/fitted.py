@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from orxe_plugins.cascade.file import FILE_NAME, CascadeFile, read_cascade
-from orxe_plugins.confidence import confidence_from_dict
 from orxe_plugins.confidence.gate import RankingGate
+from orxe_plugins.confidence.provider import confidence_from_dict
 from orxe_plugins.errors import OrxeError, OrxeWarning
 from orxe_plugins.experts.checkpoints import is_package
 from orxe_plugins.experts.spec import ExpertSpec

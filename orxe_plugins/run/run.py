@@ -16,7 +16,7 @@ from orxe_plugins.experts.label_space import check_class_counts, class_counts
 from orxe_plugins.experts.registry import load_expert
 from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.run.recipe import Recipe
-from orxe_plugins.tasks import Task, task_named
+from orxe_plugins.tasks.task import Task, task_named
 from orxe_plugins.util.progress import Progress, Silent
 from orxe_plugins.util.python_files import import_file
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.evaluation.metric import Metric
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.run.run import Run
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.run.recipe import Data
 from orxe_plugins.run.recording import Recorded, read_recorded
 from orxe_plugins.run.run import Run

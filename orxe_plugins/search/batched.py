@@ -12,7 +12,7 @@ from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.policies.policy import Policy, check_preferences
 from orxe_plugins.policies.row import PolicyRow
 from orxe_plugins.policies.table import PolicyTable
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.search.fit import fit_policies
 from orxe_plugins.search.replay import replay
 

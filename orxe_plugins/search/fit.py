@@ -10,7 +10,7 @@ import numpy as np
 from orxe_plugins.policies.policy import check_preferences
 from orxe_plugins.policies.row import PolicyRow
 from orxe_plugins.policies.table import PolicyTable
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.search.engine.bounds import bounds_of, lower_bounds
 from orxe_plugins.search.engine.candidates import Candidates
 from orxe_plugins.search.engine.exhaustive import try_all

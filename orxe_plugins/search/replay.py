@@ -12,7 +12,7 @@ from orxe_plugins.cost.sharing import ran_for_others
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.row import PolicyRow, as_policy
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 
 
 @dataclass(frozen=True, eq=False, repr=False)

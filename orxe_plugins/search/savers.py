@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.search.engine.grid import midpoint
 
 #: the allowed drops of TinySaver's Table 1

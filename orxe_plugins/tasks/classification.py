@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from orxe_plugins.confidence import ConfidenceProvider, MaxSoftmax
+from orxe_plugins.confidence.provider import ConfidenceProvider
+from orxe_plugins.confidence.softmax import MaxSoftmax
 from orxe_plugins.data.datasets import Dataset, ImageFolder, folders_without_map
 from orxe_plugins.errors import OrxeError, OrxeWarning
 from orxe_plugins.experts.expert import Expert

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from orxe_plugins.confidence import ConfidenceProvider, MeanBoxScore
+from orxe_plugins.confidence.boxes import MeanBoxScore
+from orxe_plugins.confidence.provider import ConfidenceProvider
 from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.detection.coco.average_precision import RoutedAP
 from orxe_plugins.detection.coco.boxes import BoxTable

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from orxe_plugins.confidence import ConfidenceProvider
 from orxe_plugins.confidence.constant import Constant
+from orxe_plugins.confidence.provider import ConfidenceProvider
 from orxe_plugins.data.image_lists import ImageList, table_of_images
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.tasks.task import Task, register_task

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from orxe_plugins.confidence import ConfidenceProvider
 from orxe_plugins.confidence.pixels import MeanPixelConfidence
+from orxe_plugins.confidence.provider import ConfidenceProvider
 from orxe_plugins.data.image_lists import ImageList, Mask, images_with_masks
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.tasks.task import Scored, Task, register_task

@@ -13,8 +13,8 @@ import torch
 
 from orxe_plugins.confidence.gate import RankingGate, save_gate
 from orxe_plugins.experts.fingerprint import fingerprint_of
-from orxe_plugins.records import Records
 from orxe_plugins.records.loading import load_gate_inputs
+from orxe_plugins.records.records import Records
 from orxe_plugins.training.gate import GateSettings, fit_gate
 from orxe_plugins.util.files import safe_name, write_json
 from orxe_plugins.util.progress import Progress

@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 
 from orxe_plugins.policies.policy import check_preference
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.search.engine.grid import Grid
 from orxe_plugins.search.engine.objective import Objective
 from orxe_plugins.search.engine.problem import RankedRecords, coarsening, cpu_count

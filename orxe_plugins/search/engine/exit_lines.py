@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from orxe_plugins.policies.policy import Policy
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.search.engine.grid import midpoint
 from orxe_plugins.search.replay import replay
 from orxe_plugins.util.pareto import pareto_front

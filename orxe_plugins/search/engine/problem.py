@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.search.engine import kernels
 from orxe_plugins.search.engine.grid import Grid
 from orxe_plugins.search.engine.integer_problem import IntegerProblem, Workspace, new_workspace

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from orxe_plugins.policies.policy import Policy
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.search.engine.grid import midpoint
 from orxe_plugins.search.engine.objective import Objective, best_per_preference
 from orxe_plugins.search.engine.settings import UNREGULARISED, Regulariser
