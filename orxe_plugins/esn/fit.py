@@ -54,7 +54,8 @@ class ExitSettings:
     def schedule(self) -> Schedule:
         """As the training loop takes it."""
         total = self.epochs + self.warmup_epochs
-        return Schedule(total, self.batch_size, self.lr, self.weight_decay, self.seed, self.warmup_epochs / total)
+        warmup = self.warmup_epochs / total
+        return Schedule(total, self.batch_size, self.lr, self.weight_decay, self.seed, warmup, label="training exits")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,6 @@ def exit_inputs(
     stages: Sequence[int],
     batches: Iterable[tuple[Any, Tensor]],
     progress: Progress | None = None,
-    total: int | None = None,
 ) -> ExitInputs:
     """Run saver and base once on every batch and keep what exits see.
 
@@ -90,10 +90,9 @@ def exit_inputs(
         batches: pairs of B images, as the experts take them, and their targets, (B,) or (B, C); augmented, if they
             shall be.
         progress: shows how many samples are done.
-        total: number of samples of all batches, for the progress bar.
     """
     bar = progress or Silent()
-    bar.start(total or 0, "features of the exits")
+    bar.start(0, "features of the exits")
     backbone = base.backbone
     kept: list[list[Tensor]] = []
     logits: list[Tensor] = []
@@ -145,8 +144,7 @@ def fit_exits(
     def loss(outputs: tuple[Tensor, Tensor | None], wanted: Tensor) -> Tensor:
         return exit_loss(outputs[0], wanted, outputs[1])
 
-    train(module, torch.cat(columns, dim=1), inputs.targets, loss, settings.schedule(), progress=progress,
-          label="training exits")  # fmt: skip
+    train(module, torch.cat(columns, dim=1), inputs.targets, loss, settings.schedule(), progress=progress)
     return network.eval()
 
 
@@ -158,7 +156,6 @@ def train_exits(
     batches: Iterable[tuple[Any, Tensor]],
     settings: ExitSettings | None = None,
     progress: Progress | None = None,
-    total: int | None = None,
 ) -> TrainedExits:
     """Train exits of one base behind one saver, and write them.
 
@@ -172,7 +169,6 @@ def train_exits(
             is ``orxe_timm.mixed_batches``.
         settings: sizes and schedule; those of the paper by default.
         progress: shows how many steps are done.
-        total: number of samples of all batches, for the progress bar.
 
     Raises:
         OrxeError: a stage is not there, or images and targets differ in number.
@@ -182,7 +178,7 @@ def train_exits(
     wrong = [stage for stage in stages if not 0 <= stage < len(widths)]
     if wrong or not stages:
         raise OrxeError(f"exits behind the stages {list(stages)}: expected some of 0 to {len(widths) - 1}")
-    inputs = exit_inputs(base, saver, stages, batches, progress, total)
+    inputs = exit_inputs(base, saver, stages, batches, progress)
     shape = NetworkShape(
         tuple(stages),
         tuple(widths[stage] for stage in stages),

@@ -13,7 +13,7 @@ from orxe_plugins.errors import OrxeError
 from orxe_plugins.esn.experts import OnBackbone
 from orxe_plugins.esn.fit import ExitSettings, train_exits
 from orxe_plugins.experts.registry import ExpertSpec, load_expert, parse_address
-from orxe_plugins.util.progress import Progress
+from orxe_plugins.util.progress import OfTotal, Progress
 
 
 def make_exits(
@@ -51,4 +51,4 @@ def make_exits(
         if saver is not None:
             saver = load_expert(ExpertSpec(saver) if isinstance(saver, str) else ExpertSpec.from_dict(saver))
         stages = sorted({int(each["exit"]) for _, each in exits})
-        train_exits(Path(file), base, saver, stages, batches(), settings, progress, total)
+        train_exits(Path(file), base, saver, stages, batches(), settings, progress and OfTotal(progress, total or 0))

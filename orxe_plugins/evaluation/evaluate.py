@@ -19,7 +19,8 @@ from orxe_plugins.evaluation.results import (
     Samples,
 )
 from orxe_plugins.policies.policy import Policy
-from orxe_plugins.policies.row import Promise
+from orxe_plugins.policies.row import PolicyRow, Promise
+from orxe_plugins.policies.selection import Selection
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.records.records import Records
 
@@ -30,11 +31,9 @@ def evaluate(
     *,
     fitted_on: Records | None = None,
     metric: Metric | None = None,
-    preference: float | None = None,
-    max_drop: float = 0.0,
+    selection: Selection | None = None,
     intervals: IntervalSettings | None = None,
     extras: Mapping[str, Sequence[float]] | None = None,
-    data: str | None = None,
 ) -> Evaluation:
     """Replay every policy of a table, and every expert alone, on the reporting split.
 
@@ -47,11 +46,10 @@ def evaluate(
         fitted_on: the records that the table was fitted on. With them, the report says where they
             come from, whether they were augmented, and whether both splits share samples.
         metric: what the score of a data set is; by default the mean score, called "score".
-        preference: take the policy of this preference for the summary.
-        max_drop: else take the cheapest policy that loses at most this much on the fitting split.
+        selection: which policy the summary speaks of, such as ``Selection(preference=0.8)``; by default the cheapest
+            one that loses nothing on the fitting split.
         intervals: how intervals are made.
         extras: more figures for each row of the table: name -> one number for each row.
-        data: name of the data set, where the records do not know it.
 
     Raises:
         OrxeError: the records are empty, or the table is for other experts or another unit of cost.
@@ -79,25 +77,25 @@ def evaluate(
             ExpertResult(i, name, None if records.params is None else int(records.params[i]), results[alone[i]])
             for i, name in enumerate(records.names)
         ),
-        choice=_choose(table, preference, max_drop),
+        choice=_choose(table, selection or Selection(max_drop=0.0)),
         metric_name=metric.name,
         percent=metric.percent,
         cost_unit=records.cost_unit,
-        reported_on=samples_of(records, "reporting split", data),
-        fitted_on=_fit_samples(table, fitted_on, data),
+        reported_on=samples_of(records, "reporting split"),
+        fitted_on=_fit_samples(table, fitted_on),
         shared_samples=_shared(records, fitted_on),
         intervals=settings,
         promises=tuple(_promised(promise, results, results[alone[-1]]) for promise in table.promises),
     )
 
 
-def samples_of(records: Records, split: str, data: str | None = None) -> Samples:
+def samples_of(records: Records, split: str) -> Samples:
     """What records say of where their samples come from."""
     known = records.details
     augment = known.get("augment")
     dataset = known.get("dataset") or ""
     return Samples(
-        data=str(data or (dataset.get("name", "") if isinstance(dataset, Mapping) else dataset)),
+        data=str(dataset.get("name", "") if isinstance(dataset, Mapping) else dataset),
         split=split,
         count=len(records),
         path=known.get("path"),
@@ -108,9 +106,9 @@ def samples_of(records: Records, split: str, data: str | None = None) -> Samples
     )
 
 
-def _fit_samples(table: PolicyTable, fitted_on: Records | None, data: str | None) -> Samples:
+def _fit_samples(table: PolicyTable, fitted_on: Records | None) -> Samples:
     if fitted_on is not None:
-        return samples_of(fitted_on, "fitting split", data)
+        return samples_of(fitted_on, "fitting split")
     return Samples("", "fitting split", table.n_samples)
 
 
@@ -132,17 +130,26 @@ def _row_extras(table: PolicyTable, extras: Mapping[str, Sequence[float]]) -> li
     return [{name: float(values[i]) for name, values in extras.items()} for i in range(len(table))]
 
 
-def _choose(table: PolicyTable, preference: float | None, max_drop: float) -> Choice:
+def _choose(table: PolicyTable, selection: Selection) -> Choice:
     # The report has a row for each fitted preference: what lies between them is not chosen here.
     table = replace(table, pareto=())
     rows = list(table)
-    if preference is not None:
-        row = table.at(preference)
-        return Choice(rows.index(row), f"the one of preference {row.preference:g}")
     try:
-        row = table.at_max_drop(max_drop)
+        row = table.choose(selection)
     except OrxeError:
+        if selection.max_drop is None:
+            raise
         best = max(rows, key=lambda each: (each.score, -each.cost))
         return Choice(rows.index(best), "the one with the best score there, as every policy loses more than is allowed")
-    loses = "nothing" if max_drop == 0 else f"at most {100 * max_drop:g} points"
-    return Choice(rows.index(row), f"the cheapest one that loses {loses} against the last expert there")
+    return Choice(rows.index(row), _reason(selection, row, table.cost_unit))
+
+
+def _reason(selection: Selection, row: PolicyRow, cost_unit: str) -> str:
+    if selection.preference is not None:
+        return f"the one of preference {row.preference:g}"
+    if selection.budget is not None:
+        return f"the best one that costs at most {selection.budget:g} {cost_unit} there"
+    if selection.target is not None:
+        return f"the cheapest one that scores at least {selection.target:g} there"
+    loses = "nothing" if not selection.max_drop else f"at most {100 * selection.max_drop:g} points"
+    return f"the cheapest one that loses {loses} against the last expert there"

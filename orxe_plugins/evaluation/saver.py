@@ -109,11 +109,9 @@ def evaluate_saver(
     base: str | int,
     *,
     saver: str | int | None = None,
-    metric_name: str = "score",
-    percent: bool = True,
+    metric: Metric | None = None,
     drops: Sequence[float] = DROPS,
     intervals: IntervalSettings | None = None,
-    data: str | None = None,
 ) -> SaverEvaluation:
     """Rank savers of a base model on the fitting split, and report the best one on the other split.
 
@@ -122,11 +120,9 @@ def evaluate_saver(
         report: records of the reporting split, of the same experts.
         base: name or position of the base model.
         saver: the one to report in detail; the best by Delta C by default.
-        metric_name: what the mean score is called.
-        percent: whether scores are written times 100.
+        metric: what the mean score is called, and whether it is written times 100; "score" by default.
         drops: allowed drops.
         intervals: how intervals are made.
-        data: name of the data set, where the records do not know it.
 
     Raises:
         OrxeError: the splits have different experts or no samples, or no expert is cheaper than the base.
@@ -136,7 +132,7 @@ def evaluate_saver(
             f"the fitting split has the experts {', '.join(fit.names)}, but the reporting split has "
             f"{', '.join(report.names)}: record the same experts on both"
         )
-    settings = intervals or IntervalSettings()
+    settings, metric = intervals or IntervalSettings(), metric or Metric()
     candidates = tuple(select_saver(fit, base))
     best = candidates[0] if saver is None else _candidate(candidates, fit.names[fit.index(saver)], fit, base)
     return SaverEvaluation(
@@ -146,12 +142,12 @@ def evaluate_saver(
         fit_curves=saver_curves(fit, best.saver, best.base),
         report_curves=saver_curves(report, best.saver, best.base),
         table=saver_table(report, best.saver, best.base, drops),
-        chosen=_chosen(fit, report, best, drops, Metric(metric_name, percent=percent), settings),
-        metric_name=metric_name,
-        percent=percent,
+        chosen=_chosen(fit, report, best, drops, Metric(metric.name, percent=metric.percent), settings),
+        metric_name=metric.name,
+        percent=metric.percent,
         cost_unit=report.cost_unit,
-        reported_on=samples_of(report, "reporting split", data),
-        fitted_on=samples_of(fit, "fitting split", data),
+        reported_on=samples_of(report, "reporting split"),
+        fitted_on=samples_of(fit, "fitting split"),
         shared_samples=len(set(fit.sample_ids.tolist()) & set(report.sample_ids.tolist())),
         intervals=settings,
     )

@@ -59,9 +59,6 @@ class Records:
         score: Any,
         sample_ids: Sequence[str] | None = None,
         pass_cost: Any = None,
-        *,
-        shared_cost: Any = None,
-        needs: Sequence[str | None] | None = None,
         **more: Any,
     ) -> Records:
         """Records out of arrays, checked.
@@ -75,9 +72,8 @@ class Records:
             pass_cost: what every sample pays that goes past an expert, whether or not it ran on it, and is
                 answered by a later one, (N,): the piece of a shared backbone between two exits. The last
                 expert's is never paid. Another way to give ``shared_cost``, of which it is the running sum.
-            shared_cost: (N,); zeros by default.
-            needs: N names of needed experts; None, as by default, is none.
-            **more: the other attributes of :class:`Records`.
+            **more: the other attributes of :class:`Records`: ``shared_cost`` (N,), zeros by default; ``needs``,
+                N names of needed experts, None is none; ``cost_unit``, ``labels`` and so on.
 
         Raises:
             OrxeError: shapes do not fit, or a value is out of range.
@@ -95,6 +91,7 @@ class Records:
         ids = np.array([str(i) for i in range(m)] if sample_ids is None else list(sample_ids), dtype=object)
         if ids.shape != (m,) or len(set(ids.tolist())) != m:
             raise OrxeError(f"sample_ids has {len(ids)} names, {len(set(ids.tolist()))} of them distinct: expected {m}")
+        shared_cost, needs = more.pop("shared_cost", None), more.pop("needs", None)
         shared = _costs("shared_cost", np.zeros(n) if shared_cost is None else shared_cost, n)
         if pass_cost is not None:
             if shared_cost is not None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ class Schedule:
         warmup: share of the steps in which the learning rate rises.
         threads: how many to compute with. The last digits of sums depend on it, and after some epochs all weights
             do: with as many threads as there are cores, every machine would end with other weights.
+        label: what is trained, for the progress bar and for errors.
     """
 
     epochs: int
@@ -38,6 +40,7 @@ class Schedule:
     seed: int = 0
     warmup: float = 0.3
     threads: int = 1
+    label: str = "training"
 
 
 def train(
@@ -49,7 +52,7 @@ def train(
     *,
     augment: Callable[[Tensor], Tensor] | None = None,
     progress: Progress | None = None,
-    label: str = "training",
+    **deprecated: str,
 ) -> nn.Module:
     """Train ``module`` in place; the same seed gives the same weights on the same kind of processor.
 
@@ -61,7 +64,7 @@ def train(
         schedule: epochs, batch size and learning rate.
         augment: changes a batch of inputs.
         progress: receives every step.
-        label: what the progress bar is called.
+        **deprecated: ``label``, which belongs to the schedule now; it warns.
 
     Returns:
         The module, in evaluation mode.
@@ -69,6 +72,8 @@ def train(
     Raises:
         OrxeError: there are fewer samples than two, or the loss is no longer finite.
     """
+    schedule = _with_label(schedule, deprecated)
+    label = schedule.label
     if len(inputs) < 2:
         raise OrxeError(f"{label}: {len(inputs)} samples to train on: expected two or more")
     torch.manual_seed(schedule.seed)
@@ -96,6 +101,20 @@ def train(
         for _ in range(schedule.epochs):
             trainer.epoch(batches(), loss_of)
     return module.eval()
+
+
+def _with_label(schedule: Schedule, deprecated: dict[str, str]) -> Schedule:
+    """The schedule with the label of ``train(..., label=)``, as version 0.1 took it."""
+    if unknown := set(deprecated) - {"label"}:
+        raise TypeError(f"train() got an unexpected argument {sorted(unknown)[0]!r}")
+    if not deprecated:
+        return schedule
+    warnings.warn(
+        "train(..., label=) is deprecated and goes in version 0.3: write Schedule(..., label=)",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return replace(schedule, **deprecated)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)

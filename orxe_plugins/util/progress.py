@@ -15,6 +15,25 @@ class Progress(Protocol):
         """``n`` more steps of that job are done."""
 
 
+class OfTotal:
+    """A progress for jobs that do not know their number of steps, where the caller knows it.
+
+    Args:
+        progress: what shows it.
+        total: the number of steps of every job that starts with 0.
+    """
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._total = total
+
+    def start(self, total: int, label: str, done: int = 0) -> None:
+        self._progress.start(total or self._total, label, done)
+
+    def advance(self, n: int) -> None:
+        self._progress.advance(n)
+
+
 class Silent:
     """A progress that shows nothing."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,8 +100,8 @@ def fit(expert: Expert, images: Tensor, targets: Tensor, progress: Progress) -> 
         return view_of(jitter(rows), view)
 
     expert.module.to(memory_format=torch.channels_last)
-    train(expert.module, images, targets, loss, SCHEDULES[expert.name], augment=seen, progress=progress,
-          label=f"training {expert.name}")  # fmt: skip
+    named = replace(SCHEDULES[expert.name], label=f"training {expert.name}")
+    train(expert.module, images, targets, loss, named, augment=seen, progress=progress)
     expert.module.to(memory_format=torch.contiguous_format)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +46,8 @@ def prepare(recipe: Recipe, out: Path, progress: Progress, train_share: float, s
 
     def fit(expert: Expert) -> None:
         views = expert.prepare([images[i] for i in order[:n_train]])  # (M, 1, h, w)
-        train(expert.module, views, targets, loss, SCHEDULES[expert.name], augment=nudge, progress=progress,
-              label=f"training {expert.name}")  # fmt: skip
+        named = replace(SCHEDULES[expert.name], label=f"training {expert.name}")
+        train(expert.module, views, targets, loss, named, augment=nudge, progress=progress)
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         torch.manual_seed(seed)

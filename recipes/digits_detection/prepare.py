@@ -170,8 +170,8 @@ def train_yolo(spec: ExpertSpec, scenes: Sequence[Scene], schedule: Schedule, pr
         parts, _ = criterion(outputs, {"batch_idx": image, "cls": rows[:, 0], "bboxes": rows[:, 1:]})
         return parts.sum() / len(targets)
 
-    train(module, inputs, padded(scenes), loss, schedule, augment=as_seen, progress=progress,
-          label=f"training {spec.name}")  # fmt: skip
+    named = replace(schedule, label=f"training {spec.name}")
+    train(module, inputs, padded(scenes), loss, named, augment=as_seen, progress=progress)
     module.args = {"imgsz": expert.imgsz, "task": "detect"}
     checkpoint = {"model": module, "train_args": module.args}
     write_atomically(Path(str(spec.checkpoint)), lambda temporary: torch.save(checkpoint, temporary))

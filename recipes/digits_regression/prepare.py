@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,8 +65,8 @@ def prepare(
 
     def fit(expert: Expert) -> None:
         views = expert.prepare([image for image, _ in seen])  # (M, 1, h, w)
-        train(expert.module, views, targets, smooth_l1_loss, SCHEDULES[expert.name], progress=progress,
-              label=f"training {expert.name}")  # fmt: skip
+        named = replace(SCHEDULES[expert.name], label=f"training {expert.name}")
+        train(expert.module, views, targets, smooth_l1_loss, named, progress=progress)
 
     for spec in recipe.experts:
         make_expert(spec, fit)

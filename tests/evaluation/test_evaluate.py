@@ -69,7 +69,7 @@ def test_a_table_for_other_experts_is_refused(splits: tuple[Records, Records]) -
 
 def test_savers_are_ranked_by_delta_c_and_the_best_is_shown(splits: tuple[Records, Records]) -> None:
     fit, report = splits
-    evaluation = evaluate_saver(fit, report, "large", metric_name="top1")
+    evaluation = evaluate_saver(fit, report, "large", metric=TOP1)
     assert [row.delta_c for row in evaluation.candidates] == sorted(row.delta_c for row in evaluation.candidates)
     assert evaluation.saver == evaluation.candidates[0]
     assert evaluation.table.saver_score == pytest.approx(report.mean_score[report.index(evaluation.saver.saver)])

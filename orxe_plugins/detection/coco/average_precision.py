@@ -12,7 +12,7 @@ import numpy as np
 
 from orxe_plugins.detection.coco.kernels import average_precisions
 from orxe_plugins.detection.coco.matching import Matches
-from orxe_plugins.detection.coco.rules import IOU_THRESHOLDS, RECALL_POINTS, SIZES
+from orxe_plugins.detection.coco.rules import IOU_THRESHOLDS, SIZES
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.util.bootstrap import draw_counts
 
@@ -191,7 +191,6 @@ class _Size:
             boxes.ignored,
             weight,
             positives.astype(np.int64),
-            RECALL_POINTS,
             len(IOU_THRESHOLDS),
         )
 

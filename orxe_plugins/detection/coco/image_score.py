@@ -6,7 +6,7 @@ import numpy as np
 
 from orxe_plugins.detection.coco.kernels import average_precisions
 from orxe_plugins.detection.coco.matching import Matches
-from orxe_plugins.detection.coco.rules import IOU_THRESHOLDS, RECALL_POINTS
+from orxe_plugins.detection.coco.rules import IOU_THRESHOLDS
 
 
 def pooled_ap(matches: Matches) -> np.ndarray:
@@ -34,7 +34,6 @@ def pooled_ap(matches: Matches) -> np.ndarray:
         matches.ignored[order, 0],
         np.ones(1, dtype=np.int32),
         positives,
-        RECALL_POINTS,
         len(IOU_THRESHOLDS),
     )  # (M, T)
     score = 1.0 - _highest_wrong(matches)

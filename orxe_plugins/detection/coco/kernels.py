@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from orxe_plugins.detection.coco.rules import IOU_THRESHOLDS, RECALL_POINTS
+
+#: COCO's own code takes an overlap of 1 for a match whatever its last digit is
+_LEAST_OVERLAPS = np.minimum(IOU_THRESHOLDS, 1 - 1e-10)
+
 
 @njit(cache=True, nogil=True)
 def overlap(box: np.ndarray, object_box: np.ndarray, crowd: bool) -> float:
@@ -27,7 +32,6 @@ def match_groups(
     objects: np.ndarray,
     crowd: np.ndarray,
     counts: np.ndarray,
-    thresholds: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Match boxes and objects that share a key; both are sorted by it, boxes then by falling score.
 
@@ -39,7 +43,6 @@ def match_groups(
         objects: (G, 4).
         crowd: (G,).
         counts: (G, A).
-        thresholds: IoU thresholds, (T,).
 
     Returns:
         Bit masks over thresholds, (D, A) each: true positives, and boxes to be ignored.
@@ -47,7 +50,7 @@ def match_groups(
     n_sizes = counts.shape[1]
     true_positive = np.zeros((len(key), n_sizes), dtype=np.uint16)
     ignored = np.zeros((len(key), n_sizes), dtype=np.uint16)
-    every_bit = (1 << len(thresholds)) - 1
+    every_bit = (1 << len(_LEAST_OVERLAPS)) - 1
     start, first_object = 0, 0
     while start < len(key):
         end = start
@@ -75,7 +78,7 @@ def match_groups(
                     outside[group, a],
                     crowd[of_group],
                     counts[of_group, a],
-                    thresholds,
+                    _LEAST_OVERLAPS,
                     true_positive[group, a],
                     ignored[group, a],
                 )
@@ -132,7 +135,6 @@ def average_precisions(
     ignored: np.ndarray,
     weight: np.ndarray,
     positives: np.ndarray,
-    recalls: np.ndarray,
     n_thresholds: int,
 ) -> np.ndarray:
     """Average precision of every label and IoU threshold, for objects of one size.
@@ -143,7 +145,6 @@ def average_precisions(
         true_positive, ignored: bit masks over thresholds, (D,).
         weight: how many times each image is in the data set, integers of shape (M,).
         positives: how many objects count, integers of shape (C,).
-        recalls: recalls to average precision at, (R,).
         n_thresholds: T.
 
     Returns:
@@ -172,7 +173,7 @@ def average_precisions(
                 elif not ignored[d] >> t & 1:
                     wrong[t] += copies
         for t in range(n_thresholds):
-            result[c, t] = _mean_precision(precision[t], found[t], positives[c], recalls)
+            result[c, t] = _mean_precision(precision[t], found[t], positives[c], RECALL_POINTS)
     return result
 
 

@@ -15,7 +15,7 @@ import torch
 from orxe_plugins.detection.coco.boxes import BoxTable
 from orxe_plugins.detection.coco.ground_truth import GroundTruth
 from orxe_plugins.detection.coco.kernels import match_groups
-from orxe_plugins.detection.coco.rules import AREAS, IOU_THRESHOLDS, MAX_BOXES
+from orxe_plugins.detection.coco.rules import AREAS, MAX_BOXES
 from orxe_plugins.detection.detections import Detections
 from orxe_plugins.detection.labels import match_labels
 from orxe_plugins.errors import OrxeError
@@ -149,9 +149,7 @@ def match_boxes(boxes: BoxTable, targets: Sequence[GroundTruth]) -> Matches:
     box_area = xywh[:, 2] * xywh[:, 3]
     outside = (box_area[:, None] < AREAS[:, 0]) | (box_area[:, None] > AREAS[:, 1])  # (D, A)
     key, object_key = label * len(targets) + image, object_label * len(targets) + object_image
-    true_positive, ignored = match_groups(
-        key, xywh, outside, object_key, object_xywh, crowd, counts, np.minimum(IOU_THRESHOLDS, 1 - 1e-10)
-    )
+    true_positive, ignored = match_groups(key, xywh, outside, object_key, object_xywh, crowd, counts)
     return Matches(
         names,
         len(targets),
