@@ -1,7 +1,7 @@
 """What fitted policies are worth on samples that they were not fitted on: plain, regularised and promised ones.
 
-Records are split in random halves: policies are fitted on one and reported on the other. A promised policy has but the
-same half to itself: it is fitted on one half of it and tested on the other. Writes honesty.json and honesty.md beside
+Records are split in random halves: policies are fitted on one and reported on the other. A promised policy only has the
+same half: it is fitted on one half of it and tested on the other. Writes honesty.json and honesty.md beside
 this file.
 
     python benchmarks/bench_honesty.py --records imagenet_sample=FOLDER --records cifar10_test=FOLDER

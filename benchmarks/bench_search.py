@@ -1,4 +1,4 @@
-"""Time, peak memory and objective of the threshold search beside three baselines, on made-up records.
+"""Time, peak memory and objective of the threshold search beside three baselines, on synthetic records.
 
 Every job runs in a process of its own, one after the other.
 """
@@ -37,7 +37,7 @@ class Job:
         method: :data:`SEARCH` or a baseline.
         experts, samples: size of the records.
         preferences: how many, evenly spread over [0, 1]; one is 0.7.
-        timed: a baseline searches for every so manieth of them.
+        timed: a baseline only searches for every n-th of them, where n is this number.
     """
 
     group: str
@@ -107,7 +107,7 @@ def run(job: Job) -> dict[str, Any]:
 
 def measure(job: Job) -> dict[str, Any]:
     """Make the records, run the method once, and replay its policies."""
-    # Compiled code is loaded, or compiled once for all time, before the clock runs.
+    # Compiled code is loaded, or compiled and kept for good, before the clock runs.
     start = time.perf_counter()
     fit_policies(synthetic_records(4, 100), [0.5])
     loaded = time.perf_counter() - start

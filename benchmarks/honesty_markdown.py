@@ -10,11 +10,11 @@ def to_markdown(result: dict[str, Any]) -> str:
     settings = result["settings"]
     parts = [
         "# Fitted policies on samples that they were not fitted on",
-        "Wanted is the cheapest policy that drops by at most so much against the last expert. "
+        "Each row asks for the cheapest policy that drops by at most so much against the last expert. "
         f"{settings['splits']} random halves: everything is fitted, chosen and tested on one half and reported on the "
         "other. A promised policy is fitted on a quarter of the samples and tested on another, with "
         f"{100 * settings['confidence']:g} % confidence; the others are fitted on the whole half. "
-        f"{settings['preferences']} preferences, both gates. Where nothing could be promised, the last expert alone "
+        f"{settings['preferences']} preferences, exit and skip thresholds. Where nothing could be promised, the last expert alone "
         "stands in, with a drop of 0.",
         "Drops are in points, averaged over the halves. The interval is a 95 % bootstrap over samples, each with its "
         "mean drop over the halves that it was held out in; it does not cover the draw of the samples that policies "

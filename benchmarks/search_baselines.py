@@ -9,22 +9,23 @@ from scipy.optimize import minimize_scalar
 
 from orxe_plugins import Policy, Records
 
-#: a baseline: records, one preference, whether gate 1 is searched -> a policy
+#: a baseline: records, one preference, whether skip thresholds are searched -> a policy
 Baseline = Callable[[Records, float, bool], Policy]
 
 
 class Thresholds:
-    """Thresholds of both gates that are being searched; a gate 2 of None is "never"."""
+    """The thresholds that are being searched; an exit threshold of None is "never"."""
 
     def __init__(self, records: Records, preference: float) -> None:
         self.records, self.preference = records, preference
         n = records.n_experts
-        self.gates: tuple[list[float], list[float | None]] = ([0.0] * (n - 1), [None] * (n - 1))
+        self.skips: list[float] = [0.0] * (n - 1)
+        self.exits: list[float | None] = [None] * (n - 1)
 
     @property
     def policy(self) -> Policy:
         """As a policy."""
-        return Policy(tuple(self.gates[1]), tuple(self.gates[0]))
+        return Policy(tuple(self.exits), tuple(self.skips))
 
     def objective(self) -> float:
         """By routing all samples, with those that are still on their way kept together."""
@@ -34,10 +35,10 @@ class Thresholds:
         so_far: np.ndarray | None = None
         cost = score = 0.0
         for i in range(last + 1):
-            exit_at = self.gates[1][i] if i < last else 0.0
+            exit_at = self.exits[i] if i < last else 0.0
             if exit_at is None:
                 continue
-            skip_at = self.gates[0][i] if i < last else 0.0
+            skip_at = self.skips[i] if i < last else 0.0
             here = index if so_far is None or skip_at <= 0 else index[so_far >= skip_at]
             now = records.confidence[i, here]
             stop = now >= exit_at if i < last else np.ones(len(here), dtype=bool)
@@ -54,9 +55,13 @@ class Thresholds:
         relative = cost / m / records.standalone_cost[-1]
         return float((1 - self.preference) * relative + self.preference * (1 - score / m))
 
-    def minimise(self, gate: int, expert: int) -> tuple[float | None, float]:
+    def all_of(self, kind: str) -> list[float | None]:
+        """All thresholds of one kind, "exit" or "skip", to be changed in place."""
+        return self.exits if kind == "exit" else self.skips  # type: ignore[return-value]
+
+    def minimise(self, kind: str, expert: int) -> tuple[float | None, float]:
         """One threshold by a bounded scalar minimiser over [0, 1]; "never" is tried too. Changes nothing."""
-        values: list[float | None] = self.gates[gate]  # type: ignore[assignment]
+        values = self.all_of(kind)
         before = values[expert]
 
         def at(threshold: float | None) -> float:
@@ -65,7 +70,7 @@ class Thresholds:
 
         found = minimize_scalar(at, bounds=(0.0, 1.0), method="bounded")
         best: tuple[float | None, float] = float(found.x), float(found.fun)
-        off = None if gate == 1 else 0.0
+        off = None if kind == "exit" else 0.0
         without = at(off)
         values[expert] = before
         return (off, without) if without < best[1] else best
@@ -74,18 +79,18 @@ class Thresholds:
 def algorithm_1(records: Records, preference: float, skip_gates: bool) -> Policy:
     """ORXE's supplement, Algorithm 1: in every round, try each threshold and adopt the best change alone.
 
-    From "all to the last" on; gate 2 first, then gate 1 in the same way. Every line search is a bounded
-    scalar minimiser, as the supplement takes the objective for convex in each threshold.
+    From "all to the last" on; exit thresholds (gate 2) first, then skip thresholds (gate 1) in the same way. Every line
+    search is a bounded scalar minimiser, as the supplement takes the objective to be convex in each threshold.
     """
     state = Thresholds(records, preference)
     least = state.objective()
-    for gate in (1, 0) if skip_gates else (1,):
+    for kind in ("exit", "skip") if skip_gates else ("exit",):
         while True:
-            tried = [(*state.minimise(gate, i), i) for i in range(records.n_experts - 1)]
+            tried = [(*state.minimise(kind, i), i) for i in range(records.n_experts - 1)]
             threshold, value, i = min(tried, key=lambda one: one[1])
             if value >= least - 1e-12:
                 break
-            state.gates[gate][i] = threshold  # type: ignore[assignment]
+            state.all_of(kind)[i] = threshold
             least = value
     return state.policy
 
@@ -94,11 +99,11 @@ def one_pass(records: Records, preference: float, skip_gates: bool) -> Policy:
     """Each threshold minimised once, in order."""
     state = Thresholds(records, preference)
     least = state.objective()
-    for gate in (1, 0) if skip_gates else (1,):
+    for kind in ("exit", "skip") if skip_gates else ("exit",):
         for i in range(records.n_experts - 1):
-            threshold, value = state.minimise(gate, i)
+            threshold, value = state.minimise(kind, i)
             if value < least:
-                state.gates[gate][i] = threshold  # type: ignore[assignment]
+                state.all_of(kind)[i] = threshold
                 least = value
     return state.policy
 
@@ -110,7 +115,7 @@ def common_threshold(records: Records, preference: float, skip_gates: bool) -> P
     choices: Sequence[float] = [k / 100 for k in range(101)]
     values = []
     for threshold in choices:
-        state.gates[1][:] = [threshold] * (n - 1)
+        state.exits[:] = [threshold] * (n - 1)
         values.append(state.objective())
     return Policy.uniform(choices[int(np.argmin(values))], n)
 

@@ -12,7 +12,7 @@ def to_markdown(result: dict[str, Any]) -> str:
     lines = [
         "# The threshold search beside three baselines",
         "",
-        "Made-up records (`benchmarks/synthetic.py`, seed 0), both gates, "
+        "Synthetic records (`benchmarks/synthetic.py`, seed 0), exit and skip thresholds, "
         f"{about['cores']} cores ({about['machine']}), NumPy {about['numpy']}. Written by `make bench-search`. "
         "Every job ran once, in a process of its own, with its records in memory and numba's compiled code loaded. "
         "CPU time is that of all threads; wall time suffers from whatever else the machine does. Peak memory is that "
@@ -76,5 +76,5 @@ def _gaps(rows: list[dict[str, Any]]) -> str:
     return (
         "Gap between this search's objective and the lower bound, over the preferences: "
         + "; ".join(parts)
-        + ". The bound lets an oracle choose behind the second expert, so that most of the gap is what nobody can know."
+        + ". The bound lets an oracle choose behind the second expert, so that most of the gap cannot be closed by any policy."
     )

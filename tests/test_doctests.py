@@ -15,7 +15,7 @@ MODULES = sorted(
     if ">>> " in path.read_text(encoding="utf-8")
 )
 #: what users call first has an example
-WANTED = {"policies.policy", "policies.selection", "policies.table", "search.replay"}
+WANTED = {"policies.policy", "policies.selection", "policies.table", "search.fit", "search.replay"}
 
 
 def test_the_first_steps_have_examples() -> None:

@@ -1,4 +1,4 @@
-"""Costs that depend on the batch: one cost per sample and expert, at the sub-batch that it is expected to see."""
+"""Costs that depend on the batch size: one cost per sample and expert, at the sub-batch that it is expected to get."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from orxe_plugins.records import Records
 from orxe_plugins.search.fit import fit_policies
 from orxe_plugins.search.replay import replay
 
-#: costs that move by less than this share are at rest
-_AT_REST = 0.01
+#: costs that change by less than this share have settled
+_SETTLED = 0.01
 _ROUNDS = 8
 
 
 @dataclass(frozen=True)
 class BatchedCosts:
-    """What a fixed point says.
+    """Costs at the sub-batches that they themselves lead to.
 
     Attributes:
         ms: expert's name -> milliseconds per sample that comes to it.
         share: expert's name -> share of a batch that was expected to come to it.
         batch_size: size of the whole batch.
         rounds: how many fits it took.
-        at_rest: whether the costs had settled by then.
+        settled: whether the costs had settled by then.
     """
 
     ms: dict[str, float]
     share: dict[str, float]
     batch_size: int
     rounds: int
-    at_rest: bool
+    settled: bool
 
 
 def batched_costs(
     records: Records, latency: LatencyTable, preferences: Iterable[float], batch_size: int, *, skip_gates: bool = True
 ) -> BatchedCosts:
-    """Latencies per sample at the sub-batches that experts see under the policies that these latencies lead to.
+    """Latencies per sample at the sub-batches that experts get under the policies that these latencies lead to.
 
     The search takes one cost per expert. It is the expected time of the expert's sub-batch over the number of
     samples in it; the share of the batch that comes to it is the mean over those preferences whose policy runs it.
-    Policies are fitted, shares and costs taken from them, and so on until the costs rest. An expert that no policy
+    Policies are fitted, shares and costs follow from them, and so on until the costs settle. An expert that no policy
     runs keeps the cost of the whole batch, its cheapest one.
 
     Args:
@@ -67,18 +67,18 @@ def batched_costs(
     wanted = check_preferences(preferences)
     share = dict.fromkeys(records.names, 1.0)
     ms = {name: latency.per_sample(name, batch_size, 1.0) for name in records.names}
-    rounds, rest = 0, False
-    while rounds < _ROUNDS and not rest:
+    rounds, settled = 0, False
+    while rounds < _ROUNDS and not settled:
         rounds += 1
-        priced = with_costs(records, ms, "ms")
-        table = fit_policies(priced, wanted, skip_gates=skip_gates)
-        seen = _shares(priced, table)
-        # Half the way: a policy that flips between two costs would never rest.
+        with_latency = with_costs(records, ms, "ms")
+        table = fit_policies(with_latency, wanted, skip_gates=skip_gates)
+        seen = _shares(with_latency, table)
+        # Half the way: a policy that flips between two costs would never settle.
         share = {name: (share[name] + seen.get(name, share[name])) / 2 for name in records.names}
         new = {name: latency.per_sample(name, batch_size, share[name]) for name in records.names}
-        rest = all(abs(new[name] - ms[name]) <= _AT_REST * ms[name] for name in ms)
+        settled = all(abs(new[name] - ms[name]) <= _SETTLED * ms[name] for name in ms)
         ms = new
-    return BatchedCosts(ms, share, batch_size, rounds, rest)
+    return BatchedCosts(ms, share, batch_size, rounds, settled)
 
 
 def with_costs(records: Records, cost: Mapping[str, float], unit: str) -> Records:
@@ -86,7 +86,7 @@ def with_costs(records: Records, cost: Mapping[str, float], unit: str) -> Record
 
     Args:
         records: N experts.
-        cost: expert's name -> cost per sample, such as millijoules; names of other experts are let be.
+        cost: expert's name -> cost per sample, such as millijoules; names of other experts are ignored.
         unit: of the costs, such as "mJ".
 
     Raises:
@@ -98,8 +98,8 @@ def with_costs(records: Records, cost: Mapping[str, float], unit: str) -> Record
         if not (np.isfinite(cost[name]) and cost[name] >= 0):
             raise OrxeError(f"cost of {name!r} is {cost[name]!r}: expected a finite number of at least 0")
     costs = np.array([float(cost[name]) for name in records.names])
-    priced = replace(records, cost=costs, shared_cost=np.zeros(len(costs)), cost_unit=unit)
-    return priced.sorted_by_cost()
+    changed = replace(records, cost=costs, shared_cost=np.zeros(len(costs)), cost_unit=unit)
+    return changed.sorted_by_cost()
 
 
 def batch_ms(records: Records, policy: Policy | PolicyRow, latency: LatencyTable, batch_size: int) -> float:

@@ -1,6 +1,6 @@
-"""Choose: policies between the fitted ones, and the experts that fit into a memory.
+"""Policies between the fitted ones, and the experts that fit into a memory.
 
-Preferences reach the convex hull of cost and score alone. A budget is met better by policies that lie
+Preferences only reach the convex hull of cost and score. A budget is met better by policies that lie
 between: interpolated ones (ORXE, supplement B), and those that move one exit threshold of a known
 policy. All are replayed before they are offered, and those that another one beats are dropped.
 """
@@ -18,7 +18,7 @@ from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.row import PolicyRow, pareto_rows
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.records import Records
-from orxe_plugins.search.engine.exit_lines import Lines
+from orxe_plugins.search.engine.exit_lines import ExitLines
 from orxe_plugins.search.engine.objective import Objective
 from orxe_plugins.search.fit import fit_policies
 from orxe_plugins.search.pool import PREFERENCES, select_pool
@@ -42,7 +42,7 @@ def with_choices(
 ) -> PolicyTable:
     """The table with policies between its rows, for budgets, targets and limits of memory.
 
-    ``pareto`` gets policies that lie strictly between fitted rows in cost and in score, so that both never fall
+    ``pareto`` gets policies that lie strictly between fitted rows in cost and in score, so that neither falls
     along the preference of all that is offered. ``compact`` gets those that no policy of as few experts beats.
 
     Args:
@@ -50,12 +50,15 @@ def with_choices(
         records: the fitting split.
         max_rows: at most that many in each of the two.
         max_samples: look for policies on that many samples at most; all are replayed on all samples.
-        expansions: how many policies to move thresholds of.
+        expansions: of how many policies to move thresholds.
         seed: of the draw of these samples.
+
+    Raises:
+        OrxeError: the table is for another number of experts.
     """
     table.check_n_experts(records.n_experts)
     explored = _explore(table, records, max_samples, expansions, seed)
-    # A replay takes time in proportion to N x M: of very many samples, fewer policies are looked at.
+    # A replay takes time in proportion to N x M: with very many samples, fewer policies are replayed.
     affordable = max(max_rows // 2, _REPLAYS // (records.n_experts * len(records)))
     found = _replayed(records, _thinned(explored, affordable), table)
     fitted = {row.policy for row in table}
@@ -78,8 +81,8 @@ def choose_experts(
 ) -> tuple[str, ...]:
     """The experts of the best cascade that fits into a memory, cheapest first (ORXE, Table D2, keeps 2 to 5).
 
-    Of each size up to ``max_experts``, experts are chosen by :func:`~orxe_plugins.search.pool.select_pool`;
-    while they have too many parameters together, the largest of them is struck off the pool. The set
+    For each size up to ``max_experts``, experts are chosen by :func:`~orxe_plugins.search.pool.select_pool`;
+    while they have too many parameters together, the largest of them is removed from the pool. The set
     with the least objective, summed over the preferences, wins.
 
     Args:
@@ -121,7 +124,7 @@ def choose_experts(
 def _fitting_pool(
     records: Records, k: int, max_params: float | None, preferences: Sequence[float], seed: int
 ) -> tuple[str, ...]:
-    """The best ``k`` experts with so many parameters; fewer than k are for a smaller k. Empty if there are none."""
+    """The best ``k`` experts with at most so many parameters; empty if no k experts have so few."""
     pool = records
     while pool.n_experts >= k:
         names = select_pool(pool, k, preferences, seed=seed)
@@ -144,9 +147,9 @@ def _needs(records: Records, expert: int, name: str) -> bool:
 
 
 def _explore(table: PolicyTable, records: Records, max_samples: int, expansions: int, seed: int) -> list[Policy]:
-    """Policies near the known ones that nothing known beats with as few experts, on some of the samples."""
+    """Policies near the known ones that no known one of as few experts beats, on some of the samples."""
     part = _some(records, max_samples, seed)
-    lines = Lines(part)
+    lines = ExitLines(part)
     start = [*(row.policy for row in table), *interpolated(table)]
     start += [Policy.only(i, table.n_experts) for i in range(table.n_experts)]
     known: dict[Policy, tuple[float, float, int]] = {}
@@ -183,7 +186,7 @@ def interpolated(table: PolicyTable, steps: int = 9) -> Iterator[Policy]:
 
 
 def _unbeaten(known: dict[Policy, tuple[float, float, int]]) -> dict[Policy, tuple[float, float, int]]:
-    """Those that no other one of as few experts beats, by rising cost; values are (cost, score, experts)."""
+    """The policies that no other one of as few experts beats, by rising cost; values are (cost, score, experts)."""
     policies = list(known)
     front = pareto_front(*zip(*known.values(), strict=True))
     return {policies[k]: known[policies[k]] for k in front}
@@ -201,7 +204,7 @@ def _replayed(records: Records, policies: Sequence[Policy], table: PolicyTable) 
 
 
 def _between(row: PolicyRow, fitted: Sequence[PolicyRow]) -> bool:
-    """Whether no fitted row is cheaper and as good or better, nor dearer and as good or worse."""
+    """Whether every fitted row that is cheaper scores less, and every one that costs more scores more."""
     return all((row.cost - one.cost) * (row.score - one.score) > 0 for one in fitted)
 
 

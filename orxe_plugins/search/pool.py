@@ -11,14 +11,14 @@ import numpy as np
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.policies.policy import check_preferences
 from orxe_plugins.records import Records
-from orxe_plugins.search.engine.candidates import Settings
 from orxe_plugins.search.engine.grid import Grid
 from orxe_plugins.search.engine.objective import Objective
-from orxe_plugins.search.engine.problem import Cuts, Problem, Samples, coarsening, cpu_count
+from orxe_plugins.search.engine.problem import Cuts, Descent, Problem, RankedRecords, coarsening, cpu_count
+from orxe_plugins.search.engine.settings import SearchSettings
 from orxe_plugins.search.fit import search_policies
 from orxe_plugins.util.pareto import pareto_front
 
-#: the preferences that a pool is chosen for unless told otherwise
+#: the preferences that a pool is chosen for by default
 PREFERENCES = (*(i / 10 for i in range(1, 10)), 0.95, 0.99)
 _SHORTLIST = 4
 _BINS = 1024
@@ -37,7 +37,7 @@ def select_pool(
 
     Greedy forward selection from the most accurate expert, then swaps until none helps. Beside it,
     two plain choices are tried: the k cheapest Pareto-optimal experts, and k of them evenly
-    spread. The best of the three is where the swaps start. All this goes by quick searches; a
+    spread. The swaps start from the best of the three. All this uses quick searches; a
     thorough one chooses between the outcome and the three, so that it is never worse than those
     on the samples that the choice is made on.
 
@@ -79,13 +79,13 @@ class _Fit:
 
 
 class _Scorer:
-    """Objective of sets of experts, by a quick search of gate 2 on a coarse grid."""
+    """Objective of sets of experts, by a quick search of exit thresholds on a coarse grid."""
 
     def __init__(self, records: Records, preferences: Sequence[float], threads: int) -> None:
         objective = Objective.of(records)
         grid = Grid.of(records.confidence, threads)
-        samples = Samples.of(records, grid, objective)
-        self.samples = samples.some(np.arange(len(records)), coarsening(grid.n_cuts, _BINS))
+        ranked = RankedRecords.of(records, grid, objective)
+        self.ranked = ranked.samples(np.arange(len(records)), coarsening(grid.n_cuts, _BINS))
         self.preferences = preferences
         self.means = records.mean_score
         self.needs = records.needs
@@ -94,7 +94,8 @@ class _Scorer:
 
     @property
     def never(self) -> int:
-        return self.samples.n_cuts + 1
+        """The exit cut that disables an expert."""
+        return self.ranked.n_cuts + 1
 
     def complete(self, chosen: Iterable[int]) -> bool:
         """Whether every expert that one of these needs is among them."""
@@ -106,7 +107,7 @@ class _Scorer:
         if not self.complete(chosen):
             return _Fit(np.inf, ())
         if chosen not in self._fits:
-            part = self.samples.experts(chosen)
+            part = self.ranked.experts(chosen)
             with ThreadPoolExecutor(self.threads) as pool:
                 found = list(pool.map(lambda preference: _quick_search(part, preference), self.preferences))
             self._fits[chosen] = _Fit(sum(value for value, _ in found), tuple(exits for _, exits in found))
@@ -114,40 +115,42 @@ class _Scorer:
 
     def thorough(self, chosen: tuple[int, ...]) -> float:
         """Objective of these experts, summed over the preferences, as the search itself finds it on this grid."""
-        settings = Settings(skip_gates=False, threads=self.threads)
-        found = search_policies(self.samples.experts(chosen), self.preferences, settings)
+        settings = SearchSettings(skip_gates=False, threads=self.threads)
+        found = search_policies(self.ranked.experts(chosen), self.preferences, settings)
         return float(found.objectives(found.distinct()).min(axis=1).sum())
 
     def gains(self, chosen: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
         """What each expert cheaper than the last chosen one is worth, (last + 1,), by one line search.
 
         Returns:
-            Gain of adding each expert (0 for chosen ones), and loss of dropping each (0 for others).
+            Gain of adding each expert (0 for chosen ones), and loss of removing each (0 for others).
         """
         last = chosen[-1]
-        part = self.samples.experts(range(last + 1))
+        part = self.ranked.experts(range(last + 1))
         fit = self.fit(chosen)
 
         def one(preference: float, exits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            everyone = np.full(last + 1, self.never, dtype=np.int32)
-            everyone[list(chosen)] = exits
+            all_exits = np.full(last + 1, self.never, dtype=np.int32)
+            all_exits[list(chosen)] = exits
             problem = Problem.of(part, preference)
-            gain, drop = problem.what_if(Cuts(everyone, np.zeros_like(everyone)))
-            return gain / problem.scale, drop / problem.scale
+            cuts = Cuts(all_exits, np.zeros_like(all_exits))
+            _, _, gains = problem.sweep(cuts, problem.workspace(), skips=False, adopt=False)
+            return gains.gain[0] / problem.scale, gains.loss_if_disabled / problem.scale
 
         with ThreadPoolExecutor(self.threads) as pool:
             found = list(pool.map(one, self.preferences, fit.exits))
         gain = np.sum([g for g, _ in found], axis=0)
-        drop = np.sum([d for _, d in found], axis=0)
+        loss = np.sum([d for _, d in found], axis=0)
         inside = np.zeros(last + 1, dtype=bool)
         inside[list(chosen)] = True
-        return np.where(inside, 0.0, gain), np.where(inside, drop, 0.0)
+        return np.where(inside, 0.0, gain), np.where(inside, loss, 0.0)
 
 
-def _quick_search(samples: Samples, preference: float) -> tuple[float, np.ndarray]:
-    problem = Problem.of(samples, preference)
-    work = problem.work()
-    found = [(problem.descend(cuts, work, False) / problem.scale, cuts.exits) for cuts in problem.both_ends()]
+def _quick_search(ranked: RankedRecords, preference: float) -> tuple[float, np.ndarray]:
+    """The objective and the exit cuts of the better one of two descents, from both ends."""
+    problem = Problem.of(ranked, preference)
+    work, descent = problem.workspace(), Descent(skip_gates=False)
+    found = [(problem.descend(cuts, work, descent) / problem.scale, cuts.exits) for cuts in problem.both_ends()]
     return min(found, key=lambda one: one[0])
 
 
@@ -166,21 +169,21 @@ def _grow(scorer: _Scorer, k: int) -> tuple[int, ...]:
 
 
 def _most_accurate(scorer: _Scorer, k: int) -> tuple[int, ...]:
-    """The most accurate expert of which there is room for what it needs, and that."""
+    """The most accurate expert that fits together with the expert that it needs, if any; and that one."""
     for i in np.argsort(-scorer.means, kind="stable").tolist():
         chosen = (i,) if scorer.needs[i] < 0 else (scorer.needs[i], i)
         if len(chosen) <= k:
             return chosen
-    raise AssertionError("whoever is needed needs nobody, so that one alone always fits")
+    raise AssertionError("a needed expert needs no other one, so that a single expert always fits")
 
 
 def _swap(scorer: _Scorer, chosen: tuple[int, ...]) -> tuple[int, ...]:
     """Exchange one expert for another as long as that helps."""
     while True:
         now = scorer.fit(chosen).objective
-        _, drop = scorer.gains(chosen)
+        _, loss = scorer.gains(chosen)
         tried: list[tuple[int, ...]] = []
-        for out in sorted(chosen, key=lambda i: drop[i])[:_SHORTLIST]:
+        for out in sorted(chosen, key=lambda i: loss[i])[:_SHORTLIST]:
             rest = tuple(i for i in chosen if i != out)
             if not rest:
                 tried += [(i,) for i in range(len(scorer.means))]
@@ -190,8 +193,8 @@ def _swap(scorer: _Scorer, chosen: tuple[int, ...]) -> tuple[int, ...]:
             cheaper = [i for i in range(rest[-1]) if i not in chosen]
             tried += [_with(rest, i) for i in sorted(cheaper, key=lambda i: -gain[i])[:_SHORTLIST]]
             # Line searches say nothing of experts behind the last one: try the most accurate of them.
-            dearer = [i for i in range(rest[-1] + 1, len(scorer.means)) if i not in chosen]
-            tried += [_with(rest, i) for i in sorted(dearer, key=lambda i: -scorer.means[i])[:2]]
+            costlier = [i for i in range(rest[-1] + 1, len(scorer.means)) if i not in chosen]
+            tried += [_with(rest, i) for i in sorted(costlier, key=lambda i: -scorer.means[i])[:2]]
         best = min(tried, key=lambda one: scorer.fit(one).objective, default=chosen)
         if scorer.fit(best).objective >= now * (1 - 1e-9):
             return chosen
@@ -199,7 +202,7 @@ def _swap(scorer: _Scorer, chosen: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _pareto_choices(records: Records, k: int) -> list[tuple[int, ...]]:
-    """The k cheapest Pareto-optimal experts, and k evenly spread ones; others fill up where there are fewer."""
+    """The k cheapest Pareto-optimal experts, and k evenly spread ones; filled up with others where there are fewer."""
     order = pareto_experts(records)
     rest = [i for i in range(records.n_experts) if i not in order]
     cheapest = (order + rest)[:k]

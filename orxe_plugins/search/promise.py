@@ -1,13 +1,13 @@
 """Promises: policies whose score drops by at most so much, with at least that probability.
 
-Learn-then-Test (Angelopoulos et al., 2021) with fixed-sequence testing. The policies of a table stand in
-an order that the fitting split alone decides, from the costliest to the cheapest. Each is tested at the full level
-on a choosing split that no threshold was fitted on, and the first failure ends it. Whichever policies
+Learn-then-Test (Angelopoulos et al., 2021) with fixed-sequence testing. The policies of a table are put into
+an order that only the fitting split decides, from the costliest to the cheapest. Each is tested at the full level
+on a choosing split that no threshold was fitted on, and the first failure ends the tests. Whichever policies
 are bad, an error needs the first bad one of the sequence to pass, which happens with a probability of at most
-1 - confidence: no further correction for the number of policies is due, and all that passed hold together.
+1 - confidence: no further correction for the number of policies is needed, and all that passed hold together.
 
 The last expert alone drops by 0 by definition. It needs no test and is not counted as a promise: if it is
-all that is left, no policy can promise anything, and that is said.
+all that is left, no policy can promise anything, and the error says so.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from orxe_plugins.errors import OrxeError
 from orxe_plugins.policies.row import PolicyRow, Promise, pareto_rows
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.records import Records
-from orxe_plugins.search.drop_test import NAME, p_value
+from orxe_plugins.search.betting_test import NAME, p_value
 from orxe_plugins.search.replay import replay
 
 
 def promise(
     table: PolicyTable, records: Records, max_drop: float, confidence: float = 0.95, *, seed: int = 0
 ) -> Promise:
-    """The cheapest policy whose mean score is at most ``max_drop`` below the last expert's, and that surely.
+    """The policies whose mean score is at most ``max_drop`` below the last expert's, with so much confidence.
 
     Over the draw of the choosing split, a promised policy drops by more than ``max_drop`` on new samples of
     the same kind with a probability of at most ``1 - confidence``, whatever the distribution is.
 
     Args:
         table: policies, fitted on other samples.
-        records: the choosing split: samples that had no part in the fit, drawn as those to come.
+        records: the choosing split: samples that had no part in the fit, drawn from where later ones will come.
         max_drop: allowed drop of the mean per-sample score, such as 0.005 for half a point.
         confidence: between 0 and 1.
         seed: of the order in which the test sees the samples.
@@ -55,15 +55,23 @@ def promise(
 def with_promises(
     table: PolicyTable, records: Records, wanted: Iterable[tuple[float, float]], *, seed: int = 0
 ) -> PolicyTable:
-    """The table with what was tested for each ``(max_drop, confidence)``; failures are kept with their reason.
+    """The table with the promise that was tested for each ``(max_drop, confidence)``.
 
-    Each promise holds with its own confidence, not all of them together.
+    A promise that no policy can give is kept with its reason. Each promise holds with its own confidence, not all of
+    them together.
+
+    Args:
+        table, records, seed: see :func:`promise`.
+        wanted: pairs of ``max_drop`` and ``confidence``.
+
+    Raises:
+        OrxeError: scores lie outside of [0, 1], or an argument is out of range.
     """
     return replace(table, promises=tuple(_tested(table, records, drop, sure, seed) for drop, sure in wanted))
 
 
 def fixed_sequence(table: PolicyTable) -> tuple[PolicyRow, ...]:
-    """The policies in the order of their tests, from the costliest to the cheapest, by the fitting split alone.
+    """The policies in the order of their tests, from the costliest to the cheapest on the fitting split.
 
     Those that cost as much as the last expert alone, and those that another one beats, are left out.
     """
@@ -112,7 +120,7 @@ def _check(table: PolicyTable, records: Records, max_drop: Any, confidence: Any)
     if records.score.min() < 0 or records.score.max() > 1:
         raise OrxeError(
             f"scores lie in [{records.score.min():g}, {records.score.max():g}]: a drop can only be promised "
-            "of scores in [0, 1], as one sample could else outweigh all others"
+            "for scores in [0, 1], as otherwise one sample could outweigh all others"
         )
 
 
@@ -134,7 +142,8 @@ def _reason(found: Promise, table: PolicyTable, records: Records, sequence: Sequ
 
 
 def _needed(drop: np.ndarray, wanted: Promise) -> float:
-    """About how many samples a policy with such drops would need, as a gambler's capital grows; else infinite."""
+    """About how many samples a policy with such drops would need, as a gambler's capital grows; infinite if no number
+    is enough."""
     slack, level = wanted.max_drop - drop.mean(), 1 - wanted.confidence
     if slack <= 0:
         return math.inf
@@ -142,5 +151,5 @@ def _needed(drop: np.ndarray, wanted: Promise) -> float:
     while p_value(np.zeros(fewest), wanted.max_drop, level) > level:
         fewest += 1 + fewest // 20
     by_spread = 2 * math.log(1 / level) * drop.var() / slack**2
-    # The samples at hand were not enough, whatever the approximation says.
+    # So many samples as there are were not enough, whatever the approximation says.
     return float(f"{max(fewest, by_spread, len(drop) + 1):.2g}")

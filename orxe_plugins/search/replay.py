@@ -118,7 +118,7 @@ def replay(records: Records, policy: Policy | PolicyRow) -> Outcome:
 def arrivals(records: Records, policy: Policy) -> Iterator[tuple[int, np.ndarray]]:
     """The enabled experts in routing order, each with the samples that it runs on, bool (M,).
 
-    An array that was handed out is valid until the next one is asked for.
+    An array is only valid until the next one is asked for.
     """
     if not len(records):
         raise OrxeError("the records hold no sample: there is nothing to replay")

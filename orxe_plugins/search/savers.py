@@ -23,7 +23,7 @@ class SaverRow:
         saver, base: names of the experts.
         r_match: largest exit ratio at which the saver is at least as good as the base on the samples
             that exit (Eq. 6); 0 if there is none.
-        delta_c: saver cost / base cost - r_match (Eq. 10); below 0, the saver pays.
+        delta_c: saver cost / base cost - r_match (Eq. 10); below 0, the saver saves more than it costs.
         threshold: exit threshold that gives ``r_match``; None if there is none.
         saver_cost, base_cost: cost per sample of each alone.
         saver_score, base_score: mean score of each alone.
@@ -68,7 +68,7 @@ class SaverTable:
         saver, base, saver_cost, base_cost, saver_score, base_score: each alone.
         drops: allowed drops of the score below the base's.
         needed_cost: least mean cost at each drop, over all thresholds. None (the paper's "-") where
-            the saver alone stays within the drop, so that no base model is needed.
+            the saver alone keeps within the drop, so that no base model is needed.
         best_score: highest score over all thresholds.
         best_cost: least cost that reaches it.
     """
@@ -93,7 +93,7 @@ def select_saver(records: Records, base: str | int) -> list[SaverRow]:
     """Rank all experts that are cheaper than ``base`` as its saver, by Delta C.
 
     Args:
-        records: of the fitting split, best recorded with training-time augmentation.
+        records: of the fitting split, preferably recorded with training-time augmentation.
         base: name or position of the base model.
 
     Returns:
@@ -115,10 +115,10 @@ def select_savers(records: Records, bases: Iterable[str | int]) -> dict[str, lis
         if not (costs < costs[base]).any():
             raise OrxeError(f"no expert is cheaper than {records.names[base]!r}: add a cheaper one to the records")
     for saver in range(records.n_experts):
-        dearer = [base for base in wanted if costs[saver] < costs[base]]
-        if dearer:
+        costlier = [base for base in wanted if costs[saver] < costs[base]]
+        if costlier:
             exits = _Exits(records, saver)
-            for base in dearer:
+            for base in costlier:
                 ranked[records.names[base]].append(exits.row(base))
     return {name: sorted(rows, key=lambda row: (row.delta_c, row.saver_cost)) for name, rows in ranked.items()}
 
@@ -149,11 +149,11 @@ def saver_curves(records: Records, saver: str | int, base: str | int, points: in
 def saver_table(records: Records, saver: str | int, base: str | int, drops: Sequence[float] = DROPS) -> SaverTable:
     """TinySaver's Table 1 for one pair: exact, over all thresholds.
 
-    The saver runs on every sample, the base on those that do not exit (Eq. 1). "Nobody exits" is
+    The saver runs on every sample, the base on those that do not exit (Eq. 1). "No sample exits" is
     one of the thresholds: it scores as the base does and costs both.
 
     Args:
-        records: best of the reporting split, with the pair chosen on the fitting split.
+        records: preferably of the reporting split, with the pair chosen on the fitting split.
     """
     _check_samples(records)
     m = len(records)
@@ -231,4 +231,4 @@ class _Exits:
 
 def _check_samples(records: Records) -> None:
     if not len(records):
-        raise OrxeError("the records hold no sample: there is nothing to choose a saver by")
+        raise OrxeError("the records hold no sample: there is nothing to choose a saver on")

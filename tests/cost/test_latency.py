@@ -106,7 +106,7 @@ def test_costs_rest_where_policies_and_sub_batches_agree() -> None:
     records = made_up()
     latency = LatencyTable((1, 32), {"a": (1.0, 4.0), "b": (20.0, 51.0)}, {})
     found = batched_costs(records, latency, [0.5, 0.8, 0.9], 32)
-    assert found.at_rest
+    assert found.settled
     priced = with_costs(records, found.ms, "ms")
     table = fit_policies(priced, [0.5, 0.8, 0.9])
     assert table.cost_unit == "ms"

@@ -25,7 +25,7 @@ def _try_everything(records: Records, skip_gates: bool) -> tuple[np.ndarray, np.
     for i in range(n - 1):
         cuts = {0.0, NEVER, *conf[i].tolist()}
         if conf[i].max() < 1:
-            cuts.add(1.0)  # enabled, but nobody exits
+            cuts.add(1.0)  # enabled, but no sample exits
         choices.append(sorted(cuts))
     for i in range(n - 1):
         choices.append(sorted({0.0, *conf[:i].ravel().tolist()}) if skip_gates else [0.0])
@@ -34,7 +34,7 @@ def _try_everything(records: Records, skip_gates: bool) -> tuple[np.ndarray, np.
     cost, score = np.zeros(len(table)), np.zeros(len(table))
     for sample in range(m):
         done = np.zeros(len(table), dtype=bool)
-        so_far = np.full(len(table), np.inf)  # nobody has a confidence yet
+        so_far = np.full(len(table), np.inf)  # there is no confidence yet
         for i in range(n):
             here = ~done
             if i < n - 1:

@@ -15,11 +15,11 @@ from orxe_plugins import OrxeError, Policy, PolicyTable, Records, fit_policies, 
 from orxe_plugins.search import fit as fit_module
 from orxe_plugins.search.engine import grid as grid_module
 from orxe_plugins.search.engine.algorithm_1 import algorithm_1
-from orxe_plugins.search.engine.candidates import Settings
 from orxe_plugins.search.engine.grid import Grid
-from orxe_plugins.search.engine.multiresolution import climb
+from orxe_plugins.search.engine.multiresolution import search_levels
 from orxe_plugins.search.engine.objective import Objective
-from orxe_plugins.search.engine.problem import Problem, Samples
+from orxe_plugins.search.engine.problem import Problem, RankedRecords
+from orxe_plugins.search.engine.settings import SearchSettings
 
 PREFERENCES = (0.0, 0.03, 0.2, 0.5, 0.8, 0.9, 0.97, 1.0)
 Make = Callable[..., Records]
@@ -95,10 +95,10 @@ def test_never_worse_than_algorithm_1(
     table = fit_policies(records, PREFERENCES, skip_gates, threads=1)
     check_table(table, records)
     grid = Grid.of(records.confidence)
-    samples = Samples.of(records, grid, Objective.of(records))
+    samples = RankedRecords.of(records, grid, Objective.of(records))
     for row, value in zip(table, reached(table, records, objective), strict=True):
         problem = Problem.of(samples, row.preference)
-        cuts = algorithm_1(problem, problem.work(), skip_gates)
+        cuts = algorithm_1(problem, problem.workspace(), skip_gates)
         plain = replay(records, grid.policy(cuts.exits, cuts.skips))
         assert value <= objective(records, row.preference, plain.cost, plain.score) + 1e-9
 
@@ -126,7 +126,7 @@ def test_the_ends_of_the_preference(random_records: Make) -> None:
     assert replay(records, table.at(1).policy).score >= records.mean_score.max()
 
 
-def test_the_worthless_term_still_decides_between_equals() -> None:
+def test_the_term_of_weight_0_still_decides_between_equals() -> None:
     # All are right: at preference 1 the cheapest does. All are free: at preference 0 the best does.
     right = Records.from_arrays("abc", [1, 2, 3], np.full((3, 4), 0.5), np.ones((3, 4), dtype=np.uint8))
     assert fit_policies(right, [1.0]).rows[0].cost == 1
@@ -147,7 +147,7 @@ def test_one_sample() -> None:
 
 
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
-def test_where_all_confidences_are_equal_everybody_goes_the_same_way(
+def test_where_all_confidences_are_equal_all_samples_go_the_same_way(
     try_everything: Everything, objective: Value, level: float
 ) -> None:
     rng = np.random.default_rng(3)
@@ -182,9 +182,11 @@ def test_the_search_alone_finds_what_trying_everything_finds(
 ) -> None:
     records = random_records(np.random.default_rng(seed), 3, m, real=real, shared=shared)
     measure = Objective.of(records)
-    samples = Samples.of(records, Grid.of(records.confidence), measure)
+    samples = RankedRecords.of(records, Grid.of(records.confidence), measure)
     cost, score = try_everything(records, True)
-    for p, one in zip(PREFERENCES, climb(samples, PREFERENCES, Settings()).pick(PREFERENCES), strict=True):
+    for p, one in zip(
+        PREFERENCES, search_levels(samples, PREFERENCES, SearchSettings()).pick(PREFERENCES), strict=True
+    ):
         best = objective(records, p, cost, score).min()
         value = objective(records, p, one.cost * measure.reference_cost, measure.score(one.loss))
         assert value <= best + 1e-3 * abs(best) + 1e-9
@@ -225,7 +227,7 @@ def test_every_enabled_expert_answers_enough(random_records: Make, seed: int, n:
         used = outcome.run_share > 0
         last = int(np.flatnonzero(used)[-1])
         assert all(outcome.exit_share[i] * 50 >= min_exits - 1e-9 for i in np.flatnonzero(used) if i != last)
-        # Who runs on nobody is disabled.
+        # An expert that runs on no sample is disabled.
         assert {i for i in row.policy.enabled if not used[i]} <= {n - 1}
 
 
@@ -233,19 +235,19 @@ def test_every_enabled_expert_answers_enough(random_records: Make, seed: int, n:
 @given(
     seed=SEEDS, n=st.integers(2, 3), alpha=st.sampled_from([0.0, 0.5, 2.0, 7.0]), beta=st.sampled_from([0.0, 0.2, 3.0])
 )
-def test_gates_that_win_too_little_are_left_out(
+def test_thresholds_that_win_too_little_are_left_out(
     random_records: Make, objective: Value, try_everything: Everything, seed: int, n: int, alpha: float, beta: float
 ) -> None:
     records = random_records(np.random.default_rng(seed), n, 8)
     table = fit_policies(records, [0.3, 0.9], alpha=alpha, beta=beta, threads=1)
     for row in table:
-        # Against a single expert, which has no gate to pay for beyond its own.
+        # Against a single expert, which uses no threshold.
         outcome = replay(records, row.policy)
-        gates = np.count_nonzero(outcome.run_share) - 1
+        exits = np.count_nonzero(outcome.run_share) - 1
         first = row.policy.enabled[0]
         skips = sum(t > 0 for i, t in enumerate(row.policy.skip_thresholds) if i != first)
-        price = row.preference * (alpha * gates + beta * skips) / len(records)
-        value = objective(records, row.preference, row.cost, row.score) + price
+        penalty = row.preference * (alpha * exits + beta * skips) / len(records)
+        value = objective(records, row.preference, row.cost, row.score) + penalty
         alone = objective(records, row.preference, records.standalone_cost, records.mean_score)
         assert value <= alone.min() + 1e-9
 
@@ -254,12 +256,12 @@ def test_a_large_alpha_leaves_one_expert() -> None:
     rng = np.random.default_rng(0)
     confidence = rng.random((3, 200))
     records = Records.from_arrays("abc", [1, 3, 10], confidence, rng.random((3, 200)) < 0.4 + 0.6 * confidence)
-    free, dear = (fit_policies(records, [0.6, 0.9], alpha=alpha) for alpha in (0.0, 1000.0))
+    free, regularised = (fit_policies(records, [0.6, 0.9], alpha=alpha) for alpha in (0.0, 1000.0))
     assert all(np.count_nonzero(replay(records, row.policy).run_share) > 1 for row in free)
-    assert all(np.count_nonzero(replay(records, row.policy).run_share) == 1 for row in dear)
+    assert all(np.count_nonzero(replay(records, row.policy).run_share) == 1 for row in regularised)
 
 
-@pytest.mark.parametrize("bad", [{"min_exits": -1}, {"alpha": -0.5}, {"beta": float("nan")}])
+@pytest.mark.parametrize("bad", [{"min_exits": -1}, {"alpha": -0.5}, {"beta": float("nan")}, {"alpha": "2"}])
 def test_a_negative_regulariser_is_an_error(bad: dict[str, float]) -> None:
     records = Records.from_arrays("ab", [1, 2], np.ones((2, 3)), np.ones((2, 3)))
     with pytest.raises(OrxeError, match=f"{next(iter(bad))} is .*expected a number of at least 0"):
@@ -274,6 +276,10 @@ def test_no_sample_and_no_preference_are_errors() -> None:
         fit_policies(records, [])
     with pytest.raises(OrxeError, match="preference is 2"):
         fit_policies(records, [2])
+    with pytest.raises(OrxeError, match="preferences is 50: expected several numbers"):
+        fit_policies(records, 50)  # type: ignore[arg-type]
+    with pytest.raises(OrxeError, match="unknown regulariser 'min_exit': did you mean 'min_exits'"):
+        fit_policies(records, [0.5], min_exit=3)
 
 
 @pytest.mark.parametrize("n, levels, m", [(3, 20, 150), (4, 4, 400), (4, 6, 60), (3, 1000, 40)])

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orxe_plugins import OrxeError, Policy, Records, fit_policies, replay
-from orxe_plugins.search.engine.exit_lines import Lines
+from orxe_plugins.search.engine.exit_lines import ExitLines
 from orxe_plugins.search.pareto import choose_experts, interpolated, with_choices
 
 PREFERENCES = np.linspace(0, 1, 11)
@@ -93,7 +93,7 @@ def test_a_line_agrees_with_replay(random_records: Callable[..., Records], seed:
     records = random_records(rng, n, 25, shared=shared)
     exits = tuple(None if rng.random() < 0.3 else float(rng.random()) for _ in range(n - 1))
     skips = tuple(float(rng.choice([0, rng.random()])) for _ in range(n - 1))
-    for policy, (cost, score, count) in Lines(records).moves(Policy(exits, skips)).items():
+    for policy, (cost, score, count) in ExitLines(records).moves(Policy(exits, skips)).items():
         outcome = replay(records, policy)
         assert (cost, score) == pytest.approx((outcome.cost, outcome.score))
         assert count == len(policy.reachable)

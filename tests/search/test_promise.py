@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orxe_plugins import OrxeError, Policy, PolicyRow, PolicyTable, Records, fit_policies, replay
-from orxe_plugins.search.drop_test import p_value
+from orxe_plugins.search.betting_test import p_value
 from orxe_plugins.search.promise import fixed_sequence, promise, with_promises
 
 
@@ -29,21 +29,21 @@ def table() -> PolicyTable:
     return fit_policies(population(2000, seed=1), np.linspace(0, 1, 21))
 
 
-def true_drops(table: PolicyTable, everyone: Records) -> dict[Policy, float]:
+def true_drops(table: PolicyTable, everything: Records) -> dict[Policy, float]:
     return {
-        row.policy: float(everyone.mean_score[-1]) - replay(everyone, row.policy).score for row in fixed_sequence(table)
+        row.policy: float(everything.mean_score[-1]) - replay(everything, row.policy).score for row in fixed_sequence(table)
     }
 
 
 @pytest.mark.parametrize("real", [False, True])
 def test_of_1000_promises_no_more_are_broken_than_the_confidence_allows(table: PolicyTable, real: bool) -> None:
-    everyone = population(200_000, seed=2, real=real)
-    true = true_drops(table, everyone)
+    everything = population(200_000, seed=2, real=real)
+    true = true_drops(table, everything)
     max_drop, confidence, rng = 0.02, 0.9, np.random.default_rng(3)
     assert min(true.values()) < max_drop < max(true.values())
     broken = made = 0
     for _ in range(1000):
-        drawn = everyone.samples(rng.integers(0, len(everyone), 500))
+        drawn = everything.samples(rng.integers(0, len(everything), 500))
         try:
             found = promise(table, drawn, max_drop, confidence)
         except OrxeError:

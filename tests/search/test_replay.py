@@ -17,7 +17,7 @@ def by_hand(records: Records, policy: Policy, sample: int) -> tuple[set[int], in
     """Which experts ran on a sample, which of them answered, and what that costs."""
     last = records.n_experts - 1
     ran: list[int] = []
-    so_far = math.inf  # nobody has a confidence yet
+    so_far = math.inf  # there is no confidence yet
     for i in range(last + 1):
         if i < last and (policy.exit_thresholds[i] is None or so_far < np.float32(policy.skip_thresholds[i])):
             continue
@@ -53,7 +53,7 @@ def test_replay_equals_routing_by_hand(
             shared_cost=records.shared_cost,
             needs=needing,
         )
-    # Thresholds that equal a confidence decide ties; the ends let everybody and nobody exit.
+    # Thresholds that equal a confidence decide ties; the ends let all samples and none exit.
     grid = [0.0, 1.0, 0.5, *records.confidence.ravel()[:20].astype(float).tolist()]
     policy = data.draw(policies(n, grid))
     outcome = replay(records, policy)

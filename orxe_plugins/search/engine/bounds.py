@@ -2,15 +2,16 @@
 
 For each expert k that a policy may run first, the bound keeps the decision behind k as it is and lets an
 oracle make all later ones. By rising confidence of k, samples go to ever earlier experts: those below
-gate 1 of the next ones pass them, those at or above gate 2 are answered. The best such partition is
-found exactly. Behind the second expert that a sample runs, it is answered by whichever expert is best
-for it, and pays for no other. Experts that are needed by others are not charged for that.
+the skip threshold of the next ones skip them, those at or above the exit threshold are answered. The best such
+partition is found exactly. Behind the second expert that runs on a sample, the sample is answered by the expert that is
+best for it, and pays for no other. An expert that others build on costs them nothing here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -19,11 +20,12 @@ from orxe_plugins.policies.policy import check_preference
 from orxe_plugins.records import Records
 from orxe_plugins.search.engine.grid import Grid
 from orxe_plugins.search.engine.objective import Objective
-from orxe_plugins.search.engine.problem import Samples, coarsening, cpu_count
-from orxe_plugins.search.engine.two_experts import fit_two
+from orxe_plugins.search.engine.problem import RankedRecords, coarsening, cpu_count
+from orxe_plugins.search.engine.two_experts import fit_two_experts
 
 _BINS = 128
-#: with real-valued scores, bounds are computed for so many preferences that experts ** 2 x samples stay below this
+#: with real-valued scores, bounds are computed for at most so many preferences that experts ** 2 x samples x
+#: preferences stay below this
 _LIMIT = 20_000_000_000
 
 
@@ -40,37 +42,37 @@ def lower_bounds(records: Records, preferences: Iterable[float], *, threads: int
     wanted = [check_preference(p) for p in preferences]
     objective = Objective.of(records)
     if records.n_experts == 2:
-        found = fit_two(records, wanted, objective)
+        found = fit_two_experts(records, wanted, objective)
         return np.array([objective(*row) for row in zip(wanted, found.cost, found.score, strict=True)])
     threads = threads or cpu_count()
-    return bounds_of(Samples.of(records, Grid.of(records.confidence, threads), objective), wanted, threads)
+    return bounds_of(RankedRecords.of(records, Grid.of(records.confidence, threads), objective), wanted, threads)
 
 
-def bounds_of(samples: Samples, preferences: Sequence[float], threads: int) -> np.ndarray:
+def bounds_of(ranked: RankedRecords, preferences: Sequence[float], threads: int) -> np.ndarray:
     """:func:`lower_bounds` of records in the form that the search has them in."""
-    n, m = samples.shape
+    n, m = ranked.shape
     wanted = np.asarray(preferences, dtype=np.float64)
     at = wanted
-    if samples.loss.dtype != np.uint8:
+    if ranked.loss.dtype != np.uint8:
         # The least objective is concave in the preference: between two bounds, their chord is a bound.
         count = max(2, _LIMIT // (n * n * m))
         at = wanted if len(wanted) <= count else np.linspace(wanted.min(), wanted.max(), count)
-    last = (1 - at) * (samples.cost[-1] + samples.shared_cost[-1]) + at * samples.loss[-1].mean(dtype=np.float64)
+    last = (1 - at) * (ranked.cost[-1] + ranked.shared_cost[-1]) + at * ranked.loss[-1].mean(dtype=np.float64)
     with ThreadPoolExecutor(threads) as pool:
-        bounds = list(pool.map(lambda first: _bounds_from(samples, first, at), range(n - 1)))
+        bounds = list(pool.map(lambda first: _bounds_from(ranked, first, at), range(n - 1)))
     return np.interp(wanted, at, np.min([last, *bounds], axis=0))
 
 
-def _bounds_from(samples: Samples, first: int, preferences: np.ndarray) -> np.ndarray:
+def _bounds_from(ranked: RankedRecords, first: int, preferences: np.ndarray) -> np.ndarray:
     """Bounds for the policies whose first enabled expert is ``first``, (P,)."""
-    shift = coarsening(samples.n_cuts, _BINS)
-    bins = ((samples.n_cuts - 1) >> shift) + 1
-    tables = (_binary_tables if samples.loss.dtype == np.uint8 else _real_tables)(samples, first, shift, bins)
+    shift = coarsening(ranked.n_cuts, _BINS)
+    bins = ((ranked.n_cuts - 1) >> shift) + 1
+    tables = (_binary_tables if ranked.loss.dtype == np.uint8 else _real_tables)(ranked, first, shift, bins)
     bounds = []
     for p in preferences:
         stay, best = tables(p)
-        run = (1 - p) * samples.cost[first]
-        bounds.append(run + _least_partition(stay, best, shift == 0) / samples.shape[1])
+        run = (1 - p) * ranked.cost[first]
+        bounds.append(run + _least_partition(stay, best, shift == 0) / ranked.shape[1])
     return np.array(bounds)
 
 
@@ -79,12 +81,12 @@ def _bounds_from(samples: Samples, first: int, preferences: np.ndarray) -> np.nd
 _Tables = Callable[[float], tuple[np.ndarray, np.ndarray]]
 
 
-def _binary_tables(samples: Samples, first: int, shift: int, bins: int) -> _Tables:
+def _binary_tables(ranked: RankedRecords, first: int, shift: int, bins: int) -> _Tables:
     """Tables for 0/1 losses: samples are counted once by the cheapest expert that is right on them."""
-    n = samples.shape[0]
-    alone = samples.cost + samples.shared_cost
+    n = ranked.shape[0]
+    alone = ranked.cost + ranked.shared_cost
     counts = np.zeros((n - first, 2, n + 1, bins), dtype=np.int32)
-    _count(samples.rank[first], samples.loss, alone, first, shift, counts)
+    _count(ranked.rank[first], ranked.loss, alone, first, shift, counts)
     cheapest = np.minimum.accumulate(alone[::-1])[::-1]  # of the experts from each one on
 
     def tables(p: float) -> tuple[np.ndarray, np.ndarray]:
@@ -92,27 +94,41 @@ def _binary_tables(samples: Samples, first: int, shift: int, bins: int) -> _Tabl
         right = np.append((1 - p) * alone, np.inf)
         wrong = np.append((1 - p) * cheapest[1:] + p, np.inf)
         behind = np.minimum(right[None], wrong[:, None])
-        own = (1 - p) * samples.shared_cost[:, None] + p * np.arange(2)  # (N, 2): answered, right or wrong
-        go_on = (1 - p) * samples.cost[:, None, None] + np.minimum(own[:, :, None], behind[:, None, :])
+        own = (1 - p) * ranked.shared_cost[:, None] + p * np.arange(2)  # (N, 2): answered, right or wrong
+        go_on = (1 - p) * ranked.cost[:, None, None] + np.minimum(own[:, :, None], behind[:, None, :])
         value = np.concatenate([np.broadcast_to(own[first][None, :, None], (1, 2, n + 1)), go_on[first + 1 :]])
         best = np.minimum(own[first][:, None], behind[first][None])  # (2, N + 1)
-        # What cannot be has the count 0 and the value infinity.
+        # What is impossible has the count 0 and the value infinity.
         value, best = np.where(np.isfinite(value), value, 0), np.where(np.isfinite(best), best, 0)
         return np.einsum("jcq,jcqb->jb", value, counts), np.einsum("cq,cqb->b", best, counts[0])
 
     return tables
 
 
-def _real_tables(samples: Samples, first: int, shift: int, bins: int) -> _Tables:
+def _real_tables(ranked: RankedRecords, first: int, shift: int, bins: int) -> _Tables:
     """Tables for real-valued losses: one pass over the samples for each preference."""
 
     def tables(p: float) -> tuple[np.ndarray, np.ndarray]:
-        stay, best = np.zeros((samples.shape[0] - first, bins)), np.zeros(bins)
-        run, passed = (1 - p) * samples.cost, (1 - p) * samples.shared_cost
-        _sum(samples.rank[first], samples.loss, run, passed, p, first, shift, stay, best)
+        stay, best = np.zeros((ranked.shape[0] - first, bins)), np.zeros(bins)
+        weighted = _Weighted(ranked.loss, (1 - p) * ranked.cost, (1 - p) * ranked.shared_cost, p)
+        _sum(ranked.rank[first], weighted, first, shift, stay, best)
         return stay, best
 
     return tables
+
+
+class _Weighted(NamedTuple):
+    """Losses and costs, weighed by a preference.
+
+    Attributes:
+        loss: float64 (N, M); times ``loss_weight``.
+        run_cost, shared_cost: float64 (N,).
+    """
+
+    loss: np.ndarray
+    run_cost: np.ndarray
+    shared_cost: np.ndarray
+    loss_weight: float
 
 
 @njit(cache=True, nogil=True)
@@ -133,22 +149,24 @@ def _count(rank, loss, alone, first, shift, counts):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, nogil=True)
-def _sum(rank, loss, run, passed, weight, first, shift, stay, best):  # type: ignore[no-untyped-def]
+def _sum(rank, weighted, first, shift, stay, best):  # type: ignore[no-untyped-def]
+    """Sum the values of the samples in each bin into ``stay`` (N - first, G) and ``best`` (G,): see :data:`_Tables`."""
+    loss, run, shared, weight = weighted
     for m in range(len(rank)):
         b = rank[m] >> shift
         behind = np.inf
         for j in range(len(run) - 1, first, -1):
-            value = run[j] + min(passed[j] + weight * loss[j, m], behind)
+            value = run[j] + min(shared[j] + weight * loss[j, m], behind)
             stay[j - first, b] += value
-            behind = min(behind, run[j] + passed[j] + weight * loss[j, m])
-        answer = passed[first] + weight * loss[first, m]
+            behind = min(behind, run[j] + shared[j] + weight * loss[j, m])
+        answer = shared[first] + weight * loss[first, m]
         stay[0, b] += answer
         best[b] += min(answer, behind)
 
 
 @njit(cache=True, nogil=True)
 def _least_partition(stay, best, fine):  # type: ignore[no-untyped-def]
-    """Least sum where bins, from the highest confidence down, fall to ever later rows of ``stay``.
+    """Least sum if bins, from the highest confidence down, go to ever later rows of ``stay``.
 
     Unless the bins are ``fine``, a change of rows may fall inside a bin; it then counts as ``best``.
     """

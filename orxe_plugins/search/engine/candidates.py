@@ -9,43 +9,23 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from orxe_plugins.search.engine import kernels
+from orxe_plugins.search.engine.integer_problem import Workspace
 from orxe_plugins.search.engine.objective import best_per_preference
-from orxe_plugins.search.engine.problem import Cuts, Problem, Samples
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What holds for a whole search.
-
-    Attributes:
-        skip_gates: search gate 1 too.
-        min_exits: fewest samples that an enabled expert must answer, of all M.
-        alpha: what an enabled expert beside the last must win to be worth having, in right answers (in
-            samples' losses of 1).
-        beta: the same for a gate 1 that is in use.
-        seed: of everything random.
-        threads: how many; the result does not depend on it.
-    """
-
-    skip_gates: bool = True
-    min_exits: int = 0
-    alpha: float = 0.0
-    beta: float = 0.0
-    seed: int = 0
-    threads: int = 1
+from orxe_plugins.search.engine.problem import Cuts, Problem, RankedRecords
+from orxe_plugins.search.engine.settings import SearchSettings
+from orxe_plugins.search.engine.tally import count_into, new_tally
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A policy and what it does on the samples.
+    """A policy, measured on the samples.
 
     Attributes:
         cuts: the policy.
-        cost: mean cost over the reference cost, exact: needed experts are paid for too.
+        cost: mean cost over the reference cost, exact: the costs of needed experts are in it too.
         loss: mean loss.
-        penalty: price of the gates in use, in mean loss.
-        legal: whether each expert that runs on any sample, beside the last of them, answers enough samples.
+        penalty: of the regulariser for the thresholds in use, in mean loss.
+        legal: whether each expert that runs on any sample, except for the last of them, answers enough samples.
     """
 
     cuts: Cuts
@@ -56,7 +36,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Job:
+class PreferenceSearch:
     """One search for one preference.
 
     Attributes:
@@ -65,48 +45,46 @@ class Job:
     """
 
     preference: int
-    search: Callable[[Problem, kernels.Work], Iterable[Cuts]]
+    search: Callable[[Problem, Workspace], Iterable[Cuts]]
 
 
 class Candidates:
     """The problems of P preferences on the same M samples, and the policies that are known for them.
 
     Args:
-        samples: the records.
+        ranked: the records.
         preferences: P of them.
-        settings: see :class:`Settings`.
+        settings: what holds for the whole search.
         n_all: how many samples there are in all, where these are a part of them.
     """
 
-    def __init__(self, samples: Samples, preferences: Sequence[float], settings: Settings, n_all: int) -> None:
-        share = samples.shape[1] / n_all
-        self.samples = samples
+    def __init__(
+        self, ranked: RankedRecords, preferences: Sequence[float], settings: SearchSettings, n_all: int
+    ) -> None:
+        self.ranked = ranked
         self.settings = settings
-        self.min_exits = int(np.ceil(settings.min_exits * share))
-        self.alpha, self.beta = settings.alpha * share, settings.beta * share
-        self.problems = [
-            Problem.of(samples, p, alpha=self.alpha, beta=self.beta, min_exits=self.min_exits) for p in preferences
-        ]
+        self.regulariser = settings.regulariser.scaled(ranked.shape[1] / n_all)
+        self.problems = [Problem.of(ranked, p, regulariser=self.regulariser) for p in preferences]
         self.known: dict[bytes, Candidate] = {}
-        self._works: SimpleQueue[kernels.Work] = SimpleQueue()
-        self._n_works = 0
+        self._workspaces: SimpleQueue[Workspace] = SimpleQueue()
+        self._n_workspaces = 0
 
-    def map(self, jobs: Sequence[Job]) -> list[list[Cuts]]:
-        """Do all jobs and keep what they find, which is returned too, for each of them."""
-        count = max(1, min(self.settings.threads, len(jobs)))
-        while self._n_works < count:
-            self._works.put(self.problems[0].work())
-            self._n_works += 1
+    def run(self, searches: Sequence[PreferenceSearch]) -> list[list[Cuts]]:
+        """Run all searches and keep what they find, which is returned too, for each of them."""
+        count = max(1, min(self.settings.threads, len(searches)))
+        while self._n_workspaces < count:
+            self._workspaces.put(self.problems[0].workspace())
+            self._n_workspaces += 1
 
-        def do(job: Job) -> list[Cuts]:
-            work = self._works.get()
+        def one(search: PreferenceSearch) -> list[Cuts]:
+            work = self._workspaces.get()
             try:
-                return list(job.search(self.problems[job.preference], work))
+                return list(search.search(self.problems[search.preference], work))
             finally:
-                self._works.put(work)
+                self._workspaces.put(work)
 
         with ThreadPoolExecutor(count) as pool:
-            found = list(pool.map(do, jobs))
+            found = list(pool.map(one, searches))
         self.offer(cuts for some in found for cuts in some)
         return found
 
@@ -142,25 +120,27 @@ class Candidates:
         return np.where(legal, (1 - preference) * cost + preference * loss, np.inf)
 
     def pick(self, preferences: Sequence[float]) -> list[Candidate]:
-        """The best known policy for each preference; along rising ones, neither cost nor loss + penalty turns back."""
+        """The best known policy for each preference; along rising ones, the cost never falls and loss + penalty never
+        rises."""
         legal = [c for c in self.distinct() if c.legal]
         cost, loss = np.array([(c.cost, c.loss + c.penalty) for c in legal]).T
         return [legal[k] for k in best_per_preference(cost, loss, preferences)]
 
     def _measure(self, cuts: Cuts) -> Candidate:
-        """Cost and loss of a policy, in its plainest form: nothing is said of experts that nobody reaches."""
-        s = self.samples
-        ran, answered, asked = np.zeros((3, s.shape[0]), dtype=np.int64)
-        total = kernels.tally(s.rank, s.loss, s.needs, cuts.exits, cuts.skips, s.n_cuts, ran, answered, asked)
+        """Cost and loss of a policy, in its plainest form: experts that no sample reaches are disabled."""
+        ranked = self.ranked
+        n, m = ranked.shape
+        tally = new_tally(n)
+        total = count_into(tally, ranked.routing, cuts)
         plain = cuts.copy()
-        unused = ran == 0
+        unused = tally.ran == 0
         unused[-1] = False
-        plain.exits[unused] = s.n_cuts + 1
+        plain.exits[unused] = ranked.n_cuts + 1
         plain.skips[unused] = 0
-        plain.skips[int(np.argmax(ran > 0))] = 0  # nobody has a confidence there
-        gates, skips = np.count_nonzero(ran) - 1, np.count_nonzero(plain.skips)
-        m = s.shape[1]
-        cost = float((ran + asked) @ s.cost + answered @ s.shared_cost) / m
-        penalty = float(self.alpha * gates + self.beta * skips) / m
-        legal = bool((answered[:-1][ran[:-1] > 0] >= self.min_exits).all())
+        plain.skips[int(np.argmax(tally.ran > 0))] = 0  # there is no confidence yet that could be compared with it
+        n_exits, n_skips = np.count_nonzero(tally.ran) - 1, np.count_nonzero(plain.skips)
+        cost = float((tally.ran + tally.needed) @ ranked.cost + tally.answered @ ranked.shared_cost) / m
+        penalty = float(self.regulariser.alpha * n_exits + self.regulariser.beta * n_skips) / m
+        answered = tally.answered[:-1][tally.ran[:-1] > 0]
+        legal = bool((answered >= self.regulariser.min_exits).all())
         return Candidate(plain, cost, total / m, penalty, legal)

@@ -1,6 +1,8 @@
-"""Lines: what every exit threshold of one expert would cost and score, the rest of a policy being as it is."""
+"""Exit lines: what every exit threshold of one expert would cost and score, with the rest of a policy as it is."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -15,11 +17,26 @@ from orxe_plugins.util.pareto import pareto_front
 _NEVER = np.float32(2)
 
 
-class Lines:
+class _Arrays(NamedTuple):
+    """Records as :func:`_line` reads them.
+
+    Attributes:
+        confidence: float32 (N, M).
+        score: float64 (N, M).
+        cost, shared_cost: float64 (N,).
+    """
+
+    confidence: np.ndarray
+    score: np.ndarray
+    cost: np.ndarray
+    shared_cost: np.ndarray
+
+
+class ExitLines:
     """Moves of one exit threshold, on some samples.
 
-    An expert that others need is priced as if it had run anyway, so that figures are near but not exact where
-    experts build on others' answers: replay has the last word.
+    An expert that others need costs as much as if it had run anyway, so that figures are near but not exact where
+    experts build on others' answers: replay gives the exact ones.
 
     Args:
         records: N experts, M samples.
@@ -27,8 +44,9 @@ class Lines:
 
     def __init__(self, records: Records) -> None:
         self.records = records
-        self._score = np.ascontiguousarray(records.score, dtype=np.float64)
-        self._order = np.argsort(-records.confidence, axis=1, kind="stable")  # (N, M), surest first
+        score = np.ascontiguousarray(records.score, dtype=np.float64)
+        self._arrays = _Arrays(records.confidence, score, records.cost, records.shared_cost)
+        self._order = np.argsort(-records.confidence, axis=1, kind="stable")  # (N, M), most confident first
 
     def measure(self, policy: Policy) -> tuple[float, float, int]:
         """Mean cost, mean score and number of reachable experts of a policy."""
@@ -36,7 +54,7 @@ class Lines:
         return outcome.cost, outcome.score, len(policy.reachable)
 
     def moves(self, policy: Policy) -> dict[Policy, tuple[float, float, int]]:
-        """All policies of one other exit threshold that none of the same line beats, with their figures."""
+        """All policies with one other exit threshold that no other one of the same line beats, with their figures."""
         found: dict[Policy, tuple[float, float, int]] = {}
         for i in range(policy.n_experts - 1):
             if policy.exit_thresholds[i] is not None:
@@ -46,15 +64,12 @@ class Lines:
         return found
 
     def _line(self, policy: Policy, i: int) -> dict[Policy, tuple[float, float, int]]:
-        records = self.records
         exits = np.array([_NEVER if t is None else t for t in policy.exit_thresholds], dtype=np.float32)
         skips = np.array(policy.skip_thresholds, dtype=np.float32)
-        exits[i] = np.float32(1.5)  # runs, and answers nobody
+        exits[i] = np.float32(1.5)  # runs, and answers no sample
         skips[i] = skips[i] if policy.exit_thresholds[i] is not None else np.float32(0)
-        place, cost, score = _line(
-            records.confidence, self._score, records.cost, records.shared_cost, exits, skips, i, self._order[i]
-        )
-        confidence = records.confidence[i][self._order[i]]
+        place, cost, score = _line(self._arrays, exits, skips, i, self._order[i])
+        confidence = self.records.confidence[i][self._order[i]]
         found = {}
         for k in pareto_front(cost, score):  # a line has hundreds of cuts, and few of them matter
             at = int(place[k])  # the first `at` samples exit, of those that come here
@@ -74,12 +89,19 @@ class Lines:
 
 
 @njit(cache=True, nogil=True)
-def _line(confidence, score, cost, shared, exits, skips, i, order):  # type: ignore[no-untyped-def]
+def _line(arrays, exits, skips, i, order):  # type: ignore[no-untyped-def]
     """Figures of every cut of expert i's confidence that tells samples apart.
 
+    Args:
+        arrays: :class:`_Arrays`.
+        exits, skips: float32 (N - 1,), the thresholds of the policy; see :data:`_NEVER`.
+        i: the expert.
+        order: int64 (M,), the samples by its falling confidence.
+
     Returns:
-        How many of the surest samples exit, int64 (K,), mean cost and mean score, float64 (K,).
+        How many of the most confident samples exit, int64 (K,), mean cost and mean score, float64 (K,).
     """
+    confidence, score, cost, shared = arrays
     n, m = confidence.shape
     arrives = np.zeros(m, dtype=np.bool_)
     saves, gains = np.zeros(m), np.zeros(m)  # what changes if the sample exits at i

@@ -20,15 +20,15 @@ _STEPS = 2**16
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Confidences as ranks on one grid, so that both gates of all experts share it.
+    """Confidences as ranks on one grid, which all thresholds of all experts share.
 
     Attributes:
         edges: lower edges of the bins, float32 (G,), rising, ``edges[0] == 0``. Where all experts
             together have at most 65,535 distinct confidences, each has a bin of its own and nothing
-            is lost; else the edges are quantiles.
+            is lost; otherwise the edges are quantiles.
         rank: bin of each confidence, uint16 (N, M).
         top_allowed: bool (N,), experts without a confidence of exactly 1: only they can be enabled
-            and yet answer nobody.
+            and yet answer no sample.
         below: greatest confidence of each expert in the bins before each cut, float32 (N, G + 1); -1: none.
         above: least one in the bins from each cut on, float32 (N, G + 1); 2: none.
     """
@@ -59,7 +59,7 @@ class Grid:
         return cls(edges, rank, below[:, -1] < 1, below, above)
 
     def policy(self, exits: np.ndarray, skips: np.ndarray) -> Policy:
-        """Cuts (N,) as a policy: each threshold half way between the two confidences that it parts.
+        """Cuts (N,) as a policy: each threshold half way between the two confidences that it separates.
 
         A confidence that comes out a little different on another machine then still falls on the
         side that it was fitted on. Ties are never split.
@@ -86,7 +86,7 @@ class Grid:
 
 
 def midpoint(below: float | np.float32, above: float | np.float32) -> float:
-    """A threshold that parts two float32 confidences: above the first, at most the second.
+    """A threshold that separates two float32 confidences: above the first, at most the second.
 
     0 where nothing lies below (-1 stands for that), 1 where nothing lies above (2).
     """
@@ -101,7 +101,7 @@ def midpoint(below: float | np.float32, above: float | np.float32) -> float:
 def _edges(confidence: np.ndarray) -> np.ndarray:
     flat = confidence.ravel()
     step = max(1, flat.size // _SAMPLE)
-    # Every expert is sampled alike: a stride over the samples, not over the flat array.
+    # The stride is over the samples, not over the flat array, so that all experts are sampled alike.
     values = np.unique(confidence[:, ::step])
     if step == 1 and len(values) + 1 <= MAX_CUTS:
         return np.unique(np.append(values, np.float32(0)))

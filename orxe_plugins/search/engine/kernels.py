@@ -1,12 +1,12 @@
 """The inner loops of the search, compiled by numba: one threshold at a time.
 
 Everything is counted in whole numbers ("ticks" of the objective, int64), so that sums do not
-depend on their order: no drift by rounding, and the same result for any number of threads.
+depend on their order: there is no drift by rounding, and any number of threads gives the same result.
 
 Cuts are thresholds on a grid of confidences (see ``grid``), for N experts and G bins:
-    exits: int32 (N,), gate 2: exit if rank >= cut; 0 lets everybody exit, G nobody, G + 1 disables
+    exits: int32 (N,), exit if rank >= cut; 0 lets all samples exit, G lets none exit, G + 1 disables
         the expert. The last expert's is 0.
-    skips: int32 (N,), gate 1: go past the expert if the rank so far is below the cut.
+    skips: int32 (N,), skip the expert if the rank so far is below the cut.
 """
 
 from __future__ import annotations
@@ -16,91 +16,89 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-_FAR = np.int64(2**62)
 
-
-class Task(NamedTuple):
-    """What is to be minimised, for N experts and M samples.
+class Place(NamedTuple):
+    """Where a forward pass over the experts stands.
 
     Attributes:
-        rank: uint16 (N, M), the confidences on one grid that all experts share.
-        loss: uint8 or float64 (N, M), 1 - score; times ``weight`` it is the price of an answer.
-        run: int64 (N,), price of running each expert.
-        passed: int64 (N,), price of having gone past all experts before each one.
-        weight: price of a loss of 1: an int where losses are, as whole numbers are multiplied faster.
-        gate_price: price of one more enabled expert, over all samples.
-        skip_price: price of one more gate 1 in use, over all samples. Pair moves do not look at it.
-        n_cuts: number of bins G of the ranks.
-        allowed: bool (N,), disabled experts that may be enabled.
-        top_allowed: bool (N,), experts where "enabled, but nobody exits" can be written down.
-        min_exits: fewest samples that an enabled expert must answer.
+        expert: the expert that comes next, enabled or not.
+        enabled: the enabled experts, rising.
+        behind: where the first enabled expert behind this one stands in ``enabled``.
+        n_pending: how many samples wait before the expert; ``Workspace.pending`` and ``current`` hold them.
+        fresh: no expert has run yet, so that there is no confidence so far.
     """
 
-    rank: np.ndarray
-    loss: np.ndarray
-    run: np.ndarray
-    passed: np.ndarray
-    weight: float | int
-    gate_price: int
-    skip_price: int
-    n_cuts: int
-    allowed: np.ndarray
-    top_allowed: np.ndarray
-    min_exits: int
+    expert: int
+    enabled: np.ndarray
+    behind: int
+    n_pending: int
+    fresh: bool
 
 
-class Work(NamedTuple):
-    """Memory that the kernels work in; nothing in it outlives a call but ``value`` and ``following``.
+class Arrivals(NamedTuple):
+    """The samples that arrive at an expert.
 
     Attributes:
-        value: int64 (N, M), what a sample still costs from running an enabled expert on ("to go").
-        following: uint8 (N, G), ``following[k, r]`` is the expert that a sample of rank r runs next
-            of the enabled ones from the k-th on.
-        hist: int64 (G + 1,), changes of the objective by rank.
-        counts: int64 (G + 1,), samples by rank, where ``min_exits`` asks for them.
-        pending: int32 (M,), samples that no expert has answered yet.
-        current: uint16 (M,), beside ``pending``: the rank that the last expert gave them.
+        hist: int64 (G + 1,), by rank: by how much going on costs more than exiting.
+        counts: int64 (G + 1,), by rank: how many arrive, where ``min_exits`` needs it.
+        n_samples: how many arrive.
+        exit_value: their objective if all exit, with the penalty of the expert.
+        off_value: their objective with the expert disabled.
     """
 
-    value: np.ndarray
-    following: np.ndarray
     hist: np.ndarray
     counts: np.ndarray
-    pending: np.ndarray
-    current: np.ndarray
+    n_samples: int
+    exit_value: int | np.int64
+    off_value: int | np.int64
 
 
-def work_for(n_experts: int, n_samples: int, n_cuts: int) -> Work:
-    """Memory for kernels on N experts, M samples and G bins."""
-    return Work(
-        np.empty((n_experts, n_samples), dtype=np.int64),
-        np.empty((n_experts, n_cuts), dtype=np.uint8),
-        np.empty(n_cuts + 1, dtype=np.int64),
-        np.empty(n_cuts + 1, dtype=np.int64),
-        np.empty(n_samples, dtype=np.int32),
-        np.empty(n_samples, dtype=np.uint16),
-    )
+class SweepMode(NamedTuple):
+    """What a sweep does.
+
+    Attributes:
+        exits, skips: which thresholds to search.
+        adopt: take each improvement at once; else only say what each would gain alone.
+    """
+
+    exits: bool
+    skips: bool
+    adopt: bool
+
+
+class SweepGains(NamedTuple):
+    """What a sweep found, for each expert, int64.
+
+    Attributes:
+        gain, cut: (2, N), gain and best cut of each exit threshold (row 0) and skip threshold (row 1).
+        loss_if_disabled: (N,), by how much the objective rises if each enabled expert alone is disabled.
+    """
+
+    gain: np.ndarray
+    cut: np.ndarray
+    loss_if_disabled: np.ndarray
 
 
 @njit(cache=True, nogil=True)
-def prepare(task, work, exits, skips):  # type: ignore[no-untyped-def]
+def prepare(problem, work, cuts):  # type: ignore[no-untyped-def]
     """Fill ``following`` and, backward, ``value``.
 
     Returns:
         The enabled experts, rising, and the objective of the policy.
     """
-    enabled = np.flatnonzero(exits <= task.n_cuts)
-    fill_following(work.following, enabled, skips, task.n_cuts)
-    total = _fill_values(task, work, exits, enabled)
-    total += task.gate_price * (len(enabled) - 1)
+    enabled = np.flatnonzero(cuts.exits <= problem.n_cuts)
+    fill_following(work.following, enabled, cuts.skips, problem.n_cuts)
+    total = _fill_values(problem, work, cuts.exits, enabled)
+    total += problem.exit_penalty * (len(enabled) - 1)
     for i in enabled[1:]:
-        if skips[i] > 0:
-            total += task.skip_price
+        if cuts.skips[i] > 0:
+            total += problem.skip_penalty
     return enabled, total
 
 
 @njit(cache=True, nogil=True)
 def fill_following(following, enabled, skips, n_cuts):  # type: ignore[no-untyped-def]
+    """Fill the workspace's ``following``, from the last expert backward."""
     last = len(enabled) - 1
     following[last, :] = enabled[last]
     for k in range(last - 1, -1, -1):
@@ -110,13 +108,14 @@ def fill_following(following, enabled, skips, n_cuts):  # type: ignore[no-untype
 
 
 @njit(cache=True, nogil=True)
-def _fill_values(task, work, exits, enabled):  # type: ignore[no-untyped-def]
-    value, rank, loss, weight = work.value, task.rank, task.loss, task.weight
+def _fill_values(problem, work, exits, enabled):  # type: ignore[no-untyped-def]
+    """Fill the workspace's ``value``, from the last expert backward; returns the sum over all samples."""
+    value, rank, loss, weight = work.value, problem.rank, problem.loss, problem.loss_weight
     n_samples = rank.shape[1]
     last = len(enabled) - 1
     for k in range(last, -1, -1):
         i = enabled[k]
-        run, answer = task.run[i], task.run[i] + task.passed[i]
+        run, answer = problem.run_cost[i], problem.run_cost[i] + problem.shared_cost[i]
         if k == last:
             for m in range(n_samples):
                 value[i, m] = answer + np.int64(weight * loss[i, m])
@@ -136,60 +135,58 @@ def _fill_values(task, work, exits, enabled):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def sweep(task, work, exits, skips, gate2, gate1, adopt, gain, cut, lose):  # type: ignore[no-untyped-def]
-    """Minimise the objective over one threshold after the other, each exactly (DESIGN, section 6).
+def sweep(problem, work, cuts, mode, gains):  # type: ignore[no-untyped-def]
+    """Minimise the objective over one threshold after the other, each exactly (docs/search.md).
 
-    The values to go are filled backward once; then experts are visited in routing order. A
-    change at one expert leaves the values of all later ones as they are, and who arrives there
-    is carried along, so that one forward pass improves every threshold in turn.
+    The costs to go are filled backward once; then experts are visited in routing order. A
+    change at one expert leaves the values of all later ones as they are, and the samples that arrive there
+    are carried along, so that one forward pass improves every threshold in turn.
 
     Args:
-        task, work: see :class:`Task` and :class:`Work`.
-        exits, skips: the policy's cuts; changed in place.
-        gate2, gate1: which thresholds to search.
-        adopt: take each improvement at once; else only tell what each would gain alone.
-        gain, cut: int64 (2, N), out: gain and best cut of each gate 2 (row 0) and gate 1 (row 1).
-        lose: int64 (N,), out: what disabling each enabled expert alone would cost.
+        problem: an :class:`~orxe_plugins.search.engine.integer_problem.IntegerProblem`.
+        work: a :class:`~orxe_plugins.search.engine.integer_problem.Workspace`.
+        cuts: the policy's cuts; changed in place.
+        mode: a :class:`SweepMode`.
+        gains: :class:`SweepGains` to fill.
 
     Returns:
         The objective before, and the sum of the gains that were adopted.
     """
-    last = task.rank.shape[0] - 1
-    enabled, before = prepare(task, work, exits, skips)
-    n_pending = start(work, task.rank.shape[1])
-    fresh = True  # no expert has run yet
+    last = problem.rank.shape[0] - 1
+    enabled, before = prepare(problem, work, cuts)
+    n_pending = start(work, problem.rank.shape[1])
+    fresh = True
     adopted = np.int64(0)
-    gain[:] = 0
-    lose[:] = 0
-    position = 0
+    gains.gain[:] = 0
+    gains.loss_if_disabled[:] = 0
+    behind = 0
     for i in range(last):
-        while enabled[position] <= i:
-            position += 1
+        while enabled[behind] <= i:
+            behind += 1
         if n_pending == 0:
             break
-        on = exits[i] <= task.n_cuts
-        if not on and not (gate2 and task.allowed[i]):
+        on = cuts.exits[i] <= problem.n_cuts
+        if not on and not (mode.exits and problem.allowed[i]):
             continue
-        if gate2:
-            now, off, best, best_cut = _search_exit(
-                task, work, i, enabled[position], position, exits[i], skips[i], n_pending, fresh
-            )
-            gain[0, i], cut[0, i] = now - best, best_cut
+        place = Place(i, enabled, behind, n_pending, fresh)
+        if mode.exits:
+            now, off, best, best_cut = _search_exit(problem, work, cuts, place)
+            gains.gain[0, i], gains.cut[0, i] = now - best, best_cut
             if on:
-                lose[i] = off - now
-            if adopt and best_cut != exits[i]:
+                gains.loss_if_disabled[i] = off - now
+            if mode.adopt and best_cut != cuts.exits[i]:
                 adopted += now - best
-                exits[i] = best_cut
-                if best_cut > task.n_cuts:
-                    skips[i] = 0
-        if gate1 and not fresh and exits[i] <= task.n_cuts:
-            now, best, best_cut = _search_skip(task, work, i, position, exits[i], skips[i], n_pending)
-            gain[1, i], cut[1, i] = now - best, best_cut
-            if adopt and best < now:
+                cuts.exits[i] = best_cut
+                if best_cut > problem.n_cuts:
+                    cuts.skips[i] = 0
+        if mode.skips and not fresh and cuts.exits[i] <= problem.n_cuts:
+            now, best, best_cut = _search_skip(problem, work, cuts, place)
+            gains.gain[1, i], gains.cut[1, i] = now - best, best_cut
+            if mode.adopt and best < now:
                 adopted += now - best
-                skips[i] = best_cut
-        if exits[i] <= task.n_cuts:
-            n_pending = advance(task, work, i, exits[i], skips[i], n_pending, fresh)
+                cuts.skips[i] = best_cut
+        if cuts.exits[i] <= problem.n_cuts:
+            n_pending = advance(problem, work, cuts, place)
             fresh = False
     return before, adopted
 
@@ -203,13 +200,15 @@ def start(work, n_samples):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def advance(task, work, i, exit_cut, skip_cut, n_pending, fresh):  # type: ignore[no-untyped-def]
-    """Let the waiting samples run an enabled expert; returns how many still wait after it."""
+def advance(problem, work, cuts, place):  # type: ignore[no-untyped-def]
+    """Let the waiting samples run an enabled expert, or skip it; returns how many still wait behind it."""
+    i = place.expert
+    exit_cut, skip_cut = cuts.exits[i], cuts.skips[i]
     left = 0
-    for x in range(n_pending):
+    for x in range(place.n_pending):
         m, r = work.pending[x], work.current[x]
-        if fresh or r >= skip_cut:
-            r = task.rank[i, m]
+        if place.fresh or r >= skip_cut:
+            r = problem.rank[i, m]
             if r >= exit_cut:
                 continue
         work.pending[left] = m
@@ -219,22 +218,20 @@ def advance(task, work, i, exit_cut, skip_cut, n_pending, fresh):  # type: ignor
 
 
 @njit(cache=True, nogil=True)
-def _search_exit(task, work, i, first, position, exit_cut, skip_cut, n_pending, fresh):  # type: ignore[no-untyped-def]
-    """Objective of those that arrive at expert i: now, with i disabled, at best, and the best cut.
-
-    Args:
-        first: the next enabled expert behind i; ``position`` says the how manieth it is.
-    """
+def _search_exit(problem, work, cuts, place):  # type: ignore[no-untyped-def]
+    """Objective of the samples that arrive at an expert: now, with the expert disabled, at best; and the best cut."""
+    i = place.expert
+    exit_cut, skip_cut, fresh = cuts.exits[i], cuts.skips[i], place.fresh
     hist, counts, value = work.hist, work.counts, work.value
-    rank, loss, weight = task.rank[i], task.loss[i], task.weight
-    after = work.following[position]
-    counting = task.min_exits > 0
+    rank, loss, weight = problem.rank[i], problem.loss[i], problem.loss_weight
+    first, after = place.enabled[place.behind], work.following[place.behind]
+    counting = problem.min_exits > 0
     hist[:] = 0
     if counting:
         counts[:] = 0
     off = base = np.int64(0)
     n_arrive = 0
-    for x in range(n_pending):
+    for x in range(place.n_pending):
         m = work.pending[x]
         without = first
         if not fresh:
@@ -242,7 +239,7 @@ def _search_exit(task, work, i, first, position, exit_cut, skip_cut, n_pending, 
                 continue
             without = after[work.current[x]]
         r = rank[m]
-        answer = task.passed[i] + np.int64(weight * loss[m])
+        answer = problem.shared_cost[i] + np.int64(weight * loss[m])
         hist[r] += value[after[r], m] - answer
         if counting:
             counts[r] += 1
@@ -250,34 +247,34 @@ def _search_exit(task, work, i, first, position, exit_cut, skip_cut, n_pending, 
         off += value[without, m]
         n_arrive += 1
     if n_arrive == 0:
-        # An expert that nobody reaches is worth its price or nothing.
-        now = task.gate_price if exit_cut <= task.n_cuts else np.int64(0)
-        return now, np.int64(0), np.int64(0), np.int64(task.n_cuts + 1)
-    base += n_arrive * task.run[i] + task.gate_price
+        # Where no sample arrives, an enabled expert has its penalty and no other effect.
+        now = problem.exit_penalty if exit_cut <= problem.n_cuts else np.int64(0)
+        return now, np.int64(0), np.int64(0), np.int64(problem.n_cuts + 1)
+    base += n_arrive * problem.run_cost[i] + problem.exit_penalty
     if skip_cut > 0 and not fresh:
-        base += task.skip_price
-    now, best, cut = best_exit(task, i, hist, counts, n_arrive, base, off, exit_cut)
+        base += problem.skip_penalty
+    now, best, cut = best_exit(problem, i, Arrivals(hist, counts, n_arrive, base, off), exit_cut)
     return now, off, best, cut
 
 
 @njit(cache=True, nogil=True)
-def best_exit(task, i, hist, counts, n_arrive, base, off, exit_cut):  # type: ignore[no-untyped-def]
-    """Objective of those that arrive at expert i: now, at best, and the best cut.
+def best_exit(problem, i, arrivals, exit_cut):  # type: ignore[no-untyped-def]
+    """Objective of the samples that arrive at expert i: now, at best; and the best cut.
 
     Args:
-        hist: int64 (G + 1,), by rank: what going past instead of exiting costs more.
-        counts: int64 (G + 1,), by rank: how many arrive, where ``min_exits`` asks for it.
-        n_arrive: how many arrive in all, at least 1.
-        base, off: their objective where all exit, and with the expert disabled.
+        problem: see :func:`sweep`.
+        i: the expert.
+        arrivals: :class:`Arrivals`, at least one sample.
         exit_cut: the cut now.
     """
-    counting = task.min_exits > 0
+    counting = problem.min_exits > 0
+    hist, counts, off = arrivals.hist, arrivals.counts, arrivals.off_value
     now = off
-    best, cut = off, np.int64(task.n_cuts + 1)
+    best, cut = off, np.int64(problem.n_cuts + 1)
     legal = True
-    total, stay = base, 0
-    for c in range(task.n_cuts + (1 if task.top_allowed[i] else 0)):
-        enough = not counting or n_arrive - stay >= task.min_exits
+    total, stay = arrivals.exit_value, 0
+    for c in range(problem.n_cuts + (1 if problem.top_allowed[i] else 0)):
+        enough = not counting or arrivals.n_samples - stay >= problem.min_exits
         if c == exit_cut:
             now, legal = total, enough
         if total < best and enough:
@@ -291,30 +288,31 @@ def best_exit(task, i, hist, counts, n_arrive, base, off, exit_cut):  # type: ig
 
 
 @njit(cache=True, nogil=True)
-def _search_skip(task, work, i, position, exit_cut, skip_cut, n_pending):  # type: ignore[no-untyped-def]
-    """Objective of those that wait before expert i: now, at the best skip cut, and that cut."""
+def _search_skip(problem, work, cuts, place):  # type: ignore[no-untyped-def]
+    """Objective of the samples that wait before an expert: now, at the best skip cut; and that cut."""
     work.hist[:] = 0
-    total = add_skips(task, work, i, position, exit_cut, n_pending, work.hist, 1)
-    return best_skip(task, work.hist, total, skip_cut)
+    total = add_skips(problem, work, cuts, place, work.hist, 1)
+    return best_skip(problem, work.hist, total, cuts.skips[place.expert])
 
 
 @njit(cache=True, nogil=True)
-def add_skips(task, work, i, position, exit_cut, n_pending, hist, sign):  # type: ignore[no-untyped-def]
-    """Count those that wait before expert i into ``hist``, or out of it.
+def add_skips(problem, work, cuts, place, hist, sign):  # type: ignore[no-untyped-def]
+    """Count the samples that wait before an enabled expert into ``hist``, or out of it.
 
     Args:
-        position: of the expert among the enabled ones.
-        hist: int64 (G + 1,), by rank so far: what going past the expert instead of running it costs more.
+        problem, work, cuts, place: see :func:`sweep`.
+        hist: int64 (G + 1,), by rank so far: by how much skipping the expert costs more than running it.
         sign: 1, or -1 to take them out.
 
     Returns:
-        The objective of all of them, where all run the expert, times ``sign``.
+        The objective of all of them if all run the expert, times ``sign``.
     """
-    value, rank, loss, weight = work.value, task.rank[i], task.loss[i], task.weight
-    after = work.following[position]
-    run, answer = task.run[i], task.run[i] + task.passed[i]
+    i = place.expert
+    value, rank, loss, weight = work.value, problem.rank[i], problem.loss[i], problem.loss_weight
+    after, exit_cut = work.following[place.behind], cuts.exits[i]
+    run, answer = problem.run_cost[i], problem.run_cost[i] + problem.shared_cost[i]
     total = np.int64(0)
-    for x in range(n_pending):
+    for x in range(place.n_pending):
         m, r = work.pending[x], rank[work.pending[x]]
         inside = answer + np.int64(weight * loss[m]) if r >= exit_cut else run + value[after[r], m]
         hist[work.current[x]] += sign * (value[after[work.current[x]], m] - inside)
@@ -323,61 +321,19 @@ def add_skips(task, work, i, position, exit_cut, n_pending, hist, sign):  # type
 
 
 @njit(cache=True, nogil=True)
-def best_skip(task, hist, total, skip_cut):  # type: ignore[no-untyped-def]
-    """Objective of those that wait before an expert: now, at the best skip cut, and that cut.
+def best_skip(problem, hist, total, skip_cut):  # type: ignore[no-untyped-def]
+    """Objective of the samples that wait before an expert: now, at the best skip cut; and that cut.
 
     Args:
+        problem: see :func:`sweep`.
         hist, total: see :func:`add_skips`.
         skip_cut: the cut now.
     """
     best, cut, now = total, 0, total
-    for c in range(1, task.n_cuts):
+    for c in range(1, problem.n_cuts):
         total += hist[c - 1]
-        if total + task.skip_price < best:
-            best, cut = total + task.skip_price, c
+        if total + problem.skip_penalty < best:
+            best, cut = total + problem.skip_penalty, c
         if c == skip_cut:
-            now = total + task.skip_price
+            now = total + problem.skip_penalty
     return now, best, cut
-
-
-@njit(cache=True, nogil=True)
-def tally(rank, loss, needs, exits, skips, n_cuts, ran, answered, asked):  # type: ignore[no-untyped-def]
-    """Count what each expert did on M samples, into int64 (N,) arrays.
-
-    Args:
-        rank, loss: (N, M).
-        needs: int32 (N,), the expert that each one builds on, which stands before it; -1 for none.
-        exits, skips, n_cuts: the policy's cuts and the number of bins.
-        ran: out: on how many samples it ran.
-        answered: out: how many it answered.
-        asked: out: on how many it ran only because a later expert needs it.
-
-    Returns:
-        The sum of the losses of all answers.
-    """
-    enabled = np.flatnonzero(exits <= n_cuts)
-    last = len(enabled) - 1
-    ran[:] = 0
-    answered[:] = 0
-    asked[:] = 0
-    seen = np.full(rank.shape[0], -1)  # the last sample that an expert ran on, for whatever reason
-    total = 0.0
-    for m in range(rank.shape[1]):
-        k = 0
-        while True:
-            i = enabled[k]
-            ran[i] += 1
-            seen[i] = m
-            j = needs[i]
-            if j >= 0 and seen[j] != m:
-                seen[j] = m
-                asked[j] += 1
-            r = rank[i, m]
-            if k == last or r >= exits[i]:
-                answered[i] += 1
-                total += loss[i, m]
-                break
-            k += 1
-            while k < last and r < skips[enabled[k]]:
-                k += 1
-    return total

@@ -1,8 +1,7 @@
 """The search over all preferences: wide on few samples, then ever narrower on more of them.
 
-On a sub-sample a descent takes milliseconds, so that many starts and kicks can be tried; the best few are
-polished on a larger one, and the best of those on all samples. What one preference finds is
-offered to all the others.
+On few samples and a coarse grid a descent takes milliseconds, so that many starts and kicks can be tried; the best few
+are polished on more, and the best of those on all samples. What one preference finds is offered to all the others.
 """
 
 from __future__ import annotations
@@ -13,21 +12,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from orxe_plugins.search.engine.algorithm_1 import algorithm_1
-from orxe_plugins.search.engine.candidates import Candidates, Job, Settings
-from orxe_plugins.search.engine.kernels import Work
+from orxe_plugins.search.engine.candidates import Candidates, PreferenceSearch
+from orxe_plugins.search.engine.integer_problem import Workspace
 from orxe_plugins.search.engine.local_search import pair_moves, search_around, starts
-from orxe_plugins.search.engine.problem import Cuts, Problem, Samples, coarsening
+from orxe_plugins.search.engine.problem import Cuts, Descent, Problem, RankedRecords, coarsening
+from orxe_plugins.search.engine.settings import SearchSettings
 
 
 @dataclass(frozen=True)
-class Rung:
-    """How one step of the ladder searches.
+class Level:
+    """How one level of the search works.
 
     Attributes:
         samples: at most that many.
         bins: at most that many bins of the grid.
         starts: random starts for each preference, beside both ends and Algorithm 1; None: no start.
-        keep: how many of the best known policies each preference goes on from.
+        keep: from how many of the best known policies each preference goes on.
         rounds: how often it does; in between, preferences share what they found.
         kicks: of the iterated local search, in each round, at least; see :data:`ROUND_EFFORT`.
         pair_moves: how many may follow.
@@ -47,149 +47,158 @@ class Rung:
     enough: float = 0.0
     algorithm_1: bool = False
 
+    def descent(self, skip_gates: bool) -> Descent:
+        """How a descent searches on this level."""
+        return Descent(skip_gates, self.max_sweeps, self.enough)
 
-LADDER = (
-    Rung(samples=4096, bins=1024, starts=4, rounds=3, kicks=12, pair_moves=4, algorithm_1=True),
-    Rung(samples=65_536, bins=8192, keep=2),
-    Rung(samples=2**62, bins=2**16, max_sweeps=4, enough=1e-5, algorithm_1=True),
+
+LEVELS = (
+    Level(samples=4096, bins=1024, starts=4, rounds=3, kicks=12, pair_moves=4, algorithm_1=True),
+    Level(samples=65_536, bins=8192, keep=2),
+    Level(samples=2**62, bins=2**16, max_sweeps=4, enough=1e-5, algorithm_1=True),
 )
 #: what all kicks of one round may take, in ticks of one expert and sample or bin: where there are few of these, there
-#: are more kicks, for with few samples every single one of them makes a local minimum of its own
+#: are more kicks, as with few samples every single one of them makes a local minimum of its own
 ROUND_EFFORT = 16_000_000
 #: what a kick takes beside its samples, in the same ticks
 KICK_EFFORT = 20_000
-#: searches at once on the lowest rung, at least: a few preferences are searched for several times over
+#: searches at once on the first level, at least: if there are few preferences, each is searched for several times
 ISLANDS = 8
 
 
-def climb(
-    samples: Samples, preferences: Sequence[float], settings: Settings, ladder: Sequence[Rung] = LADDER
+def search_levels(
+    ranked: RankedRecords, preferences: Sequence[float], settings: SearchSettings, levels: Sequence[Level] = LEVELS
 ) -> Candidates:
-    """Search for every preference, in each view of the costs.
+    """Search for every preference, with each way in which the costs may be counted.
 
     Args:
-        samples: all M samples on the full grid.
+        ranked: all M samples on the full grid.
         preferences: P of them, rising.
-        settings: see :class:`Settings`.
-        ladder: the steps, the last one on all samples and the full grid.
+        settings: what holds for the whole search.
+        levels: from the coarsest one to the last one, which is on all samples and the full grid.
 
     Returns:
-        All policies that the last step came by, measured on all samples.
+        All policies that the last level came by, measured on all samples.
     """
-    first, *others = (_climb(view, preferences, settings, ladder) for view in samples.views())
+    first, *others = (_search_view(view, preferences, settings, levels) for view in ranked.cost_views())
     for other in others:
         first.offer(one.cuts for one in other.distinct())
     if others:
-        first.offer([_with_needed(samples, cuts) for cuts in first.leaders(3)])
+        first.offer([_with_needed(ranked, cuts) for cuts in first.leaders(3)])
     return first
 
 
-def _with_needed(samples: Samples, cuts: Cuts) -> Cuts:
-    """The same policy, but every needed expert runs before the one that needs it, and answers nobody anew."""
+def _with_needed(ranked: RankedRecords, cuts: Cuts) -> Cuts:
+    """The same policy, but every needed expert runs before the one that needs it, and answers no further sample."""
     repaired = cuts.copy()
-    nobody = samples.n_cuts - 1 + samples.top_allowed
-    for i in np.flatnonzero(samples.needs >= 0):
-        j = samples.needs[i]
-        if cuts.exits[i] <= samples.n_cuts:
+    answers_none = ranked.n_cuts - 1 + ranked.top_allowed
+    for i in np.flatnonzero(ranked.needs >= 0):
+        j = ranked.needs[i]
+        if cuts.exits[i] <= ranked.n_cuts:
             repaired.skips[j] = 0
-            if cuts.exits[j] > samples.n_cuts:
-                repaired.exits[j] = nobody[j]
+            if cuts.exits[j] > ranked.n_cuts:
+                repaired.exits[j] = answers_none[j]
     return repaired
 
 
-def _climb(samples: Samples, preferences: Sequence[float], settings: Settings, ladder: Sequence[Rung]) -> Candidates:
-    m = samples.shape[1]
+def _search_view(
+    ranked: RankedRecords, preferences: Sequence[float], settings: SearchSettings, levels: Sequence[Level]
+) -> Candidates:
+    """All levels, with one way of counting the costs."""
+    m = ranked.shape[1]
     order = np.random.default_rng(settings.seed).permutation(m)
     candidates: Candidates | None = None
-    above: list[Cuts] = []
+    found: list[Cuts] = []
     size = (0, -1)
-    for number, rung in enumerate(ladder):
-        shift = coarsening(samples.n_cuts, rung.bins)
-        if size == (size := (min(m, rung.samples), shift)):
-            continue  # the rung below was this one already, and searched more widely
+    for number, level in enumerate(levels):
+        shift = coarsening(ranked.n_cuts, level.bins)
+        if size == (size := (min(m, level.samples), shift)):
+            continue  # the level before was as fine as this one, and searched more widely
         whole = size == (m, 0)
-        part = samples if whole else samples.some(np.sort(order[: size[0]]), shift)
+        part = ranked if whole else ranked.samples(np.sort(order[: size[0]]), shift)
         candidates = Candidates(part, preferences, settings, m)
-        candidates.offer(_shifted(cuts, samples.n_cuts, part.n_cuts, -shift) for cuts in above)
-        _search(candidates, rung, number)
-        above = [_shifted(cuts, part.n_cuts, samples.n_cuts, shift) for cuts in candidates.leaders(3)]
+        candidates.offer(_regridded(cuts, ranked.n_cuts, part.n_cuts, -shift) for cuts in found)
+        _search_level(candidates, level, number)
+        found = [_regridded(cuts, part.n_cuts, ranked.n_cuts, shift) for cuts in candidates.leaders(3)]
     assert candidates is not None
     return candidates
 
 
-def _search(candidates: Candidates, rung: Rung, number: int) -> None:
+def _search_level(candidates: Candidates, level: Level, number: int) -> None:
     count = len(candidates.problems)
     seed = [candidates.settings.seed, number]
-    everyone = range(count)
-    islands = [k % count for k in range(max(count, ISLANDS if rung.kicks else 1))]
-    if rung.starts is not None:
-        candidates.map([_begin(candidates, rung, k, [*seed, task]) for task, k in enumerate(islands)])
-    plain = [_plain(candidates, k) for k in everyone] if rung.algorithm_1 else []
-    # Algorithm 1 is as long as a descent on all samples, so that one preference alone keeps two cores busy.
-    found = candidates.map(plain + _go_on(candidates, rung, islands, [*seed, 0]))
-    for turn in range(1, rung.rounds):
-        candidates.map(_go_on(candidates, rung, islands, [*seed, turn]))
-    steepest = {candidates.known[cuts.key].cuts.key for some in found[: len(plain)] for cuts in some}
-    still = [k for k in everyone if candidates.best(k)[0].key in steepest]
-    candidates.map(_go_on(candidates, rung, still, [*seed, rung.rounds]))
-    if rung.pair_moves:
-        candidates.map([_pairs(candidates, rung, k, cuts) for k in everyone for cuts in candidates.best(k, rung.keep)])
+    every = range(count)
+    islands = [k % count for k in range(max(count, ISLANDS if level.kicks else 1))]
+    if level.starts is not None:
+        candidates.run([_from_starts(candidates, level, k, [*seed, task]) for task, k in enumerate(islands)])
+    plain = [_algorithm_1(candidates, k) for k in every] if level.algorithm_1 else []
+    # Algorithm 1 takes as long as a descent on all samples, so that one preference alone keeps two cores busy.
+    found = candidates.run(plain + _from_best(candidates, level, islands, [*seed, 0]))
+    for turn in range(1, level.rounds):
+        candidates.run(_from_best(candidates, level, islands, [*seed, turn]))
+    of_algorithm_1 = {candidates.known[cuts.key].cuts.key for some in found[: len(plain)] for cuts in some}
+    unimproved = [k for k in every if candidates.best(k)[0].key in of_algorithm_1]
+    candidates.run(_from_best(candidates, level, unimproved, [*seed, level.rounds]))
+    if level.pair_moves:
+        candidates.run([_pairs(candidates, level, k, cuts) for k in every for cuts in candidates.best(k, level.keep)])
 
 
-def _begin(candidates: Candidates, rung: Rung, preference: int, seed: Sequence[int]) -> Job:
+def _from_starts(candidates: Candidates, level: Level, preference: int, seed: Sequence[int]) -> PreferenceSearch:
     """Descend from both ends and from random starts."""
     skip_gates = candidates.settings.skip_gates
 
-    def search(problem: Problem, work: Work) -> Iterator[Cuts]:
-        for cuts in starts(problem, np.random.default_rng(seed), rung.starts or 0, skip_gates):
-            problem.descend(cuts, work, skip_gates, rung.max_sweeps, rung.enough)
+    def search(problem: Problem, work: Workspace) -> Iterator[Cuts]:
+        for cuts in starts(problem, np.random.default_rng(seed), level.starts or 0, skip_gates):
+            problem.descend(cuts, work, level.descent(skip_gates))
             yield cuts
 
-    return Job(preference, search)
+    return PreferenceSearch(preference, search)
 
 
-def _plain(candidates: Candidates, preference: int) -> Job:
+def _algorithm_1(candidates: Candidates, preference: int) -> PreferenceSearch:
     """Algorithm 1."""
-    return Job(preference, lambda problem, work: [algorithm_1(problem, work, candidates.settings.skip_gates)])
-
-
-def _go_on(candidates: Candidates, rung: Rung, preferences: Sequence[int], seed: Sequence[int]) -> list[Job]:
-    """Search around the best known policies of preferences, given by number."""
     skip_gates = candidates.settings.skip_gates
-    kicks = _kicks(candidates.samples, rung.kicks, len(preferences))
-    best = {k: candidates.best(k, rung.keep) for k in set(preferences)}
+    return PreferenceSearch(preference, lambda problem, work: [algorithm_1(problem, work, skip_gates)])
 
-    def around(preference: int, start: Cuts, task: int) -> Job:
-        def search(problem: Problem, work: Work) -> list[Cuts]:
+
+def _from_best(
+    candidates: Candidates, level: Level, preferences: Sequence[int], seed: Sequence[int]
+) -> list[PreferenceSearch]:
+    """Search around the best known policies of preferences, given by number."""
+    descent = level.descent(candidates.settings.skip_gates)
+    kicks = _kicks(candidates.ranked, level.kicks, len(preferences))
+    best = {k: candidates.best(k, level.keep) for k in set(preferences)}
+
+    def around(preference: int, start: Cuts, task: int) -> PreferenceSearch:
+        def search(problem: Problem, work: Workspace) -> list[Cuts]:
             rng = np.random.default_rng([*seed, task])
-            cuts = start.copy()
-            return [search_around(problem, cuts, work, rng, kicks, skip_gates, rung.max_sweeps, rung.enough)]
+            return [search_around(problem, start.copy(), work, descent, rng, kicks)]
 
-        return Job(preference, search)
+        return PreferenceSearch(preference, search)
 
     tasks = [(k, cuts) for k in preferences for cuts in best[k]]
     return [around(k, cuts, task) for task, (k, cuts) in enumerate(tasks)]
 
 
-def _kicks(samples: Samples, least: int, searches: int) -> int:
+def _kicks(ranked: RankedRecords, least: int, searches: int) -> int:
     """How many kicks each of so many searches makes, at least ``least`` unless that is 0."""
-    n, m = samples.shape
-    affordable = ROUND_EFFORT // (max(1, searches) * (n * (m + samples.n_cuts) + KICK_EFFORT))
+    n, m = ranked.shape
+    affordable = ROUND_EFFORT // (max(1, searches) * (n * (m + ranked.n_cuts) + KICK_EFFORT))
     return max(least, affordable) if least else 0
 
 
-def _pairs(candidates: Candidates, rung: Rung, preference: int, start: Cuts) -> Job:
+def _pairs(candidates: Candidates, level: Level, preference: int, start: Cuts) -> PreferenceSearch:
     """Pair moves from a policy on."""
 
-    def search(problem: Problem, work: Work) -> list[Cuts]:
+    def search(problem: Problem, work: Workspace) -> list[Cuts]:
         cuts = start.copy()
-        pair_moves(problem, cuts, work, candidates.settings.skip_gates, rung.pair_moves)
+        pair_moves(problem, cuts, work, candidates.settings.skip_gates, level.pair_moves)
         return [cuts]
 
-    return Job(preference, search)
+    return PreferenceSearch(preference, search)
 
 
-def _shifted(cuts: Cuts, bins: int, new_bins: int, shift: int) -> Cuts:
+def _regridded(cuts: Cuts, bins: int, new_bins: int, shift: int) -> Cuts:
     """Cuts on a grid that is 2 ** shift times finer, or coarser if shift is negative."""
 
     def move(old: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from orxe_plugins.util.hull import lower_hull
 
 @dataclass(frozen=True)
 class Objective:
-    """(1 - preference) * cost / reference_cost + preference * (1 - mapped score) (DESIGN, section 3).
+    """(1 - preference) * cost / reference_cost + preference * (1 - mapped score) (docs/search.md).
 
     Attributes:
         reference_cost: mean cost of the policy "never": the last expert answers everything.
@@ -44,7 +44,7 @@ class Objective:
         return (1 - preference) * cost / self.reference_cost + preference * (1 - self.mapped(score))
 
     def mapped(self, score: float) -> float:
-        """A score on the scale where 0 is the cheapest expert's mean and 1 the best one's."""
+        """A score on the scale from :attr:`zero` to :attr:`one`."""
         return (score - self.zero) / (self.one - self.zero)
 
     def score(self, loss: float) -> float:

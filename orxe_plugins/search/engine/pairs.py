@@ -1,115 +1,64 @@
-"""Pair moves: two thresholds (or three, see ``triples``) minimised at once, on a coarse grid, compiled by numba.
-
-Line searches stop where no threshold alone improves: at "use this expert in place of that one", say, or
-"run this expert, but only on the easier ones". Both change two thresholds at once.
-"""
+"""Two thresholds minimised at once, on a coarse grid, compiled by numba."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from orxe_plugins.search.engine.kernels import advance, prepare, start
-from orxe_plugins.search.engine.triples import best_of_triple
-
 #: how a choice says "disabled"
 OFF = -1
+#: the two kinds of thresholds, and how a choice says "no third threshold"
+NONE, SKIP, EXIT = 0, 1, 2
 
 
-@njit(cache=True, nogil=True)
-def pair_pass(task, work, exits, skips, skip_gates, shift, window, out):  # type: ignore[no-untyped-def]
-    """Find the pair of thresholds that gains most when both are set at best, the rest being fixed.
+class Pair(NamedTuple):
+    """Two thresholds: which kind (:data:`SKIP` or :data:`EXIT`) of expert i, and which kind of expert j >= i.
 
-    A threshold is a gate 2, or a gate 1 where an expert has one before it. Of two disabled
-    experts, none is tried with the other.
-
-    Args:
-        task, work: see ``kernels``.
-        exits, skips: the policy's cuts.
-        skip_gates: try gate 1 too.
+    Attributes:
+        i, kind_i, j, kind_j: the two.
         shift: the coarse grid has bins of 2 ** shift ranks.
-        window: how many enabled experts may lie between the two.
-        out: int64 (9,), out: expert, gate (1 or 2; 0 for no third one) and cut of each; a cut of -1 is "disabled".
-
-    Returns:
-        The gain, and the objective before.
     """
-    n_experts, n_samples = task.rank.shape
-    enabled, before = prepare(task, work, exits, skips)
-    levels = ((task.n_cuts - 1) >> shift) + 1
-    # The last column is for those who go the same way whatever the first threshold is.
-    grids = np.empty((2, levels + 1, levels), np.int64)
-    rows = np.empty((2, levels + 1, 2), np.int64)
-    n_pending = start(work, n_samples)
-    fresh = True
-    best = np.int64(0)
-    for i in range(n_experts - 1):
-        on = exits[i] <= task.n_cuts
-        if n_pending and (on or task.allowed[i]):
-            for gate_i in range(1, 3):
-                if gate_i == 1 and (fresh or not skip_gates):
-                    continue
-                between = 0
-                for j in range(i, n_experts - 1):
-                    on_j = exits[j] <= task.n_cuts
-                    if j > i and on_j:
-                        between += 1
-                    if between > window + 1:
-                        break
-                    for gate_j in range(1, 3):
-                        if gate_j == 1 and not skip_gates:
-                            continue
-                        if not _is_tried(task, i, gate_i, on, j, gate_j, on_j):
-                            continue
-                        gain, x, y = _best_of_pair(
-                            task,
-                            work,
-                            exits,
-                            skips,
-                            enabled,
-                            i,
-                            gate_i,
-                            j,
-                            gate_j,
-                            shift,
-                            n_pending,
-                            fresh,
-                            grids,
-                            rows,
-                        )
-                        if gain > best:
-                            best = gain
-                            out[:] = np.array([i, gate_i, x, j, gate_j, y, 0, 0, 0])
-            for j in range(i + 1, n_experts - 1 if skip_gates else 0):
-                on_j = exits[j] <= task.n_cuts
-                if on_j or task.allowed[j]:
-                    gain, x, s, y = best_of_triple(
-                        task, work, exits, skips, enabled, i, j, shift, n_pending, fresh, grids[:, :levels]
-                    )
-                    if gain > best:
-                        best = gain
-                        out[:] = np.array([i, 2, x, j, 1, s, j, 2, y])
-                if on_j:
-                    break
-        if on:
-            n_pending = advance(task, work, i, exits[i], skips[i], n_pending, fresh)
-            fresh = False
-    return best, before
+
+    i: int
+    kind_i: int
+    j: int
+    kind_j: int
+    shift: int
+
+
+class PairMemory(NamedTuple):
+    """Memory of a pair's sums, by branch of the first threshold (0: below the cut, 1: at or above it).
+
+    Attributes:
+        grids: int64 (2, L + 1, L), by coarse rank at the first and the second threshold: by how much being at or above
+            the second cut costs more than being below it.
+        rows: int64 (2, L + 1, 2), by coarse rank at the first: objective where the samples are below the second
+            cut, and where expert j is disabled. The last row is for samples to which the first threshold does not
+            apply.
+    """
+
+    grids: np.ndarray
+    rows: np.ndarray
+
+
+class Waiting(NamedTuple):
+    """A sample that waits before an expert.
+
+    Attributes:
+        sample: its number.
+        current: the rank that the last expert gave it.
+        fresh: no expert has run on it yet.
+    """
+
+    sample: int
+    current: int
+    fresh: bool
 
 
 @njit(cache=True, nogil=True)
-def _is_tried(task, i, gate_i, on_i, j, gate_j, on_j):  # type: ignore[no-untyped-def]
-    if i == j:
-        return gate_i == 1 and gate_j == 2
-    if (gate_i == 1 and not on_i) or (gate_j == 1 and not on_j):
-        return False
-    return (on_i and on_j) or (on_i and task.allowed[j]) or on_j
-
-
-@njit(cache=True, nogil=True)
-def _best_of_pair(  # type: ignore[no-untyped-def]
-    task, work, exits, skips, enabled, i, gate_i, j, gate_j, shift, n_pending, fresh, grids, rows
-):  # fmt: skip
+def best_of_pair(problem, work, cuts, place, pair, memory):  # type: ignore[no-untyped-def]
     """Gain and cuts of the best setting of one pair.
 
     Every waiting sample is followed from the first threshold to the second in each way that the first
@@ -117,35 +66,37 @@ def _best_of_pair(  # type: ignore[no-untyped-def]
     costs then is known for each way that the second one may decide. Filed by the two ranks that are
     compared, prefix sums give the objective of all settings.
     """
+    grids, rows = memory
+    i, kind_i, j, kind_j, shift = pair
+    enabled, behind, fresh = place.enabled, place.behind, place.fresh
     levels = grids.shape[2]
-    behind = np.searchsorted(enabled, i + 1)
     after = work.following[behind]
-    on = exits[i] <= task.n_cuts
+    skip_cut, exit_cut = cuts.skips[i], cuts.exits[i]
+    on = exit_cut <= problem.n_cuts
     grids[:] = 0
     rows[:] = 0
     off_row = np.zeros(levels, np.int64)
     off_total = off_off = now = np.int64(0)
-    for p in range(n_pending):
+    for p in range(place.n_pending):
         m, current = work.pending[p], work.current[p]
-        r = task.rank[i, m]
-        arrives = fresh or current >= skips[i]
+        r = problem.rank[i, m]
+        arrives = fresh or current >= skip_cut
         next_i = i if on and arrives else enabled[behind] if fresh else after[current]
         now += work.value[next_i, m]
-        a = np.int64(current if gate_i == 1 else r) >> shift
-        # Who does not arrive at gate 2 goes the same way whatever its cut is.
-        for branch in range(0 if gate_i == 1 or arrives else 2, 2 if gate_i == 1 else 3):
+        a = np.int64(current if kind_i == SKIP else r) >> shift
+        # A sample that does not arrive at an exit threshold goes the same way whatever its cut is.
+        for branch in range(0 if kind_i == SKIP or arrives else 2, 2 if kind_i == SKIP else 3):
             if i == j:
-                b, low, high, off = _own_gates(task, work, behind, i, m, r, current, branch, shift)
-            elif branch == 2 or (gate_i == 1 and branch == 0):
-                b, low, high, off = _follow(
-                    task, work, exits, skips, enabled, behind, j, gate_j, m, current, fresh, shift
-                )
-            elif branch == 1 and (gate_i == 2 or r >= exits[i]):
-                low = task.run[i] + task.passed[i] + np.int64(task.weight * task.loss[i, m])
+                b, low, high, off = _own_thresholds(problem, work, place, pair, (m, r, current), branch)
+            elif branch == 2 or (kind_i == SKIP and branch == 0):
+                b, low, high, off = _follow(problem, work, cuts, place, pair, Waiting(m, current, fresh))
+            elif branch == 1 and (kind_i == EXIT or r >= exit_cut):
+                low = problem.run_cost[i] + problem.shared_cost[i] + np.int64(problem.loss_weight * problem.loss[i, m])
                 b, high, off = -1, low, low
             else:
-                b, low, high, off = _follow(task, work, exits, skips, enabled, behind, j, gate_j, m, r, False, shift)
-                low, high, off = low + task.run[i], high + task.run[i], off + task.run[i]
+                b, low, high, off = _follow(problem, work, cuts, place, pair, Waiting(m, r, False))
+                run = problem.run_cost[i]
+                low, high, off = low + run, high + run, off + run
             if branch == 2:
                 off_total += low
                 off_off += off
@@ -158,69 +109,84 @@ def _best_of_pair(  # type: ignore[no-untyped-def]
             rows[row, column, 1] += off
             if b >= 0:
                 grids[row, column, b] += high - low
-    price_i = task.gate_price if gate_i == 2 else np.int64(0)
-    price_j = task.gate_price if gate_j == 2 else np.int64(0)
-    now += (price_i if on else 0) + (price_j if exits[j] <= task.n_cuts else 0)
-    best, x, y = _least(grids, rows, price_i, price_j, gate_i == 2 and task.top_allowed[i], gate_j == 2, now)
-    if gate_i == 2:
-        total = off_total + price_j
+    penalty_i = problem.exit_penalty if kind_i == EXIT else np.int64(0)
+    penalty_j = problem.exit_penalty if kind_j == EXIT else np.int64(0)
+    now += (penalty_i if on else 0) + (penalty_j if cuts.exits[j] <= problem.n_cuts else 0)
+    may_be_top = kind_i == EXIT and problem.top_allowed[i]
+    best, x, y = _least(memory, penalty_i, penalty_j, may_be_top, kind_j == EXIT, now)
+    if kind_i == EXIT:
+        total = off_total + penalty_j
         for b in range(levels - 1, -1, -1):
             total += off_row[b]
             if total < best:
                 best, x, y = total, OFF, b
-        if gate_j == 2 and off_off < best:
+        if kind_j == EXIT and off_off < best:
             best, x, y = off_off, OFF, OFF
-    return now - best, min(x << shift, task.n_cuts) if x > 0 else x, y << shift if y > 0 else y
+    return now - best, min(x << shift, problem.n_cuts) if x > 0 else x, y << shift if y > 0 else y
 
 
 @njit(cache=True, nogil=True)
-def _own_gates(task, work, behind, i, m, r, current, branch, shift):  # type: ignore[no-untyped-def]
-    """As :func:`_follow`, from an expert's gate 1 to its own gate 2."""
-    past = work.value[work.following[behind][current], m]
+def _own_thresholds(problem, work, place, pair, waiting, branch):  # type: ignore[no-untyped-def]
+    """As :func:`_follow`, from an expert's skip threshold to its own exit threshold.
+
+    Args:
+        waiting: number of the sample, its rank at the expert, and its rank so far.
+        branch: see :func:`best_of_pair`.
+    """
+    m, r, current = waiting
+    i, after = pair.i, work.following[place.behind]
+    past = work.value[after[current], m]
     if branch == 0:
         return -1, past, past, past
-    low = task.run[i] + work.value[work.following[behind][r], m]
-    high = task.run[i] + task.passed[i] + np.int64(task.weight * task.loss[i, m])
-    return np.int64(r) >> shift, low, high, past
+    low = problem.run_cost[i] + work.value[after[r], m]
+    high = problem.run_cost[i] + problem.shared_cost[i] + np.int64(problem.loss_weight * problem.loss[i, m])
+    return np.int64(r) >> pair.shift, low, high, past
 
 
 @njit(cache=True, nogil=True)
-def _follow(task, work, exits, skips, enabled, k, j, gate_j, m, current, fresh, shift):  # type: ignore[no-untyped-def]
-    """Follow sample m from before enabled expert number k to a gate of expert j.
+def _follow(problem, work, cuts, place, pair, waiting):  # type: ignore[no-untyped-def]
+    """Follow a sample from behind the place's expert to a threshold of expert j.
 
     Returns:
-        The coarse rank that the gate looks at (-1 if the sample does not come by it), and what
+        The coarse rank that is compared with the threshold (-1 if the sample does not come to it), and what
         the sample costs from here on if that is below the cut, if not, and if expert j is disabled.
     """
+    m, current, fresh = waiting
+    enabled, k, j = place.enabled, place.behind, pair.j
     cost = np.int64(0)
     while enabled[k] < j:
         e = enabled[k]
-        if fresh or current >= skips[e]:
-            cost += task.run[e]
-            current, fresh = task.rank[e, m], False
-            if current >= exits[e]:
-                cost += task.passed[e] + np.int64(task.weight * task.loss[e, m])
+        if fresh or current >= cuts.skips[e]:
+            cost += problem.run_cost[e]
+            current, fresh = problem.rank[e, m], False
+            if current >= cuts.exits[e]:
+                cost += problem.shared_cost[e] + np.int64(problem.loss_weight * problem.loss[e, m])
                 return -1, cost, cost, cost
         k += 1
     behind = k + 1 if enabled[k] == j else k
     after = work.following[behind]
     past = cost + work.value[enabled[behind] if fresh else after[current], m]
-    if gate_j == 1:
+    if pair.kind_j == SKIP:
         inside = cost + work.value[j, m]
         if fresh:
             return -1, inside, inside, inside
-        return np.int64(current) >> shift, past, inside, past
-    if not fresh and current < skips[j]:
+        return np.int64(current) >> pair.shift, past, inside, past
+    if not fresh and current < cuts.skips[j]:
         return -1, past, past, past
-    r = task.rank[j, m]
-    low = cost + task.run[j] + work.value[after[r], m]
-    high = cost + task.run[j] + task.passed[j] + np.int64(task.weight * task.loss[j, m])
-    return np.int64(r) >> shift, low, high, past
+    r = problem.rank[j, m]
+    low = cost + problem.run_cost[j] + work.value[after[r], m]
+    high = cost + problem.run_cost[j] + problem.shared_cost[j] + np.int64(problem.loss_weight * problem.loss[j, m])
+    return np.int64(r) >> pair.shift, low, high, past
 
 
 @njit(cache=True, nogil=True)
-def _least(grids, rows, price_i, price_j, i_may_answer_nobody, j_may_be_off, now):  # type: ignore[no-untyped-def]
-    """Least objective over all settings where expert i is enabled, and the setting; ``now`` if none is less."""
+def _least(memory, penalty_i, penalty_j, may_be_top, j_may_be_off, now):  # type: ignore[no-untyped-def]
+    """Least objective over all settings where expert i is enabled, and the setting; ``now`` if none is less.
+
+    Args:
+        may_be_top: expert i may be enabled and yet answer no sample.
+    """
+    grids, rows = memory
     levels = grids.shape[2]
     sums = np.zeros(levels, np.int64)  # by the second rank, over both branches
     total = off_total = np.int64(0)
@@ -230,14 +196,14 @@ def _least(grids, rows, price_i, price_j, i_may_answer_nobody, j_may_be_off, now
         for b in range(levels):
             sums[b] += grids[1, a, b]
     best, x, y = now, 0, 0
-    for cut in range(levels + i_may_answer_nobody):
-        here = total + price_i + price_j
+    for cut in range(levels + may_be_top):
+        here = total + penalty_i + penalty_j
         for b in range(levels - 1, -1, -1):
             here += sums[b]
             if here < best:
                 best, x, y = here, cut, b
-        if j_may_be_off and off_total + price_i < best:
-            best, x, y = off_total + price_i, cut, OFF
+        if j_may_be_off and off_total + penalty_i < best:
+            best, x, y = off_total + penalty_i, cut, OFF
         total += rows[0, cut, 0] - rows[1, cut, 0]
         off_total += rows[0, cut, 1] - rows[1, cut, 1]
         for b in range(levels):

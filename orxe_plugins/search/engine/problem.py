@@ -1,4 +1,4 @@
-"""One preference's search problem: records as ranks, prices in whole ticks."""
+"""One preference's search problem: records as ranks, costs and losses in whole ticks."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from orxe_plugins.records import Records
 from orxe_plugins.search.engine import kernels
 from orxe_plugins.search.engine.grid import Grid
+from orxe_plugins.search.engine.integer_problem import IntegerProblem, Workspace, new_workspace
 from orxe_plugins.search.engine.objective import Objective
+from orxe_plugins.search.engine.settings import UNREGULARISED, Regulariser
+from orxe_plugins.search.engine.tally import RoutingData
 
 
 @dataclass(frozen=True, eq=False)
-class Samples:
-    """Records as the kernels read them (see ``kernels`` for the names and shapes).
+class RankedRecords:
+    """Records in the form that the search works on (see ``integer_problem`` for the names and shapes).
 
     Attributes:
         rank: uint16 (N, M).
@@ -26,7 +30,7 @@ class Samples:
         top_allowed: bool (N,).
         cost, shared_cost: costs over the reference cost, float64 (N,).
         needs: expert that each one builds on, int32 (N,); -1 for none.
-        run_cost: what the kernels count for running each expert, float64 (N,); see :meth:`views`.
+        run_cost: what the kernels count for running each expert, float64 (N,); see :meth:`cost_views`.
     """
 
     rank: np.ndarray
@@ -39,7 +43,7 @@ class Samples:
     run_cost: np.ndarray
 
     @classmethod
-    def of(cls, records: Records, grid: Grid, objective: Objective) -> Samples:
+    def of(cls, records: Records, grid: Grid, objective: Objective) -> RankedRecords:
         """All samples of some records."""
         reference = objective.reference_cost
         return cls(
@@ -58,13 +62,18 @@ class Samples:
         """(N, M)."""
         return self.rank.shape[0], self.rank.shape[1]
 
-    def some(self, index: np.ndarray, shift: int = 0) -> Samples:
-        """Some samples, on a grid that is 2 ** shift times coarser."""
+    @property
+    def routing(self) -> RoutingData:
+        """What samples are routed by."""
+        return RoutingData(self.rank, self.loss, self.needs, self.n_cuts)
+
+    def samples(self, index: np.ndarray, shift: int = 0) -> RankedRecords:
+        """Some of the samples, on a grid that is 2 ** shift times coarser."""
         rank = np.ascontiguousarray(self.rank[:, index]) >> np.uint16(shift)
         loss = np.ascontiguousarray(self.loss[:, index])
         return replace(self, rank=rank, loss=loss, n_cuts=((self.n_cuts - 1) >> shift) + 1)
 
-    def experts(self, index: Sequence[int]) -> Samples:
+    def experts(self, index: Sequence[int]) -> RankedRecords:
         """The same samples with some of the experts; the last of them always answers."""
         rows = np.asarray(index)
         return replace(
@@ -78,12 +87,12 @@ class Samples:
             run_cost=self.run_cost[rows],
         )
 
-    def views(self) -> list[Samples]:
-        """The same samples in each way in which the kernels should see the costs.
+    def cost_views(self) -> list[RankedRecords]:
+        """The same samples with each way in which the kernels may count the costs.
 
         The kernels charge an expert where it runs, but not where a later one needs its answer and it did
-        not run. Where experts need others, two more views enclose the truth: needed experts run for
-        nothing, as if every sample had paid for them anyway; and experts pay for those that they need.
+        not run. Where experts need others, two more views enclose the truth: in one, needed experts run
+        free of charge, as if every sample had paid for them anyway; in the other, experts pay for those that they need.
         """
         needing = np.flatnonzero(self.needs >= 0)
         if not len(needing):
@@ -99,149 +108,148 @@ class Samples:
         return float(max(self.loss.max(), -self.loss.min(initial=0)))
 
 
-@dataclass(frozen=True, eq=False)
-class Cuts:
+class Cuts(NamedTuple):
     """A policy as cuts on the grid (see ``kernels``).
 
     Attributes:
-        exits: gate 2, int32 (N,).
-        skips: gate 1, int32 (N,).
+        exits: int32 (N,).
+        skips: int32 (N,).
     """
 
     exits: np.ndarray
     skips: np.ndarray
 
     def copy(self) -> Cuts:
-        """Cuts of its own memory."""
+        """The same cuts in memory of their own."""
         return Cuts(self.exits.copy(), self.skips.copy())
 
     @property
     def key(self) -> bytes:
-        """What tells policies apart."""
+        """Equal for equal policies, and only for them."""
         return self.exits.tobytes() + self.skips.tobytes()
+
+
+@dataclass(frozen=True)
+class Descent:
+    """How a descent searches.
+
+    Attributes:
+        skip_gates: search skip thresholds too.
+        max_sweeps: sweeps over all thresholds, at most.
+        enough: stop when a sweep improves the objective by no more than this share of it.
+    """
+
+    skip_gates: bool
+    max_sweeps: int = 60
+    enough: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What one preference asks of some samples: prices of everything, in ticks of the objective.
+    """What one preference asks of some samples: all costs and losses, in ticks of the objective.
 
     Attributes:
-        task: the prices, as the kernels take them.
-        preference: what they stand for, moved off the very ends.
+        integer: the problem in the form that the kernels take.
+        preference: what it is weighed by, moved off the very ends.
         ticks: how many ticks an objective of 1 is, per sample.
     """
 
-    task: kernels.Task
+    integer: IntegerProblem
     preference: float
     ticks: float
 
     @classmethod
     def of(
         cls,
-        samples: Samples,
+        ranked: RankedRecords,
         preference: float,
         allowed: np.ndarray | None = None,
-        alpha: float = 0.0,
-        beta: float = 0.0,
-        min_exits: int = 0,
+        regulariser: Regulariser = UNREGULARISED,
     ) -> Problem:
         """The problem of one preference.
 
         Args:
-            samples: the records.
+            ranked: the records.
             preference: between 0 and 1.
             allowed: bool (N,), experts that may be enabled; all by default.
-            alpha, beta: prices of a gate 2 and a gate 1, in answers; see ``candidates.Settings``.
-            min_exits: fewest samples that an enabled expert must answer.
+            regulariser: as it is meant for these samples.
         """
-        n, m = samples.shape
-        # At the ends one of the two terms is worth nothing; it still decides between equals.
+        n, m = ranked.shape
+        # At the ends one of the two terms has the weight 0; it still decides between equals.
         least = 1 / (50 * n * m)
         preference = min(max(preference, least), 1 - least)
-        bound = samples.run_cost.sum() + samples.shared_cost[-1] + max(1.0, samples.max_loss)
+        bound = ranked.run_cost.sum() + ranked.shared_cost[-1] + max(1.0, ranked.max_loss)
         ticks = float(2.0 ** min(40, np.floor(61 - np.log2(bound * m))))
-        run = np.rint((1 - preference) * ticks * samples.run_cost).astype(np.int64)
-        passed = np.rint((1 - preference) * ticks * samples.shared_cost).astype(np.int64)
         weight: float | int = float(np.rint(preference * ticks))
-        gate_price, skip_price = round(weight * alpha), round(weight * beta)
-        if samples.loss.dtype == np.uint8:
-            weight = int(weight)
-        everyone = np.ones(n, dtype=bool) if allowed is None else allowed
-        task = kernels.Task(
-            samples.rank, samples.loss, run, passed, weight, gate_price, skip_price,
-            samples.n_cuts, everyone, samples.top_allowed, min_exits,
-        )  # fmt: skip
-        return cls(task, preference, ticks)
+        integer = IntegerProblem(
+            rank=ranked.rank,
+            loss=ranked.loss,
+            run_cost=np.rint((1 - preference) * ticks * ranked.run_cost).astype(np.int64),
+            shared_cost=np.rint((1 - preference) * ticks * ranked.shared_cost).astype(np.int64),
+            loss_weight=int(weight) if ranked.loss.dtype == np.uint8 else weight,
+            exit_penalty=round(weight * regulariser.alpha),
+            skip_penalty=round(weight * regulariser.beta),
+            n_cuts=ranked.n_cuts,
+            allowed=np.ones(n, dtype=bool) if allowed is None else allowed,
+            top_allowed=ranked.top_allowed,
+            min_exits=regulariser.min_exits,
+        )
+        return cls(integer, preference, ticks)
 
     @property
     def n_experts(self) -> int:
         """Number of experts N."""
-        return self.task.rank.shape[0]
+        return self.integer.rank.shape[0]
 
     @property
     def never(self) -> int:
         """The exit cut that disables an expert."""
-        return self.task.n_cuts + 1
+        return self.integer.n_cuts + 1
 
     @property
     def scale(self) -> float:
         """Ticks of the mean objective: what totals over all samples are divided by."""
-        return self.ticks * self.task.rank.shape[1]
+        return self.ticks * self.integer.rank.shape[1]
 
-    def work(self) -> kernels.Work:
+    def workspace(self) -> Workspace:
         """Memory for the kernels; one for each thread."""
-        n_experts, n_samples = self.task.rank.shape
-        return kernels.work_for(n_experts, n_samples, self.task.n_cuts)
-
-    def only(self, allowed: np.ndarray) -> Problem:
-        """The same problem where only some experts may be enabled anew, bool (N,)."""
-        return replace(self, task=self.task._replace(allowed=allowed))
+        n_experts, n_samples = self.integer.rank.shape
+        return new_workspace(n_experts, n_samples, self.integer.n_cuts)
 
     def both_ends(self) -> list[Cuts]:
-        """The two plain starts: all to the last, and all exit at the first."""
+        """The two plain starts: all samples go to the last expert, and all exit at the first."""
         n = self.n_experts
         to_last = np.full(n, self.never, dtype=np.int32)
         to_last[-1] = 0
-        # Where the first expert is barred, the first that is not takes its place.
-        at_first = np.where(self.task.allowed, 0, self.never).astype(np.int32)
+        # Where the first expert is not allowed, the first allowed one takes its place.
+        at_first = np.where(self.integer.allowed, 0, self.never).astype(np.int32)
         at_first[-1] = 0
         return [Cuts(exits, np.zeros(n, dtype=np.int32)) for exits in (to_last, at_first)]
 
-    def what_if(self, cuts: Cuts) -> tuple[np.ndarray, np.ndarray]:
-        """What each expert is worth to a policy, in ticks, int64 (N,) both.
-
-        Returns:
-            What the best exit cut at each expert alone would gain, and what disabling it would lose.
-        """
-        _, _, gain, _, lose = self.sweep(cuts, self.work(), gate1=False, adopt=False)
-        return gain[0], lose
-
     def sweep(
-        self, cuts: Cuts, work: kernels.Work, gate1: bool, *, gate2: bool = True, adopt: bool = True
-    ) -> tuple[int, int, np.ndarray, np.ndarray, np.ndarray]:
-        """One pass of :func:`kernels.sweep`: objective before, gain adopted, then its three arrays."""
-        gain, cut = np.zeros((2, 2, self.n_experts), dtype=np.int64)
-        lose = np.zeros(self.n_experts, dtype=np.int64)
-        before, adopted = kernels.sweep(self.task, work, cuts.exits, cuts.skips, gate2, gate1, adopt, gain, cut, lose)
-        return int(before), int(adopted), gain, cut, lose
+        self, cuts: Cuts, work: Workspace, *, exits: bool = True, skips: bool = True, adopt: bool = True
+    ) -> tuple[int, int, kernels.SweepGains]:
+        """One pass of :func:`kernels.sweep`: the objective before, the gain that was adopted, and all gains."""
+        n = self.n_experts
+        gain, cut = np.zeros((2, 2, n), dtype=np.int64)
+        gains = kernels.SweepGains(gain, cut, np.zeros(n, dtype=np.int64))
+        mode = kernels.SweepMode(exits, skips, adopt)
+        before, adopted = kernels.sweep(self.integer, work, cuts, mode, gains)
+        return int(before), int(adopted), gains
 
-    def descend(
-        self, cuts: Cuts, work: kernels.Work, skip_gates: bool, max_sweeps: int = 60, enough: float = 0.0
-    ) -> int:
+    def descend(self, cuts: Cuts, work: Workspace, descent: Descent) -> int:
         """Sweep over all thresholds, in place, until nothing improves; returns the objective in ticks.
 
         Args:
             cuts: where to start; changed in place.
             work: memory.
-            skip_gates: search gate 1 too.
-            max_sweeps: at most that many.
-            enough: stop when a sweep improves the objective by no more than this share of it.
+            descent: how to search.
         """
         total = 0
-        for _ in range(max_sweeps):
-            before, gained = self.sweep(cuts, work, skip_gates)[:2]
+        for _ in range(descent.max_sweeps):
+            before, gained, _ = self.sweep(cuts, work, skips=descent.skip_gates)
             total = before - gained
-            if gained <= enough * abs(total):
+            if gained <= descent.enough * abs(total):
                 break
         return total
 

@@ -1,6 +1,6 @@
-"""Three thresholds minimised at once: who exits at one expert, and both gates of the next one.
+"""Three thresholds minimised at once: the exit threshold of one expert, and both thresholds of the next one.
 
-Bringing in an expert for some samples only, and sending it others than before, takes three changes
+Bringing in an expert for some samples only, and sending it other samples than before, takes three changes
 of which none helps without the others.
 """
 
@@ -11,47 +11,51 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def best_of_triple(task, work, exits, skips, enabled, i, j, shift, n_pending, fresh, cells):  # type: ignore[no-untyped-def]
-    """Best gate 2 of expert i and best gates 1 and 2 of expert j, with no enabled expert in between.
+def best_of_triple(problem, work, cuts, place, j, shift, cells):  # type: ignore[no-untyped-def]
+    """Best exit cut of expert i and best skip and exit cuts of expert j, with no enabled expert in between.
 
     Args:
-        task, work, exits, skips: see ``kernels``; expert i is about to run.
-        enabled: the enabled experts.
+        problem, work, cuts: see ``kernels``.
+        place: where the pass stands; its expert is i.
+        j: the other expert.
         shift: the coarse grid has bins of 2 ** shift ranks.
-        n_pending, fresh: how many samples wait before expert i, and whether no expert has run yet.
         cells: int64 (2, levels, levels), memory.
 
     Returns:
-        The gain, and the cuts: gate 2 of i, gate 1 of j, gate 2 of j.
+        The gain, and the cuts: exit cut of i, skip cut of j, exit cut of j.
     """
+    i, enabled, fresh = place.expert, place.enabled, place.fresh
     levels = cells.shape[2]
-    next_of_i = work.following[np.searchsorted(enabled, i + 1)]
+    next_of_i = work.following[place.behind]
     after = work.following[np.searchsorted(enabled, j + 1)]
-    first = enabled[np.searchsorted(enabled, i + 1)]
-    on_i, on_j = exits[i] <= task.n_cuts, exits[j] <= task.n_cuts
-    # By the confidence that gate 1 of j looks at. Row 0: expert i ran on them. Row 1: they went past it.
-    cells[:] = 0  # by the bin of j's confidence too: what "answered by j" costs more than "goes on behind j"
-    ran = np.zeros((2, levels), np.int64)  # j ran on them, and they go on
-    past = np.zeros((2, levels), np.int64)  # they went past j
-    stop = np.zeros(levels, np.int64)  # i answers them
-    now = (task.gate_price if on_i else 0) + (task.gate_price if on_j else 0)
-    for p in range(n_pending):
+    first = enabled[place.behind]
+    skip_cut = cuts.skips[i]
+    on_i, on_j = cuts.exits[i] <= problem.n_cuts, cuts.exits[j] <= problem.n_cuts
+    # By the confidence that the skip threshold of j is compared with. Row 0: expert i ran. Row 1: it was skipped.
+    cells[:] = 0  # by the bin of j's confidence too: by how much being answered by j costs more than going on behind j
+    ran = np.zeros((2, levels), np.int64)  # j runs, and the samples go on
+    past = np.zeros((2, levels), np.int64)  # j is skipped
+    stop = np.zeros(levels, np.int64)  # i answers
+    now = (problem.exit_penalty if on_i else 0) + (problem.exit_penalty if on_j else 0)
+    for p in range(place.n_pending):
         m, current = work.pending[p], work.current[p]
-        arrives = fresh or current >= skips[i]
-        r = task.rank[i, m] if arrives else current
+        arrives = fresh or current >= skip_cut
+        r = problem.rank[i, m] if arrives else current
         now += work.value[i if on_i and arrives else first if fresh else next_of_i[current], m]
-        b, own, paid = np.int64(r) >> shift, 0 if arrives else 1, task.run[i] if arrives else np.int64(0)
-        r_j = task.rank[j, m]
-        low = paid + task.run[j] + work.value[after[r_j], m]
-        high = paid + task.run[j] + task.passed[j] + np.int64(task.weight * task.loss[j, m])
+        b, own, paid = np.int64(r) >> shift, 0 if arrives else 1, problem.run_cost[i] if arrives else np.int64(0)
+        r_j = problem.rank[j, m]
+        low = paid + problem.run_cost[j] + work.value[after[r_j], m]
+        answer = problem.run_cost[j] + problem.shared_cost[j] + np.int64(problem.loss_weight * problem.loss[j, m])
+        high = paid + answer
         cells[own, b, np.int64(r_j) >> shift] += high - low
         ran[own, b] += low
         past[own, b] += paid + work.value[after[r], m]
         if arrives:
-            stop[b] += task.run[i] + task.passed[i] + np.int64(task.weight * task.loss[i, m])
+            loss = np.int64(problem.loss_weight * problem.loss[i, m])
+            stop[b] += problem.run_cost[i] + problem.shared_cost[i] + loss
     best, x, s, y = now, 0, 0, 0
     for cut in range(levels - 1, -1, -1):
-        total = 2 * task.gate_price
+        total = 2 * problem.exit_penalty
         exit_gain = np.int64(0)
         for b in range(levels):
             ran[0, b] += cells[0, b, cut]
@@ -60,7 +64,7 @@ def best_of_triple(task, work, exits, skips, enabled, i, j, shift, n_pending, fr
             exit_gain += stop[b] - ran[0, b]
         skip_gain = least = np.int64(0)
         least_at = 0
-        for a in range(levels + task.top_allowed[i]):
+        for a in range(levels + problem.top_allowed[i]):
             if skip_gain < least:
                 least, least_at = skip_gain, a
             if total + exit_gain + least < best:
@@ -68,4 +72,4 @@ def best_of_triple(task, work, exits, skips, enabled, i, j, shift, n_pending, fr
             if a < levels:
                 exit_gain -= stop[a] - ran[0, a]
                 skip_gain += past[0, a] - ran[0, a] + past[1, a] - ran[1, a]
-    return now - best, min(x << shift, task.n_cuts), s << shift, y << shift
+    return now - best, min(x << shift, problem.n_cuts), s << shift, y << shift

@@ -1,6 +1,6 @@
-"""Two experts: every threshold at once, exact (DESIGN, section 6).
+"""Two experts: every threshold at once, exact.
 
-One sort and two running sums give cost and loss of every cut; the lower convex hull holds the best of
+One sort and two running sums give cost and loss of every cut; the lower convex hull holds the best cut of
 every preference.
 """
 
@@ -15,10 +15,11 @@ from orxe_plugins.policies.policy import Policy
 from orxe_plugins.records import Records
 from orxe_plugins.search.engine.grid import midpoint
 from orxe_plugins.search.engine.objective import Objective, best_per_preference
+from orxe_plugins.search.engine.settings import UNREGULARISED, Regulariser
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class TwoExpertFit:
     """The best policy of each of P preferences on some records.
 
     Attributes:
@@ -32,24 +33,27 @@ class Found:
     score: np.ndarray
 
 
-def fit_two(
-    records: Records, preferences: Sequence[float], objective: Objective, min_exits: int = 0, alpha: float = 0.0
-) -> Found:
-    """The best threshold of each preference for two experts; see ``thresholds.fit_policies``."""
+def fit_two_experts(
+    records: Records,
+    preferences: Sequence[float],
+    objective: Objective,
+    regulariser: Regulariser = UNREGULARISED,
+) -> TwoExpertFit:
+    """The best threshold of each preference for two experts; see :func:`orxe_plugins.search.fit.fit_policies`."""
     m = len(records)
     order = np.argsort(-records.confidence[0], kind="stable")
     falling = records.confidence[0][order]
-    # How many exit: nobody with the first expert disabled, or all down to some confidence. Ties are never split.
+    # How many exit: none with the first expert disabled, or all down to some confidence. Ties are never split.
     exits = np.append(0, np.flatnonzero(np.append(falling[1:] != falling[:-1], True)) + 1)
-    alone = (exits == 0) | (exits == m)  # one expert answers everything: there is no gate to speak of
+    alone = (exits == 0) | (exits == m)  # one expert answers everything: no threshold is in use
     gained = (records.score[0] - records.score[1].astype(np.float64))[order]
     total = records.score[1].sum(dtype=np.float64)
     score = (total + np.append(0.0, np.cumsum(gained))[exits]) / m
     last = records.cost[1] + records.shared_cost[1]
     cost = records.cost[0] + (exits * records.shared_cost[0] + (m - exits) * last) / m
     cost[0] = records.standalone_cost[1]
-    loss = 1 - objective.mapped(score) + np.where(alone, 0.0, alpha / m)
-    legal = np.flatnonzero((exits == 0) | (exits >= min_exits))
+    loss = 1 - objective.mapped(score) + np.where(alone, 0.0, regulariser.alpha / m)
+    legal = np.flatnonzero((exits == 0) | (exits >= regulariser.min_exits))
     best = legal[best_per_preference(cost[legal] / objective.reference_cost, loss[legal], preferences)]
 
     def policy(count: int) -> Policy:
@@ -57,4 +61,4 @@ def fit_two(
             return Policy((None,))
         return Policy((0.0 if count == m else midpoint(falling[count], falling[count - 1]),))
 
-    return Found(tuple(policy(int(exits[k])) for k in best), cost[best], score[best])
+    return TwoExpertFit(tuple(policy(int(exits[k])) for k in best), cost[best], score[best])

@@ -1,4 +1,4 @@
-"""Algorithm 1 with kept histograms against Algorithm 1 that counts everything afresh in every round."""
+"""Algorithm 1 with kept histograms against Algorithm 1 that counts everything anew in every round."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from hypothesis import strategies as st
 from orxe_plugins import Records, fit_policies
 from orxe_plugins.search.engine.algorithm_1 import algorithm_1
 from orxe_plugins.search.engine.grid import Grid
-from orxe_plugins.search.engine.multiresolution import LADDER
+from orxe_plugins.search.engine.multiresolution import LEVELS
 from orxe_plugins.search.engine.objective import Objective
-from orxe_plugins.search.engine.problem import Cuts, Problem, Samples
+from orxe_plugins.search.engine.problem import Cuts, Problem, RankedRecords
+from orxe_plugins.search.engine.settings import Regulariser
 
 
-def afresh(problem: Problem, skip_gates: bool) -> Cuts:
-    """The supplement's loop in its own words: try every gate, adopt the best change, until none helps."""
-    work, cuts = problem.work(), problem.both_ends()[0]
-    for gate in (0, 1) if skip_gates else (0,):
+def counted_anew(problem: Problem, skip_gates: bool) -> Cuts:
+    """The supplement's loop in its own words: try every threshold, adopt the best change, until none helps."""
+    work, cuts = problem.workspace(), problem.both_ends()[0]
+    for kind in (0, 1) if skip_gates else (0,):  # exit thresholds, then skip thresholds
         while True:
-            _, _, gain, cut, _ = problem.sweep(cuts, work, gate1=gate == 1, gate2=gate == 0, adopt=False)
-            best = int(np.argmax(gain[gate]))
-            if gain[gate, best] <= 0:
+            _, _, found = problem.sweep(cuts, work, exits=kind == 0, skips=kind == 1, adopt=False)
+            best = int(np.argmax(found.gain[kind]))
+            if found.gain[kind, best] <= 0:
                 break
-            (cuts.exits, cuts.skips)[gate][best] = cut[gate, best]
+            cuts[kind][best] = found.cut[kind, best]
     return cuts
 
 
@@ -42,7 +43,7 @@ def afresh(problem: Problem, skip_gates: bool) -> Cuts:
     min_exits=st.sampled_from([0, 0, 1, 7]),
     beta=st.sampled_from([0.0, 0.0, 1.5]),
 )
-def test_the_same_policy_as_counting_afresh(
+def test_the_same_policy_as_counting_anew(
     random_records: Callable[..., Records],
     seed: int,
     n: int,
@@ -56,17 +57,17 @@ def test_the_same_policy_as_counting_afresh(
 ) -> None:
     rng = np.random.default_rng(seed)
     records = random_records(rng, n, m, real=real, shared=shared)
-    samples = Samples.of(records, Grid.of(records.confidence), Objective.of(records))
+    samples = RankedRecords.of(records, Grid.of(records.confidence), Objective.of(records))
     allowed = rng.random(n) < 0.8
-    problem = Problem.of(samples, preference, allowed, beta=beta, min_exits=min_exits)
-    assert algorithm_1(problem, problem.work(), skip_gates).key == afresh(problem, skip_gates).key
+    problem = Problem.of(samples, preference, allowed, Regulariser(min_exits, beta=beta))
+    assert algorithm_1(problem, problem.workspace(), skip_gates).key == counted_anew(problem, skip_gates).key
 
 
 def test_memory_that_was_used_before_changes_nothing(random_records: Callable[..., Records]) -> None:
     records = random_records(np.random.default_rng(3), 6, 200)
-    samples = Samples.of(records, Grid.of(records.confidence), Objective.of(records))
+    samples = RankedRecords.of(records, Grid.of(records.confidence), Objective.of(records))
     one, other = (Problem.of(samples, p) for p in (0.4, 0.9))
-    work = one.work()
+    work = one.workspace()
     first = algorithm_1(one, work, True).key
     algorithm_1(other, work, True)
     assert algorithm_1(one, work, True).key == first
@@ -75,7 +76,7 @@ def test_memory_that_was_used_before_changes_nothing(random_records: Callable[..
 @pytest.mark.parametrize("n_samples", [9000, 70_000])
 def test_a_search_on_more_samples_than_its_first_steps_take_is_no_worse(n_samples: int) -> None:
     """The plain Algorithm 1 runs on all samples too, and not only on those of the first steps."""
-    assert n_samples > LADDER[0].samples
+    assert n_samples > LEVELS[0].samples
     rng = np.random.default_rng(0)
     n = 6
     skill = rng.random(n_samples)  # (M,), how easy a sample is
@@ -84,10 +85,10 @@ def test_a_search_on_more_samples_than_its_first_steps_take_is_no_worse(n_sample
     records = Records.from_arrays([f"e{i}" for i in range(n)], 2.0 ** np.arange(n), confidence, right.astype(np.uint8))
     preferences = [0.3, 0.7, 0.9, 0.97, 1.0]
     table = fit_policies(records, preferences)
-    samples = Samples.of(records, Grid.of(records.confidence), Objective.of(records))
+    samples = RankedRecords.of(records, Grid.of(records.confidence), Objective.of(records))
     for preference, reached in zip(preferences, table.details["search"]["objective"], strict=True):
         problem = Problem.of(samples, preference)
-        work = problem.work()
+        work = problem.workspace()
         cuts = algorithm_1(problem, work, True)
-        plain = problem.sweep(cuts, work, True, adopt=False)[0] / problem.scale
+        plain = problem.sweep(cuts, work, adopt=False)[0] / problem.scale
         assert reached <= plain * (1 + 1e-6)

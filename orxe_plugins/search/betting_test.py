@@ -1,36 +1,36 @@
-"""A test of "the mean score drops by more than max_drop", valid for every number of samples."""
+"""The statistical test behind a promise: does the mean score drop by more than max_drop? Valid for any sample size."""
 
 from __future__ import annotations
 
 import numpy as np
 
 NAME = "betting test of Waudby-Smith and Ramdas"
-#: no stake risks more than this share of the capital on one sample
+#: no bet risks more than this share of the capital on one sample
 _MOST = 0.75
 
 
 def p_value(drop: np.ndarray, max_drop: float, level: float) -> float:
     """P-value of "the true mean drop is at least ``max_drop``"; a small one speaks for the policy.
 
-    A gambler bets on every sample that it drops by less than ``max_drop``, each stake fixed before the
-    sample is seen. If the hypothesis holds, the expected capital never grows, so that it ever comes to
+    A gambler bets on every sample that it drops by less than ``max_drop``, and fixes each stake before the
+    sample is seen. If the hypothesis holds, the expected capital never grows, so that the capital ever reaches
     1/u with a probability of at most u (Ville's inequality): the p-value is valid in finite samples,
     for every distribution on [-1, 1] and so for 0/1 scores too, where a drop is -1, 0 or 1.
     Source of the stakes: Waudby-Smith and Ramdas, JRSS B 2024, section 3.3 (predictable plug-in).
 
-    An exact unconditional test of losses minus gains (nuisance by Berger and Boos) was tried beside it on drawn 0/1
-    scores: it passed policies without any drop less often up to 5,000 samples, and little more often at 25,000.
+    An exact unconditional test of losses minus gains (Berger and Boos) was tried beside it on simulated 0/1
+    scores: it passed policies without any drop less often up to 5,000 samples, and hardly more often at 25,000.
 
     Args:
         drop: per-sample score of the last expert minus that of the policy, (M,), in random order.
         max_drop: allowed drop.
-        level: the level that the stakes are best for; validity does not depend on it.
+        level: the level for which the stakes are best; the p-value is valid whatever it is.
     """
     x, null = (drop + 1) / 2, (max_drop + 1) / 2  # on [0, 1]
     count = np.arange(1, len(x) + 1)
     mean = (0.5 + np.cumsum(x)) / (count + 1)
     variance = (0.25 + np.cumsum((x - mean) ** 2)) / (count + 1)
-    before = np.append(0.25, variance[:-1])  # a stake must not know the sample that it is on
+    before = np.append(0.25, variance[:-1])  # a stake must not depend on its own sample
     stake = np.minimum(np.sqrt(2 * np.log(1 / level) / (before * len(x))), _MOST / (1 - null))
     capital = np.cumsum(np.log1p(stake * (null - x)))
     return float(min(1.0, np.exp(-capital.max())))
