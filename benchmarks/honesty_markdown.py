@@ -14,8 +14,8 @@ def to_markdown(result: dict[str, Any]) -> str:
         f"{settings['splits']} random halves: everything is fitted, chosen and tested on one half and reported on the "
         "other. A promised policy is fitted on a quarter of the samples and tested on another, with "
         f"{100 * settings['confidence']:g} % confidence; the others are fitted on the whole half. "
-        f"{settings['preferences']} preferences, exit and skip thresholds. Where nothing could be promised, the last expert alone "
-        "stands in, with a drop of 0.",
+        f"{settings['preferences']} preferences, exit and skip thresholds. Where nothing could be promised, the last "
+        "expert alone stands in, with a drop of 0.",
         "Drops are in points, averaged over the halves. The interval is a 95 % bootstrap over samples, each with its "
         "mean drop over the halves that it was held out in; it does not cover the draw of the samples that policies "
         "were fitted on. Cost is that of the held-out half over the last expert's; in brackets the least and the "
