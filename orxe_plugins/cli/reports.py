@@ -8,6 +8,7 @@ from pathlib import Path
 from orxe_plugins.cli import console
 from orxe_plugins.evaluation.evaluate import evaluate
 from orxe_plugins.evaluation.gate import GateSplits, evaluate_gates
+from orxe_plugins.evaluation.metric import Metric
 from orxe_plugins.evaluation.saver import evaluate_saver
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.report.content.evaluation import evaluation_document, write_report
@@ -53,7 +54,7 @@ def print_savers(run: Run, splits: Splits, bases: Sequence[str]) -> None:
     for base in bases:
         # Savers are ranked by the per-sample score: r_match compares samples, not data sets.
         evaluation = evaluate_saver(
-            splits.fit, splits.report, base, metric_name=run.task.score_name, percent=run.task.percent
+            splits.fit, splits.report, base, metric=Metric(run.task.score_name, percent=run.task.percent)
         )
         files = write_saver_report(evaluation, run.report_folder / f"saver-of-{_folder_name(base)}")
         saver_document(evaluation).print(console.out)

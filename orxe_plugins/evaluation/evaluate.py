@@ -20,6 +20,7 @@ from orxe_plugins.evaluation.results import (
 )
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.row import Promise
+from orxe_plugins.policies.selection import Selection
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.records import Records
 
@@ -30,16 +31,14 @@ def evaluate(
     *,
     fitted_on: Records | None = None,
     metric: Metric | None = None,
-    preference: float | None = None,
-    max_drop: float = 0.0,
+    selection: Selection | None = None,
     intervals: IntervalSettings | None = None,
     extras: Mapping[str, Sequence[float]] | None = None,
-    data: str | None = None,
 ) -> Evaluation:
     """Replay every policy of a table, and every expert alone, on the reporting split.
 
-    Nothing is chosen here by what the reporting split says: the policy that the summary speaks of
-    is taken by the table's own figures, which come from the fitting split.
+    The reporting split has no part in any choice: the policy that the summary is about
+    is chosen by the table's own figures, which come from the fitting split.
 
     Args:
         table: policies for the N experts of ``records``, fitted on other samples.
@@ -47,14 +46,14 @@ def evaluate(
         fitted_on: the records that the table was fitted on. With them, the report says where they
             come from, whether they were augmented, and whether both splits share samples.
         metric: what the score of a data set is; by default the mean score, called "score".
-        preference: take the policy of this preference for the summary.
-        max_drop: else take the cheapest policy that loses at most this much on the fitting split.
+        selection: which fitted policy the summary is about; by default the cheapest one that loses nothing against the
+            last expert, or else the one with the best score.
         intervals: how intervals are made.
         extras: more figures for each row of the table: name -> one number for each row.
-        data: name of the data set, where the records do not know it.
 
     Raises:
-        OrxeError: the records are empty, or the table is for other experts or another unit of cost.
+        OrxeError: the records are empty, the table is for other experts or another unit of cost, or no fitted policy
+            is what ``selection`` asks for.
     """
     table.check_n_experts(records.n_experts)
     if not len(records):
@@ -79,38 +78,38 @@ def evaluate(
             ExpertResult(i, name, None if records.params is None else int(records.params[i]), results[alone[i]])
             for i, name in enumerate(records.names)
         ),
-        choice=_choose(table, preference, max_drop),
+        choice=_choose(table, selection),
         metric_name=metric.name,
         percent=metric.percent,
         cost_unit=records.cost_unit,
-        reported_on=samples_of(records, "reporting split", data),
-        fitted_on=_fit_samples(table, fitted_on, data),
+        reported_on=samples_of(records, "reporting split"),
+        fitted_on=_fit_samples(table, fitted_on),
         shared_samples=_shared(records, fitted_on),
         intervals=settings,
         promises=tuple(_promised(promise, results, results[alone[-1]]) for promise in table.promises),
     )
 
 
-def samples_of(records: Records, split: str, data: str | None = None) -> Samples:
+def samples_of(records: Records, split: str) -> Samples:
     """What records say of where their samples come from."""
     known = records.details
     augment = known.get("augment")
     dataset = known.get("dataset") or ""
     return Samples(
-        data=str(data or (dataset.get("name", "") if isinstance(dataset, Mapping) else dataset)),
+        data=str(dataset.get("name", "") if isinstance(dataset, Mapping) else dataset),
         split=split,
         count=len(records),
         path=known.get("path"),
-        # An augmentation is named, or only said to have been there.
+        # The records name their augmentation, or only say that there was one.
         augment=None if not augment else "yes" if augment is True else str(augment),
         augment_known="augment" in known,
         skipped=tuple((str(sample), str(reason)) for sample, reason in records.skipped),
     )
 
 
-def _fit_samples(table: PolicyTable, fitted_on: Records | None, data: str | None) -> Samples:
+def _fit_samples(table: PolicyTable, fitted_on: Records | None) -> Samples:
     if fitted_on is not None:
-        return samples_of(fitted_on, "fitting split", data)
+        return samples_of(fitted_on, "fitting split")
     return Samples("", "fitting split", table.n_samples)
 
 
@@ -132,17 +131,29 @@ def _row_extras(table: PolicyTable, extras: Mapping[str, Sequence[float]]) -> li
     return [{name: float(values[i]) for name, values in extras.items()} for i in range(len(table))]
 
 
-def _choose(table: PolicyTable, preference: float | None, max_drop: float) -> Choice:
+def _choose(table: PolicyTable, selection: Selection | None) -> Choice:
     # The report has a row for each fitted preference: what lies between them is not chosen here.
-    table = replace(table, pareto=())
-    rows = list(table)
-    if preference is not None:
-        row = table.at(preference)
-        return Choice(rows.index(row), f"the one of preference {row.preference:g}")
+    table = replace(table, pareto=(), compact=(), promises=())
+    if selection is not None:
+        return _chosen(table, selection)
     try:
-        row = table.at_max_drop(max_drop)
+        return _chosen(table, Selection(max_drop=0.0))
     except OrxeError:
-        best = max(rows, key=lambda each: (each.score, -each.cost))
-        return Choice(rows.index(best), "the one with the best score there, as every policy loses more than is allowed")
-    loses = "nothing" if max_drop == 0 else f"at most {100 * max_drop:g} points"
-    return Choice(rows.index(row), f"the cheapest one that loses {loses} against the last expert there")
+        best = max(table.rows, key=lambda each: (each.score, -each.cost))
+        reason = "the one with the best score there, as every policy loses more than is allowed"
+        return Choice(table.rows.index(best), reason)
+
+
+def _chosen(table: PolicyTable, selection: Selection) -> Choice:
+    row = table.choose(selection)
+    reasons = {
+        "preference": f"the one of preference {row.preference:g}",
+        "budget": f"the one with the best score that costs at most {selection.budget} {table.cost_unit} there",
+        "target": f"the cheapest one that scores at least {selection.target} there",
+        "max_drop": f"the cheapest one that loses {_points(selection.max_drop)} against the last expert there",
+    }
+    return Choice(table.rows.index(row), reasons[selection.goal])
+
+
+def _points(max_drop: float | None) -> str:
+    return f"at most {100 * max_drop:g} points" if max_drop else "nothing"

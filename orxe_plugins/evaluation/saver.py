@@ -1,4 +1,4 @@
-"""Saver report: how well savers go with a base model (TinySaver, section 3.3 and Table 1)."""
+"""Savers of a base model: how well each suits it, on both splits (TinySaver, section 3.3 and Table 1)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class SaverEvaluation:
         chosen: thresholds that were chosen on the fitting split.
         metric_name, percent, cost_unit: how figures are called and written.
         reported_on, fitted_on: the two splits.
-        same_samples: whether both splits hold the same samples.
+        shared_samples: how many samples lie in both splits.
         intervals: how intervals were made.
     """
 
@@ -109,24 +109,21 @@ def evaluate_saver(
     base: str | int,
     *,
     saver: str | int | None = None,
-    metric_name: str = "score",
-    percent: bool = True,
+    metric: Metric | None = None,
     drops: Sequence[float] = DROPS,
     intervals: IntervalSettings | None = None,
-    data: str | None = None,
 ) -> SaverEvaluation:
     """Rank savers of a base model on the fitting split, and report the best one on the other split.
 
     Args:
-        fit: records of the fitting split, best with training-time augmentation.
+        fit: records of the fitting split, preferably with training-time augmentation.
         report: records of the reporting split, of the same experts.
         base: name or position of the base model.
         saver: the one to report in detail; the best by Delta C by default.
-        metric_name: what the mean score is called.
-        percent: whether scores are written times 100.
+        metric: how the mean score is called and written. Savers are ranked by the scores of samples, so that its
+            function is not used.
         drops: allowed drops.
         intervals: how intervals are made.
-        data: name of the data set, where the records do not know it.
 
     Raises:
         OrxeError: the splits have different experts or no samples, or no expert is cheaper than the base.
@@ -136,7 +133,7 @@ def evaluate_saver(
             f"the fitting split has the experts {', '.join(fit.names)}, but the reporting split has "
             f"{', '.join(report.names)}: record the same experts on both"
         )
-    settings = intervals or IntervalSettings()
+    settings, metric = intervals or IntervalSettings(), metric or Metric()
     candidates = tuple(select_saver(fit, base))
     best = candidates[0] if saver is None else _candidate(candidates, fit.names[fit.index(saver)], fit, base)
     return SaverEvaluation(
@@ -146,12 +143,12 @@ def evaluate_saver(
         fit_curves=saver_curves(fit, best.saver, best.base),
         report_curves=saver_curves(report, best.saver, best.base),
         table=saver_table(report, best.saver, best.base, drops),
-        chosen=_chosen(fit, report, best, drops, Metric(metric_name, percent=percent), settings),
-        metric_name=metric_name,
-        percent=percent,
+        chosen=_chosen(fit, report, best, drops, Metric(metric.name, percent=metric.percent), settings),
+        metric_name=metric.name,
+        percent=metric.percent,
         cost_unit=report.cost_unit,
-        reported_on=samples_of(report, "reporting split", data),
-        fitted_on=samples_of(fit, "fitting split", data),
+        reported_on=samples_of(report, "reporting split"),
+        fitted_on=samples_of(fit, "fitting split"),
         shared_samples=len(set(fit.sample_ids.tolist()) & set(report.sample_ids.tolist())),
         intervals=settings,
     )
