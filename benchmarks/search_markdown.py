@@ -76,6 +76,5 @@ def _gaps(rows: list[dict[str, Any]]) -> str:
     return (
         "Gap between this search's objective and the lower bound, over the preferences: "
         + "; ".join(parts)
-        + ". The bound lets an oracle choose behind the second expert, so that most of the gap cannot be "
-        "closed by any policy."
+        + ". The bound lets an oracle choose behind the second expert: most of the gap cannot be closed by any policy."
     )

@@ -40,6 +40,13 @@ GONE = {
     "report.metric": ("DrawFunction", "nothing used draws of a metric"),
     "search.choose": ("front pareto_policies", "there is one Pareto filter, in util.pareto"),
     "search.hull": ("pick", "there is one convex hull, in util.hull"),
+    "search.candidates": ("Job Settings", "parts of the engine of the search, with other names and arguments"),
+    "search.kernels": ("Task Work tally work_for", "parts of the engine of the search, with other names and arguments"),
+    "search.ladder": ("LADDER Rung climb", "parts of the engine of the search, with other names and arguments"),
+    "search.lines": ("Lines", "a part of the engine of the search, with another name"),
+    "search.local": ("PAIR_LEVELS", "a part of the engine of the search, with another name"),
+    "search.problem": ("Samples", "a part of the engine of the search, with another name"),
+    "search.two": ("Found fit_two", "parts of the engine of the search, with other names and arguments"),
     "label_space": ("answer_in", "a cascade keeps its label space by itself: an expert may serve in two"),
     "records.recorder": ("PATHS", "now INPUT_MODES in records.options"),
 }

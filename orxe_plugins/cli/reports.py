@@ -53,8 +53,9 @@ def print_savers(run: Run, splits: Splits, bases: Sequence[str]) -> None:
     """Rank savers for each base model, print the tables and write the report's files."""
     for base in bases:
         # Savers are ranked by the per-sample score: r_match compares samples, not data sets.
-        metric = Metric(run.task.score_name, percent=run.task.percent)
-        evaluation = evaluate_saver(splits.fit, splits.report, base, metric=metric)
+        evaluation = evaluate_saver(
+            splits.fit, splits.report, base, metric=Metric(run.task.score_name, percent=run.task.percent)
+        )
         files = write_saver_report(evaluation, run.report_folder / f"saver-of-{_folder_name(base)}")
         saver_document(evaluation).print(console.out)
         _print_paths(files)

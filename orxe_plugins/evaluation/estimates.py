@@ -20,10 +20,10 @@ from orxe_plugins.util.bootstrap import draw_positions, percentile_interval
 def estimate_policies(
     policies: Sequence[Policy | PolicyRow], records: Records, metric: Metric, settings: IntervalSettings
 ) -> dict[Policy, Result]:
-    """Replay policies and draw the samples again, the same samples for all of them.
+    """Replay policies on the samples and on bootstrap resamples of them, which are the same for all policies.
 
     Args:
-        policies: what to replay; the last one is what all are compared to.
+        policies: what to replay, as policies or rows of a table; all are compared to the last one.
         records: the reporting split.
         metric: what the score of a data set is.
         settings: how intervals are made.
@@ -66,16 +66,16 @@ def _score_draws(
             (o.sample_score for o in outcomes), n=settings.resamples, seed=settings.seed, level=settings.level
         )
         return np.array([o.score for o in outcomes]), drawn.draws
-    everyone = np.arange(len(outcomes[0].expert))
-    # The metric may be slow, and policies often route all samples alike.
+    all_samples = np.arange(len(outcomes[0].expert))
+    # The metric may be slow, and different policies often route all samples alike.
     routings: dict[bytes, Outcome] = {}
     place = [routings.setdefault(o.expert.tobytes(), o) for o in outcomes]
     distinct = list(routings.values())
-    scores = np.array([metric.function(outcome, everyone) for outcome in distinct])
+    scores = np.array([metric.function(outcome, all_samples) for outcome in distinct])
     draws = np.array(
         [
             [metric.function(outcome, samples) for outcome in distinct]
-            for samples in draw_positions(len(everyone), settings.resamples, settings.seed)
+            for samples in draw_positions(len(all_samples), settings.resamples, settings.seed)
         ]
     )
     index = [distinct.index(outcome) for outcome in place]
@@ -84,7 +84,7 @@ def _score_draws(
 
 def _estimate(value: float, draws: np.ndarray, level: float) -> Estimate:
     low, high = percentile_interval(draws, level)
-    # A figure that does not vary must not get an interval out of rounding errors.
+    # A figure that does not vary must not get an interval made of rounding errors.
     if high - low <= 1e-12 * max(abs(value), 1e-300):
         return Estimate(value, value, value)
     return Estimate(value, low, high)
@@ -113,8 +113,8 @@ def _difference(
 ) -> Estimate:
     """The paired difference with its interval.
 
-    Where no sample tells two ways of answering apart, the interval is what so many samples can
-    rule out; where both are the same way, it is 0.
+    Where both ways of answering score the same on every sample, the interval holds what so many samples cannot
+    rule out; where both answer every sample by the same expert, it is 0.
     """
     if np.array_equal(outcome.expert, base.expert):
         return Estimate(0.0, 0.0, 0.0)

@@ -19,10 +19,10 @@ from orxe_plugins.evaluation.results import (
     Samples,
 )
 from orxe_plugins.policies.policy import Policy
-from orxe_plugins.policies.row import PolicyRow, Promise
+from orxe_plugins.policies.row import Promise
 from orxe_plugins.policies.selection import Selection
 from orxe_plugins.policies.table import PolicyTable
-from orxe_plugins.records.records import Records
+from orxe_plugins.records import Records
 
 
 def evaluate(
@@ -37,8 +37,8 @@ def evaluate(
 ) -> Evaluation:
     """Replay every policy of a table, and every expert alone, on the reporting split.
 
-    Nothing is chosen here by what the reporting split says: the policy that the summary speaks of
-    is taken by the table's own figures, which come from the fitting split.
+    The reporting split has no part in any choice: the policy that the summary is about
+    is chosen by the table's own figures, which come from the fitting split.
 
     Args:
         table: policies for the N experts of ``records``, fitted on other samples.
@@ -46,13 +46,14 @@ def evaluate(
         fitted_on: the records that the table was fitted on. With them, the report says where they
             come from, whether they were augmented, and whether both splits share samples.
         metric: what the score of a data set is; by default the mean score, called "score".
-        selection: which policy the summary speaks of, such as ``Selection(preference=0.8)``; by default the cheapest
-            one that loses nothing on the fitting split.
+        selection: which fitted policy the summary is about; by default the cheapest one that loses nothing against the
+            last expert, or else the one with the best score.
         intervals: how intervals are made.
         extras: more figures for each row of the table: name -> one number for each row.
 
     Raises:
-        OrxeError: the records are empty, or the table is for other experts or another unit of cost.
+        OrxeError: the records are empty, the table is for other experts or another unit of cost, or no fitted policy
+            is what ``selection`` asks for.
     """
     table.check_n_experts(records.n_experts)
     if not len(records):
@@ -77,7 +78,7 @@ def evaluate(
             ExpertResult(i, name, None if records.params is None else int(records.params[i]), results[alone[i]])
             for i, name in enumerate(records.names)
         ),
-        choice=_choose(table, selection or Selection(max_drop=0.0)),
+        choice=_choose(table, selection),
         metric_name=metric.name,
         percent=metric.percent,
         cost_unit=records.cost_unit,
@@ -99,7 +100,7 @@ def samples_of(records: Records, split: str) -> Samples:
         split=split,
         count=len(records),
         path=known.get("path"),
-        # An augmentation is named, or only said to have been there.
+        # The records name their augmentation, or only say that there was one.
         augment=None if not augment else "yes" if augment is True else str(augment),
         augment_known="augment" in known,
         skipped=tuple((str(sample), str(reason)) for sample, reason in records.skipped),
@@ -130,26 +131,29 @@ def _row_extras(table: PolicyTable, extras: Mapping[str, Sequence[float]]) -> li
     return [{name: float(values[i]) for name, values in extras.items()} for i in range(len(table))]
 
 
-def _choose(table: PolicyTable, selection: Selection) -> Choice:
+def _choose(table: PolicyTable, selection: Selection | None) -> Choice:
     # The report has a row for each fitted preference: what lies between them is not chosen here.
-    table = replace(table, pareto=())
-    rows = list(table)
+    table = replace(table, pareto=(), compact=(), promises=())
+    if selection is not None:
+        return _chosen(table, selection)
     try:
-        row = table.choose(selection)
+        return _chosen(table, Selection(max_drop=0.0))
     except OrxeError:
-        if selection.max_drop is None:
-            raise
-        best = max(rows, key=lambda each: (each.score, -each.cost))
-        return Choice(rows.index(best), "the one with the best score there, as every policy loses more than is allowed")
-    return Choice(rows.index(row), _reason(selection, row, table.cost_unit))
+        best = max(table.rows, key=lambda each: (each.score, -each.cost))
+        reason = "the one with the best score there, as every policy loses more than is allowed"
+        return Choice(table.rows.index(best), reason)
 
 
-def _reason(selection: Selection, row: PolicyRow, cost_unit: str) -> str:
-    if selection.preference is not None:
-        return f"the one of preference {row.preference:g}"
-    if selection.budget is not None:
-        return f"the best one that costs at most {selection.budget:g} {cost_unit} there"
-    if selection.target is not None:
-        return f"the cheapest one that scores at least {selection.target:g} there"
-    loses = "nothing" if not selection.max_drop else f"at most {100 * selection.max_drop:g} points"
-    return f"the cheapest one that loses {loses} against the last expert there"
+def _chosen(table: PolicyTable, selection: Selection) -> Choice:
+    row = table.choose(selection)
+    reasons = {
+        "preference": f"the one of preference {row.preference:g}",
+        "budget": f"the one with the best score that costs at most {selection.budget} {table.cost_unit} there",
+        "target": f"the cheapest one that scores at least {selection.target} there",
+        "max_drop": f"the cheapest one that loses {_points(selection.max_drop)} against the last expert there",
+    }
+    return Choice(table.rows.index(row), reasons[selection.goal])
+
+
+def _points(max_drop: float | None) -> str:
+    return f"at most {100 * max_drop:g} points" if max_drop else "nothing"

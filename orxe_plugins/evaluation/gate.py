@@ -1,4 +1,4 @@
-"""Gates beside the experts' own confidence: how well each ranks, and what the cascade gains by it."""
+"""Ranking gates against the experts' own confidence: how well each ranks, and what the cascade gains."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ class Curve:
     area: Estimate
 
     def at(self, cost: float) -> float:
-        """Score at a mean cost; between two policies, samples are sent to one or the other at random."""
+        """Score at a mean cost; between two policies, each sample is routed by one of them at random."""
         return float(np.interp(cost, self.cost, self.score))
 
 
 @dataclass(frozen=True, eq=False)
 class GateEvaluation:
-    """Gate against native confidence.
+    """Ranking gates against the experts' own ("native") confidence.
 
     Attributes:
         rankings: one for each expert with a gate.
@@ -140,9 +140,9 @@ def evaluate_gates(
 ) -> GateEvaluation:
     """Compare gates with the experts' own confidence, on samples that neither gates nor thresholds saw.
 
-    Figures are of the per-sample score, whose means can be compared sample by sample. The curve
-    of an expert pool is drawn through the policies in order of their cost on the fitting split; no
-    policy is left out for what the reporting split says of it.
+    All figures are means of per-sample scores, so that they can be compared in pairs. The curve
+    of an expert pool goes through the policies in order of their cost on the fitting split; the reporting split
+    decides for no policy whether it is shown.
 
     Args:
         splits: the records.
@@ -203,8 +203,8 @@ def _path(table: PolicyTable, records: Records) -> tuple[np.ndarray, np.ndarray]
 def _random_path(records: Records) -> tuple[np.ndarray, np.ndarray]:
     """The experts whose means lie on the upper hull: a random share of the samples to one, the rest to the next.
 
-    The hull is that of the reporting split itself, and nobody pays for an expert that does not answer:
-    no exit at random does better.
+    The hull is that of the reporting split itself, and an expert that does not answer costs nothing:
+    no way of exiting at random does better.
     """
     cost, score = records.standalone_cost, records.mean_score
     hull = upper_hull(cost, score)
@@ -227,7 +227,7 @@ def _areas(cost: np.ndarray, score: np.ndarray, low: float, high: float, draws: 
     grid = np.linspace(low, high, _GRID)
     heights = [_height(grid, *_means(cost, score))]
     for part in np.array_split(draws, max(1, draws.size // 4_000_000)):
-        # How often each sample is drawn, (n, M): one product instead of a selection for each draw.
+        # How often each sample is drawn, (n, M): one product instead of a selection for each resample.
         often = np.stack([np.bincount(draw, minlength=cost.shape[1]) for draw in part]) / cost.shape[1]
         for means in zip(often @ cost.T, often @ score.T, strict=True):
             heights.append(_height(grid, *_by_cost(*means)))
@@ -241,7 +241,7 @@ def _height(grid: np.ndarray, cost: np.ndarray, score: np.ndarray) -> float:
 
 
 def _estimate(values: np.ndarray, level: float) -> Estimate:
-    """The first value, with the quantiles of the others; what is but a rounding error is 0."""
+    """The first value, with the percentile interval of the others; a mere rounding error counts as 0."""
     values = values.round(12)
     return Estimate(float(values[0]), *percentile_interval(values[1:], level))
 
@@ -264,14 +264,14 @@ def _ranking(native: Records, gates: Records, name: str, draws: np.ndarray, leve
 
 
 def kendall_tau(confidence: np.ndarray, score: np.ndarray) -> float:
-    """Kendall's tau-b of two arrays (M,); 0 where one of both does not vary, for then nothing is ranked."""
+    """Kendall's tau-b of two arrays (M,); 0 where one of them does not vary, as then nothing is ranked."""
     if np.ptp(confidence) == 0 or np.ptp(score) == 0:
         return 0.0
     return float(kendalltau(confidence, score).statistic)
 
 
 def auroc(confidence: np.ndarray, score: np.ndarray) -> float:
-    """Area under the ROC curve for telling better answers from worse; NaN where there is but one kind.
+    """Area under the ROC curve for telling better answers from worse; NaN where there is only one kind.
 
     Args:
         confidence: (M,).

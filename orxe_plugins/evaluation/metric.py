@@ -21,8 +21,8 @@ class Metric:
 
     Attributes:
         name: what tables and axes call it, such as "top1" or "mAP50-95".
-        function: gives the figure for some samples of an outcome; a position may come more than
-            once, as in a bootstrap draw. None is the mean of the per-sample scores, which is fast.
+        function: gives the figure for some samples of an outcome; a position may occur more than
+            once, as in a bootstrap resample. None is the mean of the per-sample scores, which is fast.
         percent: whether reports write it times 100.
     """
 
@@ -35,7 +35,7 @@ class Metric:
         """The metric of a task.
 
         Args:
-            task: a task that keeps the default metric gets the fast mean of scores.
+            task: if it keeps the default metric, the fast mean of scores is used.
             targets: what the data set says of the M samples; the records' labels by default.
         """
         if type(task).metric is Task.metric:

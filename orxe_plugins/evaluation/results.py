@@ -43,8 +43,8 @@ class Result:
         cost: mean cost per sample, in the evaluation's unit.
         score_difference: metric minus the last expert's on the same samples; below 0 is a drop.
         cost_ratio: cost over the last expert's on the same samples; 0.36 saves 64 %.
-        mean_score: mean of the per-sample scores that the search works on. It is the metric itself
-            for classification, but not for detection.
+        mean_score: mean of the per-sample scores that the search works on. For classification it is the metric
+            itself, but not for detection.
         exit_share: share of the samples that each expert answered, N numbers.
     """
 
@@ -127,7 +127,7 @@ class ExpertResult:
 
 @dataclass(frozen=True)
 class Samples:
-    """Which samples figures come from.
+    """The samples that figures come from.
 
     Attributes:
         data: name of the data set; empty if it is not known.
@@ -167,7 +167,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class IntervalSettings:
-    """How intervals are made: samples are drawn again with replacement, the same for all figures.
+    """How intervals are made: samples are drawn again with replacement, the same ones for all figures.
 
     Attributes:
         resamples: number of draws.
@@ -186,7 +186,7 @@ class IntervalSettings:
 
 @dataclass(frozen=True)
 class Choice:
-    """The policy that the summary speaks of. It is chosen on the fitting split alone.
+    """The policy that the summary is about. Only the fitting split decides which one it is.
 
     Attributes:
         index: its position in ``Evaluation.policies``.
@@ -199,12 +199,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class PromiseResult:
-    """One promise and what became of it on samples that had no part in it.
+    """One promise, and its policy on samples that had no part in it.
 
     Attributes:
         promise: what was tested; it names no policy if none passed.
         result: how its cheapest policy did on the reporting split; None if there is none.
-        mean_drop: the drop of its mean per-sample score on the reporting split, which is what was promised of.
+        mean_drop: the drop of its mean per-sample score on the reporting split: the figure that was promised.
     """
 
     promise: Promise
@@ -224,14 +224,14 @@ class Evaluation:
     Attributes:
         policies: one for each preference, rising.
         experts: one for each expert, in routing order; the last one is what others are compared to.
-        choice: the policy that the summary speaks of.
+        choice: the policy that the summary is about.
         metric_name: what tables and axes call the score.
         percent: whether scores are shown times 100.
         cost_unit: unit of every cost, per sample.
         reported_on, fitted_on: the two splits.
         shared_samples: how many samples lie in both splits; None if that is not known.
         intervals: how intervals were made.
-        promises: promised drops, and what became of them on the reporting split.
+        promises: promised drops, and the drops on the reporting split.
     """
 
     policies: tuple[PolicyResult, ...]
@@ -253,7 +253,7 @@ class Evaluation:
 
     @property
     def chosen(self) -> PolicyResult:
-        """The policy that the summary speaks of."""
+        """The policy that the summary is about."""
         return self.policies[self.choice.index]
 
     @property

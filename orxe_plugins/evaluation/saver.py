@@ -1,4 +1,4 @@
-"""Saver report: how well savers go with a base model (TinySaver, section 3.3 and Table 1)."""
+"""Savers of a base model: how well each suits it, on both splits (TinySaver, section 3.3 and Table 1)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orxe_plugins.evaluation.evaluate import samples_of
 from orxe_plugins.evaluation.metric import Metric
 from orxe_plugins.evaluation.results import IntervalSettings, Result, Samples
 from orxe_plugins.policies.policy import Policy
-from orxe_plugins.records.records import Records
+from orxe_plugins.records import Records
 from orxe_plugins.search.savers import (
     DROPS,
     SaverCurves,
@@ -57,7 +57,7 @@ class SaverEvaluation:
         chosen: thresholds that were chosen on the fitting split.
         metric_name, percent, cost_unit: how figures are called and written.
         reported_on, fitted_on: the two splits.
-        same_samples: whether both splits hold the same samples.
+        shared_samples: how many samples lie in both splits.
         intervals: how intervals were made.
     """
 
@@ -116,11 +116,12 @@ def evaluate_saver(
     """Rank savers of a base model on the fitting split, and report the best one on the other split.
 
     Args:
-        fit: records of the fitting split, best with training-time augmentation.
+        fit: records of the fitting split, preferably with training-time augmentation.
         report: records of the reporting split, of the same experts.
         base: name or position of the base model.
         saver: the one to report in detail; the best by Delta C by default.
-        metric: what the mean score is called, and whether it is written times 100; "score" by default.
+        metric: how the mean score is called and written. Savers are ranked by the scores of samples, so that its
+            function is not used.
         drops: allowed drops.
         intervals: how intervals are made.
 

@@ -14,6 +14,7 @@ from orxe_plugins.evaluation.evaluate import evaluate
 from orxe_plugins.evaluation.metric import Metric
 from orxe_plugins.evaluation.results import Choice, Estimate
 from orxe_plugins.evaluation.saver import evaluate_saver
+from orxe_plugins.policies.selection import Selection
 
 TOP1 = Metric("top1", percent=True)
 
@@ -57,6 +58,37 @@ def test_the_chosen_policy_does_not_depend_on_the_reporting_split(splits: tuple[
     table = fit_policies(fit, np.linspace(0, 1, 11))
     flipped = Records.from_arrays(report.names, report.cost, report.confidence, 1 - report.score)
     assert evaluate(table, report).choice == evaluate(table, flipped).choice
+
+
+def test_the_summary_is_about_the_policy_that_is_asked_for(splits: tuple[Records, Records]) -> None:
+    fit, report = splits
+    table = fit_policies(fit, np.linspace(0, 1, 11))
+    cases = [
+        (Selection(0.41), "the one of preference 0.4"),
+        (Selection(budget=4.0), "the one with the best score that costs at most 4.0 GMACs there"),
+        (Selection(target=0.6), "the cheapest one that scores at least 0.6 there"),
+        (Selection(max_drop=0.02), "the cheapest one that loses at most 2 points against the last expert there"),
+    ]
+    for selection, reason in cases:
+        evaluation = evaluate(table, report, selection=selection)
+        assert evaluation.choice.reason == reason
+        assert evaluation.chosen.policy == table.choose(selection).policy
+    with pytest.raises(OrxeError, match="no policy scores at least 2"):
+        evaluate(table, report, selection=Selection(target=2.0))
+
+
+def test_by_default_the_summary_is_about_a_policy_that_loses_nothing_or_the_best_one(
+    splits: tuple[Records, Records],
+) -> None:
+    fit, report = splits
+    table = fit_policies(fit, np.linspace(0, 1, 11))
+    wanted = table.at_max_drop(0.0)
+    assert evaluate(table, report).chosen.policy == wanted.policy
+    cheap = replace(table, rows=table.rows[:2])
+    assert all(row.score < table.reference_score for row in cheap)
+    choice = evaluate(cheap, report).choice
+    assert choice.reason.startswith("the one with the best score there")
+    assert cheap[choice.index].score == max(row.score for row in cheap)
 
 
 def test_a_table_for_other_experts_is_refused(splits: tuple[Records, Records]) -> None:

@@ -29,22 +29,19 @@ def table() -> PolicyTable:
     return fit_policies(population(2000, seed=1), np.linspace(0, 1, 21))
 
 
-def true_drops(table: PolicyTable, everything: Records) -> dict[Policy, float]:
-    return {
-        row.policy: float(everything.mean_score[-1]) - replay(everything, row.policy).score
-        for row in fixed_sequence(table)
-    }
+def true_drops(table: PolicyTable, large: Records) -> dict[Policy, float]:
+    return {row.policy: float(large.mean_score[-1]) - replay(large, row.policy).score for row in fixed_sequence(table)}
 
 
 @pytest.mark.parametrize("real", [False, True])
 def test_of_1000_promises_no_more_are_broken_than_the_confidence_allows(table: PolicyTable, real: bool) -> None:
-    everything = population(200_000, seed=2, real=real)
-    true = true_drops(table, everything)
+    large = population(200_000, seed=2, real=real)
+    true = true_drops(table, large)
     max_drop, confidence, rng = 0.02, 0.9, np.random.default_rng(3)
     assert min(true.values()) < max_drop < max(true.values())
     broken = made = 0
     for _ in range(1000):
-        drawn = everything.samples(rng.integers(0, len(everything), 500))
+        drawn = large.samples(rng.integers(0, len(large), 500))
         try:
             found = promise(table, drawn, max_drop, confidence)
         except OrxeError:
