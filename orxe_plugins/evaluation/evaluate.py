@@ -22,7 +22,7 @@ from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.row import Promise
 from orxe_plugins.policies.selection import Selection
 from orxe_plugins.policies.table import PolicyTable
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 
 
 def evaluate(

@@ -14,7 +14,7 @@ from orxe_plugins.evaluation.evaluate import samples_of
 from orxe_plugins.evaluation.metric import Metric
 from orxe_plugins.evaluation.results import IntervalSettings, Result, Samples
 from orxe_plugins.policies.policy import Policy
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.search.savers import (
     DROPS,
     SaverCurves,

@@ -17,7 +17,7 @@ from orxe_plugins.confidence.provider import confidence_from_dict
 from orxe_plugins.errors import OrxeError, OrxeWarning
 from orxe_plugins.experts.checkpoints import is_package
 from orxe_plugins.experts.spec import ExpertSpec
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.records.temperature import with_temperatures
 from orxe_plugins.run.confidences import with_gate_confidences
 from orxe_plugins.run.run import Run

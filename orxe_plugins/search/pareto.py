@@ -17,7 +17,7 @@ from orxe_plugins.errors import OrxeError
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.row import PolicyRow, pareto_rows
 from orxe_plugins.policies.table import PolicyTable
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.search.engine.exit_lines import ExitLines
 from orxe_plugins.search.engine.objective import Objective
 from orxe_plugins.search.fit import fit_policies

@@ -10,7 +10,7 @@ import numpy as np
 
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.policies.policy import check_preferences
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.search.engine.grid import Grid
 from orxe_plugins.search.engine.objective import Objective
 from orxe_plugins.search.engine.problem import Cuts, Descent, Problem, RankedRecords, coarsening, cpu_count

@@ -22,7 +22,7 @@ import numpy as np
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.policies.row import PolicyRow, Promise, pareto_rows
 from orxe_plugins.policies.table import PolicyTable
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.search.betting_test import NAME, p_value
 from orxe_plugins.search.replay import replay
 
