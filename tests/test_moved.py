@@ -30,6 +30,7 @@ GONE = {
         "run search select_pool select_saver train_gate",
         "parts of the command `orxe`, which nothing outside of it imported",
     ),
+    "esn.backbone": ("Passage", "what stages of a backbone share is in StageCache, which belongs to a batch"),
     "expert": ("share_labels", "a cascade keeps its label space by itself: an expert may serve in two"),
     "journey": (
         "Journey answers_of new_journey note_answer this_journey",
@@ -52,11 +53,21 @@ GONE = {
 }
 
 
+def import_parent(module: str) -> None:
+    """Import the package of 0.1.0 that holds a module, so that its own warning is not counted."""
+    package = module.rpartition(".")[0]
+    if package:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            importlib.import_module(f"orxe_plugins.{package}")
+
+
 def import_old(module: str) -> tuple[ModuleType, list[warnings.WarningMessage]]:
     """A module of 0.1.0 as if it were imported for the first time, and our warnings on the way."""
     name = f"orxe_plugins.{module}"
     if module in MODULES:
         sys.modules.pop(name, None)
+        import_parent(module)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = importlib.import_module(name)
