@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orxe_plugins.records import Records
+from orxe_plugins.records.records import Records
 from orxe_plugins.search.expected.model import MAX_SAMPLES, STRENGTH, ExpectedScores
 
 
@@ -16,8 +16,8 @@ def denoised(records: Records, *, strength: float = STRENGTH, max_samples: int =
     """The records with expected scores instead of recorded ones.
 
     Whether expert i scores on a sample is regressed on the logits of all experts' confidences on it (logistic ridge).
-    For each expert the mean stays what was recorded (of the samples that the regression is fitted on), expected scores
-    lie within the range of the recorded ones, and scores that are all equal stay as they are.
+    For each expert, the mean stays what was recorded, expected scores lie within the range of the recorded ones, and
+    scores that are all equal stay as they are.
 
     Args:
         records: N experts, M samples, with scores in {0, 1}, in [0, 1], or in any range.

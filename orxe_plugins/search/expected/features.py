@@ -9,10 +9,10 @@ import numpy as np
 #: logits of confidences are kept within +-: a float32 confidence parts no more next to 1
 _FARTHEST = 16.0
 #: logits further from the median than so many median absolute deviations are pulled in (2.5 standard deviations of a
-#: normal distribution): confidences of 0, which say that there was nothing to answer, would bend the whole line
+#: normal distribution): confidences of 0, where there was nothing to answer, would bend the whole line
 _WIDEST = 2.5 * 1.4826
-#: standard deviations of logits below and above these are stretched and shrunk to them: the strength of the ridge is that
-#: for the logits of probabilities
+#: standard deviations outside of this are stretched and shrunk to its ends: the strength of the ridge suits the logits
+#: of probabilities, and some confidences are on another scale
 _LEAST_SPREAD, _GREATEST_SPREAD = 1.0, 2.0
 
 
@@ -55,7 +55,6 @@ class Features:
 
 def logits(confidence: np.ndarray) -> np.ndarray:
     """log(c / (1 - c)), kept finite; NaN counts as 0."""
-    # The smaller of c and 1 - c is exact in floating point, and the logarithm of the other is near 0.
     c = np.nan_to_num(confidence, nan=0.0)
     with np.errstate(divide="ignore"):
         x: np.ndarray = np.log(c) - np.log1p(-c)

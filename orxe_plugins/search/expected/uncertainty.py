@@ -1,4 +1,4 @@
-"""Uncertainty: standard errors of what expected scores say of a policy.
+"""Uncertainty: standard errors of what recorded or expected scores say of a policy.
 
 An estimate errs for two reasons: the samples are a draw, and so are the labels that the regression was fitted on. The
 influence of each sample on the estimate covers both: what it adds to the mean, and what it moves the weights by,
@@ -9,14 +9,13 @@ same samples; their influences are summed sample by sample, so that a drop again
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from orxe_plugins.policies.policy import Policy
-from orxe_plugins.records import Records
-from orxe_plugins.search.expected.model import ExpectedScores
+from orxe_plugins.records.records import Records
+from orxe_plugins.search.expected.model import MAX_SAMPLES, ExpectedScores, fitting_samples
 from orxe_plugins.search.expected.ridge import logistic
 from orxe_plugins.search.replay import replay
 
@@ -30,8 +29,8 @@ class Errors:
 
     Attributes:
         cost: of the mean cost.
-        score: of the mean expected score.
-        drop: of the last expert's mean expected score less the policy's, paired.
+        score: of the mean score.
+        drop: of the last expert's mean score less the policy's, paired.
     """
 
     cost: float
@@ -40,57 +39,68 @@ class Errors:
 
 
 class Uncertainty:
-    """Standard errors of policies' expected figures.
+    """Standard errors of policies' figures.
 
     Args:
-        records: what ``model`` was fitted on, with the recorded scores.
-        model: the regression. Errors are those of the samples that it was fitted on, also where there are more.
+        records: the fitting split, with the recorded scores.
+        model: the regression that was fitted on them; None where the figures are means of recorded scores.
     """
 
-    def __init__(self, records: Records, model: ExpectedScores) -> None:
-        self._records = records.samples(model.fitted_on)
-        self._x = model.features(self._records.confidence.astype(np.float64))  # (M, K)
-        self._model = model
-        chance = logistic(model.weights @ self._x.T)  # (N, M)
-        self._expected = model.low[:, None] + model.span[:, None] * chance
-        #: what an expected score changes by with a change of the regression's linear part
-        self._slope = model.span[:, None] * chance * (1 - chance)
-        self._pull = self._pulls(chance)
-        self._last = self._influence(np.full(len(self._x), len(chance) - 1))
+    def __init__(self, records: Records, model: ExpectedScores | None) -> None:
+        n = len(records)
+        # Of very many samples, some show how much the others vary.
+        part = fitting_samples(n, MAX_SAMPLES, seed=0) if model is None else model.fitted_on
+        #: errors of means of recorded scores are those of all samples; those of a regression, of what it was fitted on
+        self._share = (len(part) / n) ** 0.5 if model is None else 1.0
+        self._records = records.samples(part)
+        self._regression = None if model is None else _Regression(self._records, model)
+        self._last = self._influence(np.full(len(part), records.n_experts - 1))
 
     def of(self, policy: Policy) -> Errors:
         """The errors of one policy."""
         outcome = replay(self._records, policy)
         own = self._influence(outcome.expert)
-        n = len(own)
-        return Errors(float(outcome.sample_cost.std() / n**0.5), _size(own), _size(self._last - own))
+        cost = outcome.sample_cost.std() / len(own) ** 0.5
+        return Errors(*(float(self._share * error) for error in (cost, _size(own), _size(self._last - own))))
 
-    def of_all(self, policies: Iterable[Policy]) -> list[Errors]:
-        """The errors of several policies; those of equal ones are computed once."""
-        wanted = list(policies)
-        known = {policy: self.of(policy) for policy in dict.fromkeys(wanted)}
-        return [known[policy] for policy in wanted]
+    def _influence(self, expert: np.ndarray) -> np.ndarray:
+        """Influence of each sample on the mean score where ``expert`` (M,) answers, (M,)."""
+        score = self._records.score if self._regression is None else self._regression.expected
+        answered = np.take_along_axis(score, expert[None], axis=0)[0].astype(np.float64)
+        influence: np.ndarray = (answered - answered.mean()) / len(expert)
+        return influence if self._regression is None else influence + self._regression.influence(expert)
 
-    def _pulls(self, chance: np.ndarray) -> np.ndarray:
+
+class _Regression:
+    """How the samples that a regression was fitted on move what it expects."""
+
+    def __init__(self, records: Records, model: ExpectedScores) -> None:
+        self._model = model
+        self._x = model.features(records.confidence.astype(np.float64))  # (M, K)
+        chance = logistic(model.weights @ self._x.T)  # (N, M)
+        self.expected = model.low[:, None] + model.span[:, None] * chance
+        #: what an expected score changes by with a change of the regression's linear part
+        self._slope = model.span[:, None] * chance * (1 - chance)
+        self._pull = self._pulls(chance, records.score)
+
+    def influence(self, expert: np.ndarray) -> np.ndarray:
+        """Influence of each sample, by the weights, on the mean expected score where ``expert`` (M,) answers."""
+        influence = np.zeros(len(expert))
+        for i in np.unique(expert):
+            here = expert == i
+            slope = self._slope[i, here] @ self._x[here] / len(expert)  # of the mean, by this expert's weights
+            influence += self._x @ (self._model.inverse[i] @ slope) * self._pull[i]
+        return influence
+
+    def _pulls(self, chance: np.ndarray, score: np.ndarray) -> np.ndarray:
         """Residuals over 1 - leverage: the pull of each sample on each expert's regression, (N, M)."""
-        model, score = self._model, self._records.score
+        model = self._model
         pull = np.zeros_like(chance)
         for i in np.flatnonzero(model.span > 0):
             target = (score[i] - model.low[i]) / model.span[i]
             leverage = ((self._x @ model.inverse[i]) * self._x).sum(axis=1) * chance[i] * (1 - chance[i])
             pull[i] = (target - chance[i]) / (1 - np.minimum(leverage, _GREATEST_LEVERAGE))
         return pull
-
-    def _influence(self, expert: np.ndarray) -> np.ndarray:
-        """Influence of each sample on the mean expected score where ``expert`` (M,) answers, (M,)."""
-        n = len(expert)
-        expected = np.take_along_axis(self._expected, expert[None], axis=0)[0]
-        influence = (expected - expected.mean()) / n
-        for i in np.unique(expert):
-            here = expert == i
-            slope = self._slope[i, here] @ self._x[here] / n  # of the mean, by this expert's weights
-            influence += self._x @ (self._model.inverse[i] @ slope) * self._pull[i]
-        return influence
 
 
 def _size(influence: np.ndarray) -> float:
