@@ -98,7 +98,7 @@ def read_cascade(folder: str | Path) -> CascadeFile:
         table = PolicyTable.from_dict(content.table)
         view = ImageView.from_dict(content.input_view) if content.input_view else None
     except ValidationError as error:
-        raise OrxeError(f"{path} is not a readable cascade: {explain(error)}") from error
+        raise OrxeError(f"{path} is not a readable cascade: {explain(error, model=_Content)}") from error
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise OrxeError(f"{path} is not a readable cascade: {error}") from error
     specs = tuple(_read_files(spec, path.parent) for spec in content.experts)
