@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -86,15 +87,23 @@ def say(message: str) -> None:
     err.print(message, markup=False)
 
 
-def tell(message: str = "") -> None:
-    """A result, to standard output."""
+def tell(message: str = "", wrap: bool = False) -> None:
+    """A result, to standard output.
+
+    Args:
+        message: the text.
+        wrap: break lines at words where a terminal is narrow; for sentences, not for what is copied, such as paths.
+    """
+    if wrap and out.is_terminal:
+        indent = " " * (len(message) - len(message.lstrip()) + 2)
+        message = textwrap.fill(message, out.width, subsequent_indent=indent, break_long_words=False)
     out.print(message, markup=False)
 
 
 def tell_notes(notes: Sequence[str], what: str = "note") -> None:
     """What was left out or decided, one sentence a line."""
     for note in notes:
-        tell(f"{what}: {note}")
+        tell(f"{what}: {note}", wrap=True)
 
 
 @contextmanager

@@ -7,10 +7,14 @@ from typing import Annotated
 
 import typer
 
+from orxe_plugins.cli import console
+
 
 def predict(
-    cascade: Annotated[Path, typer.Argument(help="Folder of a cascade, as `orxe run` writes it.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    cascade: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, or of its cascade.")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGES", help="Image files, folders, patterns in quotes, or videos.")
+    ],
     preference: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="0: cheap, 1: accurate.")] = None,
     budget: Annotated[
         float | None, typer.Option(help="Mean cost per image to stay within, in the table's unit.")
@@ -24,18 +28,22 @@ def predict(
     ] = None,
     max_experts: Annotated[int | None, typer.Option(min=1, help="Use policies of so many experts at most.")] = None,
     max_params: Annotated[float | None, typer.Option(help="Use policies of so many parameters at most.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of CSV.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the answers to this file.")] = None,
+    every: Annotated[int, typer.Option(min=1, help="Answer each so many-th frame of a video.")] = 1,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images that are answered at once.")] = 64,
     plugin: Annotated[
         Path | None, typer.Option(help="Python file that registers the cascade's task, as the recipe names it.")
     ] = None,
 ) -> None:
-    """Answer images with a cascade, as CSV.
+    """Answer images with a cascade, as CSV or JSON lines.
 
-    A line holds the answer to an image, its confidence, the expert that gave it and what it cost.
+    A line holds the answer to an image, its confidence, the expert that gave it and what it cost. An image that cannot
+    be read is named; the others are answered, and the exit status is 1.
 
-    Example: orxe predict runs/digits/cascade runs/digits/digits/7/*.png --preference 0.9
+    Example: orxe predict runs/digits runs/digits/digits/7 --preference 0.9
     """
-    from orxe_plugins.cli.predictions import print_predictions
+    from orxe_plugins.cli.predictions import PredictOptions, print_predictions
     from orxe_plugins.policies.selection import Selection
     from orxe_plugins.util.python_files import import_file
 
@@ -44,7 +52,9 @@ def predict(
     if all(value is None for value in (preference, budget, target, max_drop, confidence)):
         preference = 0.5
     asked = Selection(preference, budget, target, max_drop, confidence, max_experts, max_params)
-    print_predictions(cascade, images, asked, batch_size)
+    with console.bars() as bars:
+        complete = print_predictions(cascade, images, PredictOptions(asked, batch_size, as_json, out, every), bars)
+    raise typer.Exit(0 if complete else 1)
 
 
 def list_names(

@@ -84,10 +84,12 @@ def check(
     overrides: Overrides = None,
     data: DataOption = None,
     cost: Annotated[bool, typer.Option(help="Count GMACs; a large detector runs once for it.")] = True,
+    time: Annotated[bool, typer.Option(help="Time a few samples, to estimate the recording.")] = True,
 ) -> None:
-    """Dry run of a recipe: what can be built, what is missing.
+    """Dry run of a recipe: what the data holds, what is missing.
 
-    Nothing is downloaded, trained or recorded.
+    Shows classes, costs, what each expert sees and how long a recording takes. Nothing is downloaded, trained or
+    recorded. The exit status is 1 if something is missing.
 
     Example: orxe check coco_yolov8_codino --data ~/coco experts.codino.options.repo=~/mmdetection
     """
@@ -98,7 +100,7 @@ def check(
     folder = recipe_out(recipe, overrides or []).resolve()
     loaded = load_recipe(recipe, out=folder, data=data.resolve() if data else "{data}", overrides=overrides or [])
     with console.bars() as bars:
-        complete = print_check(Run(loaded, folder, bars), cost)
+        complete = print_check(Run(loaded, folder, bars), cost, time)
     raise typer.Exit(0 if complete else 1)
 
 

@@ -89,3 +89,7 @@ class Classification(Task):
     def describe(self, outputs: Tensor) -> list[str]:
         """The class index with the highest logit."""
         return [str(index) for index in outputs.argmax(dim=1).tolist()]
+
+    def values(self, outputs: Tensor) -> list[dict[str, int]]:
+        """The same under ``class``."""
+        return [{"class": index} for index in outputs.argmax(dim=1).tolist()]
