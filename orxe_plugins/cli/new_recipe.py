@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,5 +53,5 @@ def write_recipe(
         cost = "cost not known" if draft.cost is None else f"{draft.cost:.4g} GMACs"
         console.tell(f"  {draft.spec.name}: {cost}" + ("" if draft.has_weights else ", downloaded by the first run"))
     console.tell_notes(recipe.notes)
-    console.tell(f"next: orxe check {out}")
-    console.tell(f"then: orxe run {out}")
+    console.tell(f"next: orxe check {shlex.quote(str(out))}")
+    console.tell(f"then: orxe run {shlex.quote(str(out))}")

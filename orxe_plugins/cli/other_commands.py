@@ -81,7 +81,7 @@ def predict(
     if all(value is None for value in (preference, budget, target, max_drop, confidence)):
         preference = 0.5
     asked = Selection(preference, budget, target, max_drop, confidence, max_experts, max_params)
-    with console.bars() as bars:
+    with console.bars("stopped") as bars:
         complete = print_predictions(cascade, images, PredictOptions(asked, batch_size, as_json, out, every), bars)
     raise typer.Exit(0 if complete else 1)
 

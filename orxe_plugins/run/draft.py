@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,14 @@ from orxe_plugins.run.draft_data import DraftData
 from orxe_plugins.run.draft_experts import Draft
 from orxe_plugins.run.recipe_folders import default_name
 from orxe_plugins.tasks.task import task_named
+from orxe_plugins.util.files import folder_name
 
+#: what is easily forgotten of an expert
+_VIEW_HINTS = {
+    "classification": "Of each is said what it sees of an image. If it was trained otherwise, change that by its "
+    "options: mean, std, interpolation, crop_pct, input_size, pad_type (timm), or resize_size (torchvision).",
+    "detection": "The same model at another size of images is another expert: options: {imgsz: 320} (Ultralytics).",
+}
 _MORE = """\
 # More keys that are often wanted; take away the "# " in front. All of them: docs/recipes.md
 # select_pool: {k: 2}                       # only the 2 experts that work best together
@@ -56,8 +64,8 @@ def draft_recipe(experts: Sequence[Draft], data: DraftData, path: Path) -> Recip
     name = default_name(path.resolve())
     lines = [
         f"# Written by `orxe init` for {len(experts)} experts and {len(data.dataset):,} images. Next:",
-        f"#   orxe check {path}    # what is there and missing, what it costs, how long it takes",
-        f"#   orxe run {path}      # record the experts, fit thresholds, report; results in runs/{name}",
+        f"#   orxe check {shlex.quote(str(path))}    # what is there and missing, what it costs, how long it takes",
+        f"#   orxe run {shlex.quote(str(path))}      # record, fit thresholds, report; results in {Path('runs') / folder_name(name)}",
         f"name: {_scalar(name)}",
         f"task: {data.task}",
         "",
@@ -68,6 +76,7 @@ def draft_recipe(experts: Sequence[Draft], data: DraftData, path: Path) -> Recip
         "  split: {fit: 0.5, seed: 0}    # this share is for fitting thresholds, the rest for the report",
         "",
         "experts:    # cheapest first",
+        *_comments(_VIEW_HINTS.get(data.task, ""), "  "),
         *(line for draft in experts for line in _expert_lines(draft, path)),
         "",
         "preferences: {start: 0.0, stop: 1.0, step: 0.05}    # 0: only cost counts, 1: only what is right",
@@ -124,8 +133,6 @@ def _expert_lines(draft: Draft, path: Path) -> list[str]:
         lines.append(f"    checkpoint: {_scalar(place)}")
     if spec.options:
         lines.append(f"    options: {_flow(spec.options)}")
-    if isinstance(draft.expert, ClassifierExpert):
-        lines += _comments("if it was trained otherwise, options: mean, std, interpolation, crop_pct, input_size", "    ")
     return lines
 
 

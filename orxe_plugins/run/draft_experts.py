@@ -20,7 +20,9 @@ _WEIGHTS = (".pth", ".pt", ".safetensors", ".bin", ".tar", ".ckpt")
 #: what Ultralytics exports to, and its descriptions of models
 _ULTRALYTICS = (".onnx", ".torchscript", ".engine", ".mlpackage", ".tflite", ".pb", ".mnn", ".yaml", ".yml")
 #: names of files that say nothing of the model in them
-_PLAIN_STEMS = re.compile(r"(model|weights?|checkpoint|best|last|pytorch_model|state_dict|final|latest|epoch|\d+|[-_. ])+")
+_PLAIN_STEMS = re.compile(
+    r"(model|weights?|checkpoint|best|last|pytorch_model|state_dict|final|latest|epoch|\d+|[-_. ])+"
+)
 #: folders in which training scripts put such files
 _PLAIN_FOLDERS = ("weights", "checkpoints", "ckpt", "models")
 _HOW_TO_SAY = "say which by MODEL@FILE, as in timm:resnet18@{file}, or by --arch timm:resnet18"
