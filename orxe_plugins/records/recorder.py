@@ -241,7 +241,8 @@ def _describe(store: RecordStore, plan: _Plan, dataset_manifest: dict[str, Any])
 
     The cost may become known or be given anew at any time: no answer depends on it.
     """
-    if store.dataset() is None:
+    dataset = store.dataset()
+    if dataset is None or dataset.get("notes", []) != dataset_manifest["notes"]:
         store.write_dataset(dataset_manifest)
     there = store.expert(plan.expert.name) or {}
     cost = there.get("cost") if plan.expert.cost is None else float(plan.expert.cost)
