@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orxe_plugins.cli.videos import VIDEO_SUFFIXES, frames
-from orxe_plugins.data.datasets import IMAGE_SUFFIXES, BadSampleError, decode
+from orxe_plugins.data.reading import BadSampleError, image_files, named, read_image
 from orxe_plugins.errors import OrxeError
 
 
@@ -43,37 +43,36 @@ class Inputs:
 
     Attributes:
         files: images and videos, in the order given; those of a folder or pattern are sorted.
-        left_out: files of folders that are neither.
+        notes: what of the folders is left out, in sentences.
         missing: what was named and is not there, as "NAME: REASON".
     """
 
     files: tuple[Path, ...]
-    left_out: tuple[Path, ...]
+    notes: tuple[str, ...]
     missing: tuple[str, ...]
 
 
-def find_inputs(named: Sequence[str]) -> Inputs:
+def find_inputs(names: Sequence[str]) -> Inputs:
     """The files that file names, folders and patterns (``photos/**/*.jpg``) stand for."""
     files: list[Path] = []
-    left_out: list[Path] = []
+    notes: list[str] = []
     missing: list[str] = []
-    for name in named:
+    for name in names:
         path = Path(name).expanduser()
         if path.is_dir():
-            inside = _files_in(path)
-            taken = [file for file in inside if _is_taken(file)]
-            files.extend(taken)
-            left_out.extend(file for file in inside if not _is_taken(file))
-            if not taken:
-                missing.append(f"{name}: the folder holds no image and no video")
+            taken, left_out = _files_in(path)
+            notes += left_out
+            problem = "the folder holds no image and no video"
         elif path.exists() or not glob.has_magic(name):
-            files.append(path)
+            taken, problem = [path], ""
         else:
-            found = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
-            files.extend(file for file in found if file.is_file())
-            if not any(file.is_file() for file in found):
-                missing.append(f"{name}: no file matches")
-    return Inputs(tuple(files), tuple(left_out), tuple(missing))
+            # Path.glob takes no absolute pattern.
+            found = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207
+            taken, problem = sorted(file for file in found if file.is_file()), "no file matches"
+        files += taken
+        if not taken:
+            missing.append(f"{name}: {problem}")
+    return Inputs(tuple(files), tuple(notes), tuple(missing))
 
 
 def read_items(files: Sequence[Path], every: int, turn: bool) -> Iterator[tuple[int, Item]]:
@@ -89,13 +88,9 @@ def read_items(files: Sequence[Path], every: int, turn: bool) -> Iterator[tuple[
             yield from ((done, item) for item in _video(file, every))
             continue
         try:
-            yield done, Item(file, _read(file, turn))
-        except (BadSampleError, OSError) as error:
-            yield done, Item(file, problem=_reason(error))
-
-
-def _read(file: Path, turn: bool) -> Any:
-    return decode(file.read_bytes())
+            yield done, Item(file, read_image(file, turn))
+        except BadSampleError as error:
+            yield done, Item(file, problem=str(error))
 
 
 def _video(file: Path, every: int) -> Iterator[Item]:
@@ -118,10 +113,11 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
-def _is_taken(file: Path) -> bool:
-    return file.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
-
-
-def _files_in(folder: Path) -> list[Path]:
-    found = (path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
-    return sorted(path for path in found if not any(p.startswith(".") for p in path.relative_to(folder).parts))
+def _files_in(folder: Path) -> tuple[list[Path], list[str]]:
+    """The images and videos in a folder and below it, sorted, and sentences about other files."""
+    listed = image_files(folder)
+    videos = [name for name, _ in listed.left_out if Path(name).suffix.lower() in VIDEO_SUFFIXES]
+    others = [name for name, _ in listed.left_out if name not in set(videos)]
+    total = len(listed.images) + len(listed.left_out)
+    note = f"{len(others):,} of {total:,} files in {folder} are left out, as they are no images: {named(others)}"
+    return [folder / name for name in sorted([*listed.images, *videos])], [note] if others else []

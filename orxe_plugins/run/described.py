@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
 
+from orxe_plugins.data.class_folders import read_class_map
 from orxe_plugins.data.datasets import Dataset, ImageFolder, Subset
 from orxe_plugins.detection.coco.ground_truth import GroundTruth
 from orxe_plugins.errors import OrxeError
@@ -39,7 +42,10 @@ def class_names(run: Run) -> tuple[str, ...] | None:
         return None  # records may outlive their images
     if not isinstance(base, ImageFolder):
         return None
-    names = base.classes
+    names, class_map = base.classes, base.class_map
+    if class_map is not None:
+        # It may name more classes than there are folders here, and experts answer with all of them.
+        names = {**(class_map if isinstance(class_map, Mapping) else read_class_map(class_map, list(names))), **names}
     by_index = {index: name for name, index in names.items()}
     return tuple(by_index.get(index, "") for index in range(max(by_index) + 1))
 
@@ -53,7 +59,11 @@ def base_of(dataset: Dataset) -> Dataset:
 
 def _folders(base: ImageFolder, dataset: Dataset) -> str:
     rising = sorted(base.classes.items(), key=lambda item: item[1])
-    order = "in the order of the folders' names, as there is no class map" if base.unmapped else "by the class map"
+    order = "by the folders' names"
+    if base.class_map is not None:
+        order = "by the class map" if isinstance(base.class_map, Mapping) else f"by {Path(base.class_map).name}"
+    elif base.unmapped:
+        order = "in the order of the folders' names, as there is no class map"
     listed = _listed([f"{index} {name}" for name, index in rising])
     counts = Counter(dataset.targets)
     per_class = [counts.get(index, 0) for _, index in rising]

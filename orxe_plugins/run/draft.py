@@ -61,11 +61,11 @@ def draft_recipe(experts: Sequence[Draft], data: DraftData, path: Path) -> Recip
     """
     _check_kind(experts, data)
     notes = [*data.remarks, *getattr(data.dataset, "notes", ()), *_misfits(experts, data)]
-    name = default_name(path.resolve())
+    name, words = default_name(path.resolve()), shlex.quote(str(path))
     lines = [
         f"# Written by `orxe init` for {len(experts)} experts and {len(data.dataset):,} images. Next:",
-        f"#   orxe check {shlex.quote(str(path))}    # what is there and missing, what it costs, how long it takes",
-        f"#   orxe run {shlex.quote(str(path))}      # record, fit thresholds, report; results in {Path('runs') / folder_name(name)}",
+        f"#   orxe check {words}    # what is there and missing, what it costs, how long it takes",
+        f"#   orxe run {words}      # record, fit thresholds, report; results in runs/{folder_name(name)}",
         f"name: {_scalar(name)}",
         f"task: {data.task}",
         "",
