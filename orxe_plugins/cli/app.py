@@ -19,7 +19,7 @@ def orxe(version: VersionOption = False) -> None:
     """
 
 
-# init
+app.command()(other_commands.init)
 app.command()(recipe_commands.check)
 app.command()(recipe_commands.run)
 app.command()(recipe_commands.record)

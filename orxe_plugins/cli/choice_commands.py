@@ -101,7 +101,9 @@ def train_gate(
 def evaluate(
     recipe: RecipeArgument,
     overrides: Overrides = None,
-    routed: Annotated[bool, typer.Option("--routed", help="Also run the cascade for real, beside replay.")] = False,
+    routed: Annotated[
+        bool, typer.Option("--routed", help="Also run cascade and experts for real, and time it.")
+    ] = False,
     preference: Annotated[float, typer.Option(min=0.0, max=1.0, help="Preference of the routed run.")] = 0.8,
     shift: Annotated[
         bool, typer.Option("--shift", help="Also print what each expert loses by a view derived from one tensor.")
@@ -115,6 +117,7 @@ def evaluate(
 
     Example: orxe eval digits --routed --preference 0.9
     """
+    from orxe_plugins.cli.left_out import tell_left_out
     from orxe_plugins.cli.reports import report_run
     from orxe_plugins.cli.routed import print_routed, print_shift
     from orxe_plugins.run.fitted import read_fitted
@@ -127,3 +130,4 @@ def evaluate(
             print_routed(run, fitted, preference)
         if shift:
             print_shift(run, fitted)
+    tell_left_out([fitted.splits.fit, fitted.splits.report])

@@ -69,14 +69,18 @@ class Bars:
 
 
 @contextmanager
-def bars() -> Iterator[Bars]:
-    """Bars that are closed in every case, so that the terminal stays usable; Ctrl-C ends with exit code 130."""
+def bars(stopped: str = "stopped; the same command goes on where this one was") -> Iterator[Bars]:
+    """Bars that are closed in every case, so that the terminal stays usable; Ctrl-C ends with exit code 130.
+
+    Args:
+        stopped: what is said then.
+    """
     made = Bars()
     try:
         yield made
     except KeyboardInterrupt:
         # Caught here, where the work is done: typer would exit without a message.
-        say("stopped; the same command goes on where this one was")
+        say(stopped)
         sys.exit(130)
     finally:
         made.close()

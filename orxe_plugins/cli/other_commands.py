@@ -10,6 +10,35 @@ import typer
 from orxe_plugins.cli import console
 
 
+def init(
+    data: Annotated[
+        Path, typer.Option("--data", help="Labelled images: class folders, COCO or YOLO data or its file.")
+    ],
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="EXPERTS", help="Model names, files of weights, addresses, or MODEL@FILE."),
+    ] = None,
+    experts: Annotated[
+        list[str] | None, typer.Option("--experts", metavar="EXPERTS...", help="The same, one or several.")
+    ] = None,
+    arch: Annotated[
+        list[str] | None, typer.Option("--arch", help="The model of a file that does not say it itself.")
+    ] = None,
+    task: Annotated[str | None, typer.Option("--task", help="What the data is for, if it is not found out.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="The recipe to write.")] = Path("recipe.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Write over a recipe that is there.")] = False,
+) -> None:
+    """Write a recipe for your own models and images.
+
+    Looks at both, and says in comments what it found.
+
+    Example: orxe init --experts resnet18 best.pth --data photos/val --out mine.yaml
+    """
+    from orxe_plugins.cli.new_recipe import write_recipe
+
+    write_recipe([*(experts or []), *(more or [])], arch or [], data, task, out, force)
+
+
 def predict(
     cascade: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, or of its cascade.")],
     images: Annotated[
@@ -52,7 +81,7 @@ def predict(
     if all(value is None for value in (preference, budget, target, max_drop, confidence)):
         preference = 0.5
     asked = Selection(preference, budget, target, max_drop, confidence, max_experts, max_params)
-    with console.bars() as bars:
+    with console.bars("stopped") as bars:
         complete = print_predictions(cascade, images, PredictOptions(asked, batch_size, as_json, out, every), bars)
     raise typer.Exit(0 if complete else 1)
 

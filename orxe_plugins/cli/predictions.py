@@ -149,10 +149,8 @@ def _batches(
 def _say_what_is_left_out(inputs: Inputs) -> None:
     for reason in inputs.missing:
         console.say(f"skipped {reason}")
-    if inputs.left_out:
-        names = ", ".join(str(path) for path in inputs.left_out[:3])
-        more = ", …" if len(inputs.left_out) > 3 else ""
-        console.say(f"{len(inputs.left_out):,} files of the folders are left out, as they are no images: {names}{more}")
+    for note in inputs.notes:
+        console.say(note)
 
 
 @contextmanager

@@ -31,6 +31,7 @@ def run(
 
     Example: orxe run imagenet_lite --data ~/imagenet/val --out runs/lite
     """
+    from orxe_plugins.cli.left_out import tell_left_out
     from orxe_plugins.cli.reports import print_savers, report_run
     from orxe_plugins.run.confidences import with_confidences
     from orxe_plugins.run.preparing import prepare
@@ -48,6 +49,7 @@ def run(
     if run.recipe.select_saver is not None:
         print_savers(run, pool.splits, run.recipe.select_saver.base)
     report_run(run, fitted)
+    tell_left_out([recorded.fit, recorded.report])
 
 
 def record(
@@ -64,19 +66,21 @@ def record(
 
     Example: orxe record imagenet_lite --data ~/imagenet/val
     """
+    from orxe_plugins.cli.left_out import SHOWN, notes_of, skipped_in
     from orxe_plugins.run.preparing import prepare
     from orxe_plugins.run.recording import record_pool
-    from orxe_plugins.run.splits import splits_of
 
     with console.bars() as bars:
         run = open_run(RunArguments(recipe, overrides, data, out, fresh, fresh_all), bars)
         prepare(run)
         recorded = record_pool(run)
-    splits = splits_of(run, recorded)
-    skipped = len(splits.report.skipped)
-    console.out.print(f"{splits.fit.n_experts} experts recorded in {run.out}, {skipped} samples skipped", markup=False)
-    for sample, reason in splits.report.skipped:
-        console.out.print(f"  skipped {sample}: {reason}", markup=False)
+    skipped = skipped_in([recorded.fit, recorded.report])
+    console.tell(f"{recorded.fit.n_experts} experts recorded in {run.out}, {len(skipped)} samples skipped")
+    for sample, reason in skipped[:SHOWN]:
+        console.tell(f"  skipped {sample}: {reason}")
+    if len(skipped) > SHOWN:
+        console.tell(f"  and {len(skipped) - SHOWN:,} more")
+    console.tell_notes(notes_of([recorded.fit, recorded.report]))
 
 
 def check(

@@ -106,6 +106,7 @@ class ImageFolder:
     Attributes:
         folder: where the class folders lie; sample ids are paths relative to it.
         classes: class index of each class folder.
+        class_map: what numbered them; None if nothing did.
         unmapped: whether the class folders were numbered in their own order, as there is no class map.
 
     Raises:
@@ -117,7 +118,8 @@ class ImageFolder:
         self.root = Path(root)
         self.folder = _folder_of_classes(self.root)
         names = sorted(entry.name for entry in _folders(self.folder))
-        numbering = number_folders(names, class_map if class_map is not None else self._found_class_map(), self.folder)
+        self.class_map = class_map if class_map is not None else self._found_class_map()
+        numbering = number_folders(names, self.class_map, self.folder)
         self.classes = numbering.indices
         self.unmapped = numbering.unmapped
         files, left_out, empty = [], [], []
