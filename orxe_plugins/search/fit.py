@@ -47,7 +47,7 @@ def fit_policies(
     ...     confidence=[[0.9, 0.4, 0.6, 0.3], [0.9, 0.9, 0.8, 0.6]],
     ...     score=[[1, 0, 1, 0], [1, 1, 0, 1]],
     ... )
-    >>> for row in fit_policies(records, [0.2, 0.8]):
+    >>> for row in fit_policies(records, [0.2, 0.8], scores="raw"):
     ...     print(row)
     PolicyRow(0.2, Policy((0.0,)), cost=1, score=0.5)
     PolicyRow(0.8, Policy((0.5,)), cost=6, score=1)
