@@ -115,6 +115,7 @@ class ImageFolder:
     Attributes:
         folder: where the class folders lie; sample ids are paths relative to it.
         classes: class index of each class folder.
+        class_map: what numbered them; None if nothing did.
         unmapped: whether the class folders were only counted, as no class map and no name says what they are.
 
     Raises:
@@ -126,7 +127,8 @@ class ImageFolder:
         self.root = Path(root)
         self.folder = _folder_of_classes(self.root)
         names, loose = _class_folders(self.folder)
-        numbering = number_folders(names, class_map if class_map is not None else self._found_class_map(), self.folder)
+        self.class_map = class_map if class_map is not None else self._found_class_map()
+        numbering = number_folders(names, self.class_map, self.folder)
         self.classes = numbering.indices
         self.unmapped = numbering.unmapped
         files: list[tuple[str, int, int]] = []

@@ -98,16 +98,9 @@ def expert_manifest(expert: Expert, shard_size: int, batch_size: int, cost_unit:
     return json.loads(json.dumps(manifest, default=str))
 
 
-def check_expert(store: RecordStore, manifest: Mapping[str, Any], fresh: bool) -> None:
-    """Raise unless what the folder holds of an expert was recorded from the same one, in shards of one size.
-
-    Args:
-        fresh: remove it instead.
-    """
+def check_expert(store: RecordStore, manifest: Mapping[str, Any]) -> None:
+    """Raise unless what the folder holds of an expert was recorded from the same one, in shards of one size."""
     name = manifest["name"]
-    if fresh:
-        store.remove_expert(name)
-        return
     there = store.expert(name)
     if there is None:
         return

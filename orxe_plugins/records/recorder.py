@@ -113,10 +113,18 @@ def write_records(
         needed.extend(filter(None, [expert.needs]))
         task.prepare(expert, dataset)
         manifest = expert_manifest(expert, size, options.batch_size, options.cost_unit)
-        check_expert(store, manifest, options.fresh)
-        mark = recording_mark(dataset_manifest, manifest)
-        missing = store.missing_shards(expert.name, -(-len(dataset) // size), mark)
-        check_batch_size(store, manifest, missing)
+        mark, count = recording_mark(dataset_manifest, manifest), -(-len(dataset) // size)
+        try:
+            if options.fresh_all:
+                store.remove_expert(expert.name)
+            check_expert(store, manifest)
+            missing = store.missing_shards(expert.name, count, mark)
+            check_batch_size(store, manifest, missing)
+        except OrxeError:
+            if not options.fresh:
+                raise
+            store.remove_expert(expert.name)
+            missing = list(range(count))
         return _Plan(expert, manifest, mark, missing)
 
     with folder_lock(store.folder):

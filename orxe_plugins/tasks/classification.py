@@ -90,6 +90,10 @@ class Classification(Task):
         """The class index with the highest logit."""
         return [str(index) for index in outputs.argmax(dim=1).tolist()]
 
+    def values(self, outputs: Tensor) -> list[dict[str, int]]:
+        """The same under ``class``."""
+        return [{"class": index} for index in outputs.argmax(dim=1).tolist()]
+
 
 def _imagenet_hint(dataset: Dataset, known: int) -> str:
     folders = {str(sample).partition("/")[0] for sample in dataset.sample_ids}
