@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from orxe_plugins.data.datasets import Dataset
+from orxe_plugins.data.datasets import Dataset, check_same_folders
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.label_space import check_class_counts, class_counts
@@ -86,7 +86,9 @@ class Run:
     def listed(self, root: str) -> Dataset:
         """The data set in a folder of the recipe, which is listed once."""
         if root not in self._listed:
-            self._listed[root] = self.task.dataset(Path(root), self.recipe.data.class_map)
+            dataset = self.task.dataset(Path(root), self.recipe.data.class_map)
+            check_same_folders(dataset, self._listed.values())
+            self._listed[root] = dataset
         return self._listed[root]
 
     def dataset(self, root: str) -> Dataset:
