@@ -60,6 +60,7 @@ def check_data(run: Run) -> list[DataCheck]:
     found = []
     for root in filter(None, (run.recipe.data.root, run.recipe.data.report_root)):
         try:
+            run.task.check(run.listed(root))
             found.append(DataCheck(root, len(run.listed(root))))
         except OrxeError as error:
             made = run.recipe.prepare is not None and not Path(root).exists()
