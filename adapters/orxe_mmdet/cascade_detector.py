@@ -82,7 +82,9 @@ class CascadeDetector(CascadeControls, BaseDetector):
         remap: Mapping[str, str | None] | None = None,
         **more: Any,
     ) -> None:
-        check_known("argument of CascadeDetector", more, ("skip_thresholds", "preference", "names", *_OF_EVERY_DETECTOR))
+        check_known(
+            "argument of CascadeDetector", more, ("skip_thresholds", "preference", "names", *_OF_EVERY_DETECTOR)
+        )
         of_mmdet = {name: more.pop(name, None) for name in _OF_EVERY_DETECTOR}
         if of_mmdet["data_preprocessor"] is not None or of_mmdet["init_cfg"] is not None:
             raise OrxeError("a cascade takes no data_preprocessor and no init_cfg: each expert has its own")

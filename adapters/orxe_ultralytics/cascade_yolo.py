@@ -62,7 +62,9 @@ class CascadeYOLO(CascadeControls, Model):
         verbose: bool = False,
         **thresholds: Any,
     ) -> None:
-        check_known("argument of CascadeYOLO", thresholds, ("exit_thresholds", "skip_thresholds", "preference", "names"))
+        check_known(
+            "argument of CascadeYOLO", thresholds, ("exit_thresholds", "skip_thresholds", "preference", "names")
+        )
         wanted = {**thresholds, **label_arguments(classes, thresholds.get("names")), "remap": remap}
         if isinstance(model, (str, Path)) and Path(model).suffix == ".pt" and experts is None:
             super().__init__(str(model), task="detect", verbose=verbose)

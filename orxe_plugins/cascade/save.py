@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from orxe_plugins.cascade.cascade import Cascade
@@ -51,13 +52,18 @@ def save_cascade(cascade: Cascade | CascadeFile, folder: str | Path, *, task: st
 def _check_labels(cascade: Cascade) -> None:
     """Raise where a loaded cascade would take other labels of its experts for the same."""
     detectors = [expert for expert in cascade.members if isinstance(expert, DetectorExpert)]
-    remapped = [repr(expert.name) for expert in detectors if expert.remap != _written_remap(expert)]
-    if cascade.setup.remap or remapped:
+    remapped = [repr(expert.name) for expert in detectors if _renamed(expert.remap) != _renamed(_written_remap(expert))]
+    if _renamed(cascade.setup.remap) or remapped:
         which = f" of expert {' and '.join(remapped)}" if remapped else ""
         raise OrxeError(
             f"the labels of this cascade{which} were renamed by remap=, which {FILE_NAME} cannot hold: give it as the "
             "option `remap` of each expert, or again to what loads the cascade"
         )
+
+
+def _renamed(remap: Mapping[str, str | None]) -> dict[str, str]:
+    """The part of a remap that drops no label: labels that are not among the cascade's are dropped without it."""
+    return {old: new for old, new in remap.items() if new is not None}
 
 
 def _written_remap(expert: DetectorExpert) -> dict[str, str | None]:

@@ -14,7 +14,6 @@ from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.label_map import LabelMap
 
-
 #: how labels that only the data or only some experts know are treated: they are an error; those that only an expert
 #: knows are dropped; those that not all know are dropped
 CLASSES = ("same", "data", "intersect")

@@ -94,7 +94,9 @@ class CocoDataset:
         if self.folder is None:
             return ()
         missing = self._files.missing
-        notes = [note(missing, len(self), "image", f"not in {self.folder}, so that they are skipped")] if missing else []
+        notes = (
+            [note(missing, len(self), "image", f"not in {self.folder}, so that they are skipped")] if missing else []
+        )
         return (*notes, *check_sizes(self.sample_ids, self._files.paths, sizes))
 
 

@@ -113,7 +113,10 @@ def test_the_fingerprint_follows_boxes_and_names(tmp_path: Path) -> None:
         ({"categories": [{"id": 90}]}, "needs an id and a name"),
         ({"annotations": [{"id": 5, "image_id": 9, "category_id": 3, "bbox": [0, 0, 1, 1]}]}, "annotation 5 is wrong"),
         ({"annotations": [{"id": 5, "image_id": 9, "category_id": 90, "bbox": [0, 0, 1]}]}, "expected bbox with four"),
-        ({"annotations": [{"id": 5, "image_id": 9, "category_id": 90, "bbox": [0, 0, -1, 1]}]}, "width and height of 0"),
+        (
+            {"annotations": [{"id": 5, "image_id": 9, "category_id": 90, "bbox": [0, 0, -1, 1]}]},
+            "width and height of 0",
+        ),
     ],
 )
 def test_what_is_no_annotation_file_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
