@@ -37,7 +37,7 @@ def few_samples(dataset: Dataset, count: int = SAMPLES) -> tuple[list[object], l
 
 
 def seconds_per_sample(
-    expert: Expert, images: list[object], clock: Callable[[], float] = time.perf_counter
+    expert: Expert, images: Sequence[object], clock: Callable[[], float] = time.perf_counter
 ) -> float | None:
     """How long an expert takes for one sample, its own preprocessing included; None if it cannot be said.
 
@@ -62,7 +62,7 @@ def reading_seconds(seconds: float) -> float:
     return seconds / min(os.cpu_count() or 1, 8)
 
 
-def _timed(expert: Expert, images: list[object], clock: Callable[[], float]) -> float:
+def _timed(expert: Expert, images: Sequence[object], clock: Callable[[], float]) -> float:
     start = clock()
     expert.run(images, BatchContext.of(images))
     return clock() - start
