@@ -89,6 +89,10 @@ class Detection(Task):
         """The boxes of an image: label, score and corners, best first."""
         return [_boxes_text(found.best_first()) for found in outputs]
 
+    def values(self, outputs: Sequence[Detections]) -> list[dict[str, Any]]:
+        """The boxes of an image under ``objects``, best first: ``name``, ``label``, ``score`` and ``box`` (corners)."""
+        return [{"objects": _objects(found.best_first())} for found in outputs]
+
     def metric(self, score: np.ndarray, predictions: Mapping[str, Any], targets: Sequence[GroundTruth]) -> float:
         """COCO's AP of M images.
 
@@ -104,6 +108,14 @@ class Detection(Task):
         self, predictions: Mapping[str, Any], targets: Sequence[GroundTruth]
     ) -> Callable[[np.ndarray, np.ndarray], float]:
         return evaluator(predictions, targets).of_draw
+
+
+def _objects(found: Detections) -> list[dict[str, Any]]:
+    rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True)
+    return [
+        {"name": found.names[label], "label": label, "score": round(score, 4), "box": [round(side, 1) for side in box]}
+        for label, score, box in rows
+    ]
 
 
 def _boxes_text(found: Detections) -> str:
