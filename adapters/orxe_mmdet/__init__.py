@@ -1,7 +1,8 @@
 """The MMDetection adapter: mmdet detectors as experts, and cascades as mmdet detectors.
 
 ``import orxe_mmdet``, or ``custom_imports=dict(imports=["orxe_mmdet"])`` in a config, registers
-``CascadeDetector``, ``CascadeTTAModel`` and ``CascadeCost``. Where mmcv has no compiled ops, import it before ``mmdet.apis``.
+``CascadeDetector``, ``CascadeTTAModel`` and ``CascadeCost``. Where mmcv has no compiled ops, import it before
+``mmdet.apis``.
 """
 
 from orxe_plugins.experts.registry import import_framework, register_adapter

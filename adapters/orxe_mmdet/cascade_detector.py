@@ -58,7 +58,7 @@ class CascadeDetector(CascadeControls, BaseDetector):
             ``skip_thresholds``: one for each expert but the last, none by default;
             ``preference``: where a fitted cascade starts, 0 = only cost counts, 1 = only performance counts;
             ``backbone``: has no effect; ``init_detector`` expects one in every config;
-            ``data_preprocessor``, ``init_cfg``, ``train_cfg``, ``test_cfg``: must be empty, since experts have their own.
+            ``data_preprocessor``, ``init_cfg``, ``train_cfg``, ``test_cfg``: empty: experts have their own.
 
     Attributes:
         test_cfg: empty; mmdet's demos write options into it that only detectors with a text have.

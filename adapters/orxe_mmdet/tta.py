@@ -14,7 +14,7 @@ class CascadeTTAModel(DetTTAModel):
     """mmdet's ``DetTTAModel`` for a cascade: the cost of an answer is that of all its views.
 
     A config names it where ``tools/test.py --tta`` looks for it:
-    ``tta_model = dict(type="CascadeTTAModel", tta_cfg=dict(nms=dict(type="nms", iou_threshold=0.5), max_per_img=100))``.
+    ``tta_model = dict(type="CascadeTTAModel", tta_cfg=dict(nms=dict(type="nms", iou_threshold=0.5), max_per_img=9))``.
     ``orxe_expert`` and ``orxe_confidence`` of an answer are those of its first view.
     """
 
