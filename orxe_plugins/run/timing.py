@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -18,7 +18,7 @@ SAMPLES = 8
 _ENOUGH_SECONDS = 2.0
 
 
-def few_samples(dataset: Dataset, count: int = SAMPLES) -> tuple[list[object], list[str], float]:
+def few_samples(dataset: Dataset, count: int = SAMPLES) -> tuple[Sequence[object], list[str], float]:
     """Some samples, spread evenly over a data set.
 
     Returns:

@@ -77,6 +77,75 @@ def mmdets(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [f"mmdet:{folder / name}.py@{folder / name}.pth" for name in ("rtmdet", "dino-4scale")]
 
 
+#: a config of a cascade with all that some script of mmdet reads
+_CASCADE = """
+_base_ = ["mmdet::_base_/default_runtime.py"]
+custom_imports = dict(imports=["orxe_mmdet"])
+model = dict(
+    type="CascadeDetector", backbone=dict(init_cfg=dict()), experts={experts!r}, exit_thresholds=[{threshold}]
+)
+dataset_type = "CocoDataset"
+pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations", with_bbox=True),
+    dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape")),
+]
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(
+        type=dataset_type, data_root={root!r}, ann_file="instances.json", data_prefix=dict(img="images/"),
+        test_mode=True, pipeline=pipeline, metainfo=dict(classes=("cat", "dog", "bird")),
+    ),
+)
+coco_metric = dict(type="CocoMetric", ann_file={root!r} + "/instances.json", metric="bbox")
+test_evaluator = [coco_metric, dict(type="CascadeCost")]
+test_cfg = dict(type="TestLoop")
+val_dataloader, val_evaluator, val_cfg = test_dataloader, test_evaluator, dict(type="ValLoop")
+train_dataloader = test_dataloader
+train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=1)
+optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.01))
+tta_model = dict(type="CascadeTTAModel", tta_cfg=dict(nms=dict(type="nms", iou_threshold=0.5), max_per_img=20))
+"""
+
+
+@pytest.fixture(scope="session")
+def mmdet_pair(mmdets: list[str]) -> list[str]:
+    """Addresses of a small mmdet detector, and of itself at twice the size."""
+    return [mmdets[0], f"{mmdets[0]}?scale=192x192"]
+
+
+@pytest.fixture(scope="session")
+def make_mmdet_config(
+    mmdet_pair: list[str], make_coco: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
+    """Writes the config of a cascade of the pair, with data: ``make_mmdet_config(exit_threshold)``."""
+    core = pytest.importorskip("orxe_plugins")
+    data = make_coco(tmp_path_factory.mktemp("coco") / "data", [core.load_expert(mmdet_pair[0])])
+
+    def write(threshold: float | None) -> Path:
+        path = tmp_path_factory.mktemp("config") / "cascade.py"
+        path.write_text(_CASCADE.format(experts=mmdet_pair, threshold=threshold, root=str(data)))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def mmdet_config(make_mmdet_config: Callable[..., Path]) -> Path:
+    """The config of a cascade of two mmdet detectors."""
+    return make_mmdet_config(0.5)
+
+
+@pytest.fixture(scope="session")
+def mmdet_checkpoint(mmdet_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small checkpoint of that cascade."""
+    apis = pytest.importorskip("mmdet.apis")
+    path = tmp_path_factory.mktemp("checkpoint") / "cascade.pth"
+    return apis.init_detector(str(mmdet_config), device="cpu").save_checkpoint(path)
+
+
 @pytest.fixture(scope="session")
 def pictures() -> list[np.ndarray]:
     """RGB pixels of six images of different sizes and contrasts."""
