@@ -204,4 +204,11 @@ def _details(dataset: Mapping[str, Any], manifests: Sequence[Mapping[str, Any]])
         **setup,
         "fingerprints": {manifest["name"]: manifest["fingerprint"] for manifest in manifests},
         "confidence": {manifest["name"]: manifest["parts"]["confidence"] for manifest in manifests},
+        **_labels(manifests),
     }
+
+
+def _labels(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Names of the classes that all experts answered in, where they have names."""
+    known = [manifest["parts"].get("labels") for manifest in manifests]
+    return {"labels": list(known[0]["names"])} if known and all(known) else {}
