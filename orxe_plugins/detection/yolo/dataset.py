@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from orxe_plugins.data.datasets import Subset
+from orxe_plugins.data.reading import read_image
 from orxe_plugins.detection.coco.ground_truth import GroundTruth, targets_fingerprint
 from orxe_plugins.detection.notes import counted, note
-from orxe_plugins.detection.reading import read_turned
 from orxe_plugins.detection.sizes import stored_and_shown
 from orxe_plugins.detection.yolo.data_file import find_data_file, read_data_file
 from orxe_plugins.detection.yolo.label_file import BadLabelsError, label_file_of, read_labels
@@ -93,7 +93,7 @@ class YoloFiles:
         Raises:
             BadSampleError: it is gone or cannot be decoded.
         """
-        return read_turned(self.files[index])
+        return read_image(self.files[index], turn=True)
 
     def select(self, indices: Iterable[int]) -> Subset:
         """A data set of some samples, in the given order."""
