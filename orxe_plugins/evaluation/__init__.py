@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from orxe_plugins.evaluation.gate import GateEvaluation, GateSplits, evaluate_gates
     from orxe_plugins.evaluation.intervals import Bootstrap, bootstrap, clopper_pearson
     from orxe_plugins.evaluation.metric import Metric
-    from orxe_plugins.evaluation.results import Estimate, Evaluation, IntervalSettings
+    from orxe_plugins.evaluation.results import Estimate, Evaluation, Verdict
     from orxe_plugins.evaluation.routed import RoutedOutcome, disagreements, run_routed
+    from orxe_plugins.evaluation.samples import IntervalSettings
     from orxe_plugins.evaluation.saver import SaverEvaluation, evaluate_saver
     from orxe_plugins.evaluation.view_shift import ViewShift, measure_shift
 else:
@@ -21,10 +22,11 @@ else:
         "Evaluation": "orxe_plugins.evaluation.results",
         "GateEvaluation": "orxe_plugins.evaluation.gate",
         "GateSplits": "orxe_plugins.evaluation.gate",
-        "IntervalSettings": "orxe_plugins.evaluation.results",
+        "IntervalSettings": "orxe_plugins.evaluation.samples",
         "Metric": "orxe_plugins.evaluation.metric",
         "RoutedOutcome": "orxe_plugins.evaluation.routed",
         "SaverEvaluation": "orxe_plugins.evaluation.saver",
+        "Verdict": "orxe_plugins.evaluation.results",
         "ViewShift": "orxe_plugins.evaluation.view_shift",
         "bootstrap": "orxe_plugins.evaluation.intervals",
         "clopper_pearson": "orxe_plugins.evaluation.intervals",
@@ -46,6 +48,7 @@ __all__ = [
     "Metric",
     "RoutedOutcome",
     "SaverEvaluation",
+    "Verdict",
     "ViewShift",
     "bootstrap",
     "clopper_pearson",

@@ -10,9 +10,9 @@ import numpy as np
 
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.evaluation.estimates import estimate_policies
-from orxe_plugins.evaluation.evaluate import samples_of
 from orxe_plugins.evaluation.metric import Metric
-from orxe_plugins.evaluation.results import IntervalSettings, Result, Samples
+from orxe_plugins.evaluation.results import Result
+from orxe_plugins.evaluation.samples import IntervalSettings, Samples, samples_of
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.records.records import Records
 from orxe_plugins.search.savers import (

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.errors import OrxeError, OrxeTypeError, shortened
 
 
 @dataclass(frozen=True, repr=False)
@@ -142,12 +142,32 @@ def check_preference(preference: float) -> float:
 
 def check_preferences(preferences: Iterable[float]) -> tuple[float, ...]:
     """Every preference checked, without repeats and rising."""
-    if isinstance(preferences, str) or not isinstance(preferences, Iterable):
-        raise OrxeError(f"preferences is {preferences!r}: expected several numbers in [0, 1], such as [0.2, 0.5, 0.8]")
-    checked = tuple(sorted({check_preference(p) for p in preferences}))
+    return check_shares("preferences", preferences)
+
+
+def check_shares(name: str, values: Iterable[float]) -> tuple[float, ...]:
+    """Several numbers in [0, 1], without repeats and rising.
+
+    Raises:
+        OrxeError: there is none, one is out of range, or ``values`` is something else.
+    """
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable) or getattr(values, "ndim", 1) != 1:
+        hint = ""
+        if isinstance(values, int) and values > 1:
+            hint = f"; for {values} of them: numpy.linspace(0, 1, {values})"
+        raise OrxeTypeError(
+            f"{name} is {shortened(values)}: expected several numbers in [0, 1], such as [0.2, 0.5, 0.8]{hint}"
+        )
+    checked = tuple(sorted({_checked_share(name, value) for value in values}))
     if not checked:
-        raise OrxeError("no preference is given: expected at least one number in [0, 1]")
+        raise OrxeError(f"no {name.removesuffix('s')} is given: expected at least one number in [0, 1]")
     return checked
+
+
+def _checked_share(name: str, value: Any) -> float:
+    if not _is_share(value):
+        raise OrxeError(f"{name} holds {shortened(value)}: expected numbers in [0, 1]")
+    return float(value)
 
 
 def _is_share(value: Any) -> bool:
