@@ -62,9 +62,13 @@ def evaluate(
             is what ``selection`` asks for.
     """
     _check(table, records, fitted_on)
+    metric = Metric() if metric is None else metric
+    settings = IntervalSettings() if intervals is None else intervals
+    check_type("metric", metric, Metric, "such as Metric('top1')")
+    check_type("intervals", settings, IntervalSettings, "such as IntervalSettings(resamples=2000)")
+    if selection is not None:
+        check_type("selection", selection, Selection, "such as Selection(budget=1.2)")
     figures = _row_extras(table, extras or {})
-    metric = metric or Metric()
-    settings = intervals or IntervalSettings()
     candidates = candidates_of(table, fitted_on)
     chosen = choose(candidates, fitted_on) if selection is None else choose_asked(table, candidates, selection)
     alone = [Policy.only(i, records.n_experts) for i in range(records.n_experts)]
@@ -179,7 +183,9 @@ def _promised(promise: Promise, results: Mapping[Policy, Result], last: Result) 
 
 
 def _row_extras(table: PolicyTable, extras: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
+    check_type("extras", extras, Mapping, "such as {'gap': [...]}, one number for each row")
     for name, values in extras.items():
+        check_type(f"extras[{name!r}]", values, (Sequence, np.ndarray), "one number for each row")
         if len(values) != len(table):
             raise OrxeError(f"extras[{name!r}] has {len(values)} numbers: expected {len(table)}, one for each policy")
     return [{name: float(values[i]) for name, values in extras.items()} for i in range(len(table))]

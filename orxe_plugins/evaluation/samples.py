@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orxe_plugins.errors import OrxeError
 from orxe_plugins.records.records import Records
+from orxe_plugins.util.arguments import check_count, check_real
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,13 @@ class IntervalSettings:
     resamples: int = 2000
     level: float = 0.95
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_count("resamples", self.resamples, 1)
+        check_count("seed", self.seed)
+        check_real("level", self.level)
+        if not 0 < self.level < 1:
+            raise OrxeError(f"level is {self.level!r}: expected a number between 0 and 1, such as 0.95")
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""

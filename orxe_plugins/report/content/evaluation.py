@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 
+from orxe_plugins.errors import check_type
 from orxe_plugins.evaluation.results import Evaluation
 from orxe_plugins.report.content.origin import evaluation_facts
 from orxe_plugins.report.content.policy_rows import policy_rows
@@ -71,5 +73,7 @@ def write_report(evaluation: Evaluation, folder: str | Path, *, title: str = "")
         folder: is made if it is not there; files of an earlier report are replaced, each by one rename.
         title: title of the report; by default it names the data set.
     """
+    check_type("evaluation", evaluation, Evaluation, "evaluate(table, records) gives one")
+    check_type("folder", folder, (str, PathLike), "the path of a folder")
     document = evaluation_document(evaluation, title)
     return write_document(document, Path(folder), "report", evaluation.to_dict(), "policies", policy_rows(evaluation))
