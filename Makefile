@@ -8,7 +8,7 @@ WORKERS ?= auto
 # Threads that wait without spinning: on a machine that does other work too, spinning ones can take fifty times as long.
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: demo demo-detection test check format bench bench-search figures clean help
+.PHONY: demo demo-detection test check check-long format bench bench-search figures clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,6 +27,9 @@ demo-detection: .venv/.installed  ## train two small YOLOs on scenes of digits, 
 
 test: .venv/.installed  ## the test suite
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+check-long: .venv/.installed  ## the tests that take long, such as whole recipes and real data
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long
 
 check: .venv/.installed  ## lint, format, types, and which package may import which
 	$(BIN)/ruff check .

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 from hypothesis import settings
 from PIL import Image
+from torch import nn
 
 # A slow or busy machine is no failure. CI draws the same examples every time; elsewhere each run draws new ones.
 settings.register_profile("local", deadline=None, print_blob=True)
@@ -76,3 +81,51 @@ def tiny_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     return folder
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the digits recipe by the command, on a part of the images; what it printed is in ``stdout.txt``.
+
+    Its folder is called ``runs/digits``. Processes that run tests side by side share it; a test may only do what
+    leaves its files as they are.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        shared = shared.parent
+    out = shared / "shared" / "runs" / "digits"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(out.with_suffix(".lock")):
+        if not (out / "stdout.txt").exists():
+            command = [sys.executable, "-m", "orxe_plugins.cli", "run", "digits", "--out", str(out), "data.limit=400"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            (out / "stdout.txt").write_text(done.stdout)
+    return out
+
+
+def _make_yolo(path: Path, config: str, names: Sequence[str] = ("cat", "dog", "bird"), imgsz: int = 64) -> Path:
+    """A YOLO with random weights whose answers differ from image to image, with boxes of all sizes."""
+    tasks = pytest.importorskip("ultralytics.nn.tasks")
+    model = tasks.DetectionModel(config, nc=len(names), verbose=False)
+    for norm in (part for part in model.modules() if isinstance(part, nn.BatchNorm2d)):
+        norm.momentum = 1.0
+    model.train()
+    with torch.no_grad():
+        # The norms fit the weights after one pass; without it, every image gets the same answer.
+        model(torch.rand(8, 3, 64, 64))
+        for scores, sides in zip(model.model[-1].cv3, model.model[-1].cv2, strict=True):
+            scores[-1].bias.fill_(-1.5)
+            scores[-1].weight.mul_(4)
+            sides[-1].bias.copy_(-torch.arange(16.0).repeat(4) / 2)
+    model.eval()
+    model.names = dict(enumerate(names))
+    model.args = {"imgsz": imgsz, "task": "detect"}
+    torch.save({"model": model, "train_args": dict(model.args)}, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_yolo() -> Callable[..., Path]:
+    """Writes a YOLO with random weights: ``make_yolo(path, config, names=("cat", "dog", "bird"), imgsz=64)``."""
+    return _make_yolo

@@ -70,15 +70,29 @@ def test_the_contract_holds(copy: Path) -> None:
     ("file", "line", "contract"),
     [
         ("orxe_plugins/cost/macs.py", "from orxe_plugins.experts.expert import Expert", ORDER),
-        ("orxe_plugins/records/store.py", "def late():\n    from orxe_plugins import search", ORDER),
-        ("orxe_plugins/errors.py", "import orxe_plugins.util.files", ORDER),
-        ("orxe_plugins/data/views.py", "from orxe_plugins import fit_policies", ORDER),
-        ("orxe_plugins/extra/__init__.py", "", ORDER),
+        pytest.param(
+            "orxe_plugins/records/store.py",
+            "def late():\n    from orxe_plugins import search",
+            ORDER,
+            marks=pytest.mark.long,
+        ),
+        pytest.param("orxe_plugins/errors.py", "import orxe_plugins.util.files", ORDER, marks=pytest.mark.long),
+        pytest.param(
+            "orxe_plugins/data/views.py", "from orxe_plugins import fit_policies", ORDER, marks=pytest.mark.long
+        ),
+        pytest.param("orxe_plugins/extra/__init__.py", "", ORDER, marks=pytest.mark.long),
         ("orxe_plugins/data/images.py", "import timm", CORE),
-        ("orxe_plugins/cli/execute.py", "def late():\n    from ultralytics import YOLO", CORE),
+        pytest.param(
+            "orxe_plugins/cli/execute.py", "def late():\n    from ultralytics import YOLO", CORE, marks=pytest.mark.long
+        ),
         ("adapters/orxe_timm/views.py", "from orxe_torchvision import weights", ADAPTERS),
-        ("orxe_plugins/run/check.py", "import orxe_mmdet", ADAPTERS),
-        ("adapters/orxe_timm/lite.py", "import torchvision", "orxe_timm imports no framework but timm"),
+        pytest.param("orxe_plugins/run/check.py", "import orxe_mmdet", ADAPTERS, marks=pytest.mark.long),
+        pytest.param(
+            "adapters/orxe_timm/lite.py",
+            "import torchvision",
+            "orxe_timm imports no framework but timm",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_a_planted_import_breaks_it(tree: Path, file: str, line: str, contract: str) -> None:

@@ -33,7 +33,7 @@ PAIR = ["mobilenetv2_100_224", "tf_efficientnet_lite1"]
 #: the best three of the eight for that score
 TRIPLE = ["mobilenetv1_050_160", *PAIR]
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

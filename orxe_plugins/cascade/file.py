@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.label_space import ANY_SPACE, LabelSpace
 from orxe_plugins.experts.registry import load_experts
 from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.policies.table import PolicyTable
@@ -36,6 +37,8 @@ class CascadeFile:
         task: kind of task, such as "classification".
         input_view: the view of the one tensor that experts share, for classifiers.
         input_mode: what the experts were handed when they were recorded: "originals" or "tensor"; "path" in the file.
+        labels: names of the classes that the cascade answers in, in their order, as they were settled when it was
+            recorded or saved; None: those of the experts.
     """
 
     specs: tuple[ExpertSpec, ...]
@@ -43,6 +46,12 @@ class CascadeFile:
     task: str = "classification"
     input_view: ImageView | None = None
     input_mode: str = "originals"
+    labels: tuple[str, ...] | None = None
+
+    @property
+    def space(self) -> LabelSpace:
+        """The labels that detectors are asked to answer in."""
+        return ANY_SPACE if self.labels is None else LabelSpace(self.labels, resolved=True)
 
 
 class _Content(BaseModel):
@@ -54,6 +63,7 @@ class _Content(BaseModel):
     path: str
     experts: list[ExpertSpec] = Field(min_length=1)
     input_view: dict[str, Any] | None = None
+    labels: list[str] | None = Field(default=None, min_length=1)
     table: dict[str, Any]
 
 
@@ -75,6 +85,7 @@ def write_cascade(folder: str | Path, cascade: CascadeFile) -> Path:
             "path": cascade.input_mode,
             "experts": [_written(spec, folder).to_dict() for spec in cascade.specs],
             "input_view": cascade.input_view.to_dict() if cascade.input_view else None,
+            **({} if cascade.labels is None else {"labels": list(cascade.labels)}),
             "table": cascade.table.to_dict(),
         },
     )
@@ -82,13 +93,13 @@ def write_cascade(folder: str | Path, cascade: CascadeFile) -> Path:
 
 
 def read_cascade(folder: str | Path) -> CascadeFile:
-    """Read a cascade's folder, or its ``cascade.json``, and check it.
+    """Read a cascade's folder, its ``cascade.json``, or the folder of the run that made it, and check it.
 
     Raises:
         OrxeError: there is no such file, it is not a cascade, or a newer version wrote it.
     """
     path = Path(folder)
-    path = path / FILE_NAME if path.is_dir() else path
+    path = _file_in(path) if path.is_dir() else path
     if not path.is_file():
         raise OrxeError(f"no cascade at {str(folder)!r}: expected a folder with {FILE_NAME}, as `orxe run` writes it")
     try:
@@ -98,12 +109,19 @@ def read_cascade(folder: str | Path) -> CascadeFile:
         table = PolicyTable.from_dict(content.table)
         view = ImageView.from_dict(content.input_view) if content.input_view else None
     except ValidationError as error:
-        raise OrxeError(f"{path} is not a readable cascade: {explain(error)}") from error
+        raise OrxeError(f"{path} is not a readable cascade: {explain(error, model=_Content)}") from error
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise OrxeError(f"{path} is not a readable cascade: {error}") from error
     specs = tuple(_read_files(spec, path.parent) for spec in content.experts)
     table.check_n_experts(len(specs))
-    return CascadeFile(specs, table, content.task, view, content.path)
+    labels = None if content.labels is None else tuple(content.labels)
+    return CascadeFile(specs, table, content.task, view, content.path, labels)
+
+
+def _file_in(folder: Path) -> Path:
+    """The file of a cascade's folder; of a run's folder, which holds it as ``cascade/``, that one."""
+    inner = folder / "cascade" / FILE_NAME
+    return inner if inner.is_file() and not (folder / FILE_NAME).is_file() else folder / FILE_NAME
 
 
 def load_cascade(folder: str | Path, preference: float = 0.5) -> Cascade:
@@ -117,7 +135,8 @@ def load_cascade(folder: str | Path, preference: float = 0.5) -> Cascade:
 
 def cascade_of(file: CascadeFile, preference: float = 0.5) -> Cascade:
     """The cascade that a file describes, with all its experts built, at a preference."""
-    return Cascade(load_experts(file.specs), table=file.table, preference=preference, input_view=file.input_view)
+    members, space = load_experts(file.specs), file.space
+    return Cascade(members, table=file.table, preference=preference, input_view=file.input_view, names=space)
 
 
 def _check_version(path: Path, raw: Any) -> None:

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import struct
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from PIL import Image
 
+from orxe_plugins.data.class_folders import number_folders
+from orxe_plugins.data.reading import (
+    BadSampleError,
+    decode,
+    image_files,
+    is_image_name,
+    is_litter,
+    left_out_notes,
+    named,
+)
 from orxe_plugins.errors import OrxeError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 #: a class map of this name, in the data folder or beside the class folders, is used without being named
 CLASS_MAP = "synsets.txt"
 _SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test"})
-# What PIL and its decoders raise on broken files.
-_DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
-
-
-class BadSampleError(OrxeError):
-    """One sample cannot be read; others can. Loops over a data set may skip it."""
 
 
 class Dataset(Protocol):
@@ -35,6 +35,8 @@ class Dataset(Protocol):
         sample_ids: M distinct names of the samples; they do not depend on where the data lies.
         targets: the label of each sample, M elements; class indices for classification.
         fingerprint: changes when the samples, their order or their targets do.
+        notes: sentences about what was left out, or decided, when the data was listed; data sets of version 0.1
+            have none, so read them by ``getattr(dataset, "notes", ())``.
     """
 
     @property
@@ -48,6 +50,9 @@ class Dataset(Protocol):
 
     @property
     def fingerprint(self) -> str: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
 
     def __len__(self) -> int: ...
 
@@ -79,6 +84,7 @@ class Subset:
         self.name = base.name
         self.sample_ids = [base.sample_ids[i] for i in self.indices]
         self.targets = [base.targets[i] for i in self.indices]
+        self.notes = tuple(getattr(base, "notes", ()))
         listed = ",".join(map(str, self.indices))
         self.fingerprint = hashlib.sha256(f"{base.fingerprint}[{listed}]".encode()).hexdigest()
 
@@ -98,7 +104,8 @@ class ImageFolder:
     The class folders are those of ``root``, or of ``root/images`` where that holds folders. Images
     may lie deeper inside a class folder. The class index of a folder is its line in a class map; a
     ``synsets.txt`` in ``root`` or beside the class folders is used without being named. Without any class
-    map, the sorted class folders are numbered 0, 1, 2, ...
+    map, folders that are named 0, 1, 2, ... are those classes, and others are counted in the order of their names, if
+    that order is clear: see :func:`orxe_plugins.data.class_folders.number_folders`.
 
     Args:
         root: the data folder; name the split, as in ``ImageFolder(root / "val")``, if there are some.
@@ -108,26 +115,38 @@ class ImageFolder:
     Attributes:
         folder: where the class folders lie; sample ids are paths relative to it.
         classes: class index of each class folder.
-        unmapped: whether the class folders were numbered in their own order, as there is no class map.
+        class_map: what numbered them; None if nothing did.
+        unmapped: whether the class folders were only counted, as no class map and no name says what they are.
 
     Raises:
-        OrxeError: there is no such folder, no class folder, no image, or the class map does not name a class
-            folder.
+        OrxeError: there is no such folder, no class folder, no image, no clear order of the class folders, or the
+            class map does not name one.
     """
 
     def __init__(self, root: str | Path, class_map: str | Path | Mapping[str, int] | None = None) -> None:
         self.root = Path(root)
         self.folder = _folder_of_classes(self.root)
-        names = sorted(entry.name for entry in _folders(self.folder))
-        class_map = class_map if class_map is not None else self._found_class_map()
-        self.unmapped = class_map is None
-        self.classes = _number(names, class_map)
-        files = [
-            (f"{name}/{path}", size, self.classes[name]) for name in names for path, size in _images(self.folder / name)
-        ]
+        names, loose = _class_folders(self.folder)
+        self.class_map = class_map if class_map is not None else self._found_class_map()
+        numbering = number_folders(names, self.class_map, self.folder)
+        self.classes = numbering.indices
+        self.unmapped = numbering.unmapped
+        files: list[tuple[str, int, int]] = []
+        left_out, empty = [(name, "in no class folder") for name in loose], []
+        for name in names:
+            listed = image_files(self.folder / name)
+            files += [
+                (f"{name}/{path}", size, self.classes[name])
+                for path, size in zip(listed.images, listed.sizes, strict=True)
+            ]
+            left_out += [(f"{name}/{path}", reason) for path, reason in listed.left_out]
+            empty += [] if listed.images else [f"{name} (class {self.classes[name]})"]
         files.sort()
+        self.notes = (*numbering.notes, *left_out_notes(left_out, len(files) + len(left_out)), *_empty_note(empty))
         if not files:
-            raise OrxeError(f"{self.folder} holds {len(names)} class folders, but no image in them")
+            raise OrxeError(
+                " ".join([f"{self.folder} holds {len(names)} class folders, but no image in them.", *self.notes])
+            )
         self.name = self.root.resolve().name
         self.sample_ids = [file[0] for file in files]
         self.targets = [file[2] for file in files]
@@ -166,66 +185,18 @@ class ImageFolder:
 
 
 def folders_without_map(dataset: Dataset) -> int | None:
-    """Number of class folders that were numbered in their own order; None if a class map numbered them."""
-    while isinstance(dataset, Subset):
-        dataset = dataset.base
-    return len(dataset.classes) if isinstance(dataset, ImageFolder) and dataset.unmapped else None
+    """Number of class folders that were only counted; None if a class map or their own names number them."""
+    folders = _counted_folders(dataset)
+    return None if folders is None else len(folders.classes)
 
 
-def decode(data: bytes) -> Image.Image:
-    """An image file's pixels in RGB, decoded whole.
-
-    Raises:
-        BadSampleError: the file is empty, truncated, broken or of an unknown kind.
-    """
-    if not data:
-        raise BadSampleError("the file is empty")
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.convert("RGB")
-    except (Image.UnidentifiedImageError, ImportError) as error:
-        # Other packages replace Image.open by a function that asks for a plug-in where it knows no format.
-        raise BadSampleError("not an image file") from error
-    except _DECODE_ERRORS as error:
-        raise BadSampleError(f"cannot be decoded: {error}") from error
-
-
-def read_class_map(file: str | Path, names: Sequence[str]) -> dict[str, int]:
-    """Class indices out of a text file.
-
-    Args:
-        file: one class per line, or ``name index`` lines.
-        names: class folders that the file must name; they decide which of the two kinds it is.
-
-    Raises:
-        OrxeError: the file does not exist, names a class twice, or lacks one of ``names``.
-    """
-    path = Path(file)
-    if not path.is_file():
-        raise OrxeError(f"class map {str(path)!r} does not exist")
-    lines = [(number, line.strip()) for number, line in enumerate(path.read_text(encoding="utf-8").splitlines())]
-    lines = [(number, line) for number, line in lines if line]
-    pairs = [(line, number) for number, line in lines]
-    if not {name for name, _ in pairs}.issuperset(names):
-        split = [line.rsplit(None, 1) for _, line in lines]
-        if all(len(parts) == 2 and parts[1].isdecimal() for parts in split):
-            pairs = [(parts[0], int(parts[1])) for parts in split]
-    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
-    if twice:
-        raise OrxeError(f"class map {str(path)!r} names class {twice[0]!r} twice")
-    return dict(pairs)
-
-
-def _number(names: Sequence[str], class_map: str | Path | Mapping[str, int] | None) -> dict[str, int]:
-    if class_map is None:
-        return {name: index for index, name in enumerate(names)}
-    indices = dict(class_map) if isinstance(class_map, Mapping) else read_class_map(class_map, names)
-    missing = [name for name in names if name not in indices]
-    if missing:
-        where = "the class map" if isinstance(class_map, Mapping) else f"class map {str(class_map)!r}"
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise OrxeError(f"class folder {missing[0]!r}{more} is not in {where}, which names {len(indices)} classes")
-    return {name: int(indices[name]) for name in names}
+def _empty_note(folders: Sequence[str]) -> tuple[str, ...]:
+    if not folders:
+        return ()
+    what = "class folder holds no image, and keeps its number"
+    if len(folders) > 1:
+        what = "class folders hold no image, and keep their numbers"
+    return (f"{len(folders)} {what}: {named(folders)}",)
 
 
 def _folder_of_classes(root: Path) -> Path:
@@ -234,6 +205,8 @@ def _folder_of_classes(root: Path) -> Path:
         raise OrxeError(f"data folder {str(root)!r} {kind}: expected a folder with one folder of images per class")
     inner = root / "images"
     folder = inner if inner.is_dir() and _folders(inner) else root
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise OrxeError(f"data folder {str(folder)!r} may not be read: permission denied")
     names = [entry.name for entry in _folders(folder)]
     if not any(folder.iterdir()):
         raise OrxeError(f"data folder {str(root)!r} is empty: expected one folder of images per class")
@@ -249,16 +222,42 @@ def _folder_of_classes(root: Path) -> Path:
 
 def _folders(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
-        return [entry for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+        return [entry for entry in entries if entry.is_dir() and not is_litter(entry.name)]
 
 
-def _images(folder: Path, prefix: str = "") -> Iterator[tuple[str, int]]:
-    """Path relative to ``folder`` and size in bytes of every image in it."""
+def _class_folders(folder: Path) -> tuple[list[str], list[str]]:
+    """The class folders' names, sorted, and the images that lie beside them.
+
+    Raises:
+        OrxeError: a link that might be a class folder leads to nothing, or to a folder that holds it.
+    """
+    names = [entry.name for entry in _folders(folder)]
     with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                yield from _images(folder / entry.name, f"{prefix}{entry.name}/")
-            elif entry.name.lower().endswith(IMAGE_SUFFIXES):
-                yield prefix + entry.name, entry.stat().st_size
+        others = [entry for entry in entries if entry.name not in names and not is_litter(entry.name)]
+    for entry in others:
+        if entry.is_symlink() and not Path(entry.path).exists():
+            raise OrxeError(f"{entry.path} is a link to nothing: mend or remove it, for class folders are counted")
+    for name in names:
+        if folder.resolve().is_relative_to((folder / name).resolve()):
+            raise OrxeError(f"class folder {str(folder / name)!r} is a link to a folder that holds it: remove it")
+    return sorted(names), sorted(entry.name for entry in others if is_image_name(entry.name))
+
+
+def check_same_folders(dataset: Dataset, others: Iterable[Dataset]) -> None:
+    """Raise an error if class folders that were only counted are not the same in all data sets of one recipe."""
+    folders = _counted_folders(dataset)
+    for other in others:
+        there = _counted_folders(other)
+        if folders is not None and there is not None and folders.classes != there.classes:
+            only = sorted(set(folders.classes) ^ set(there.classes))
+            raise OrxeError(
+                f"{str(folders.folder)!r} and {str(there.folder)!r} have different class folders, so the same number "
+                f"would mean different classes; only one of them has {named(only)}. Name all classes in one file by "
+                "data.class_map=FILE"
+            )
+
+
+def _counted_folders(dataset: Dataset) -> ImageFolder | None:
+    while isinstance(dataset, Subset):
+        dataset = dataset.base
+    return dataset if isinstance(dataset, ImageFolder) and dataset.unmapped else None

@@ -208,10 +208,16 @@ class Records:
         The order of the samples does not matter, only their ids: the same samples fall into the
         same parts in every folder of records.
         """
-        if isinstance(fraction, bool) or not isinstance(fraction, numbers.Real) or not 0 < fraction < 1:
-            raise OrxeError(f"fraction is {shortened(fraction)}: expected a number between 0 and 1")
-        check_count("seed", seed)
-        by_id = np.argsort(self.sample_ids.astype(str), kind="stable")
-        shuffled = by_id[np.random.default_rng(seed).permutation(len(by_id))]
-        cut = round(fraction * len(shuffled))
-        return self.samples(np.sort(shuffled[:cut])), self.samples(np.sort(shuffled[cut:]))
+        first, second = split_positions(self.sample_ids, fraction, seed)
+        return self.samples(first), self.samples(second)
+
+
+def split_positions(sample_ids: Any, fraction: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Which of M samples fall into the two parts of :meth:`Records.split`: rising positions, int64."""
+    if isinstance(fraction, bool) or not isinstance(fraction, numbers.Real) or not 0 < fraction < 1:
+        raise OrxeError(f"fraction is {shortened(fraction)}: expected a number between 0 and 1")
+    check_count("seed", seed)
+    by_id = np.argsort(np.asarray(sample_ids).astype(str), kind="stable")
+    shuffled = by_id[np.random.default_rng(seed).permutation(len(by_id))]
+    cut = round(fraction * len(shuffled))
+    return np.sort(shuffled[:cut]), np.sort(shuffled[cut:])

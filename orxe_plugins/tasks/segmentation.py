@@ -13,11 +13,9 @@ from torch.nn.functional import interpolate
 
 from orxe_plugins.confidence.pixels import MeanPixelConfidence
 from orxe_plugins.confidence.provider import ConfidenceProvider
-from orxe_plugins.data.image_lists import ImageList, Mask, images_with_masks
+from orxe_plugins.data.masks import IGNORE, Mask, MaskedImages, images_with_masks
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.tasks.task import Scored, Task, register_task
-
-IGNORE = 255
 
 
 @register_task("segmentation")
@@ -34,7 +32,7 @@ class Segmentation(Task):
     gate_summary = "pixels"
     default_keep = "all"
 
-    def dataset(self, root: Path, class_map: str | None = None) -> ImageList:
+    def dataset(self, root: Path, class_map: str | None = None) -> MaskedImages:
         return images_with_masks(root)
 
     def default_confidence(self) -> ConfidenceProvider:
@@ -45,7 +43,7 @@ class Segmentation(Task):
 
         The column ``confusion``, int32 (B, C, C), is how many pixels of each true class (rows) were given each class.
         """
-        matrices = [confusion(logits, mask.pixels()) for logits, mask in zip(outputs, targets, strict=True)]
+        matrices = [_confusion(logits, mask) for logits, mask in zip(outputs, targets, strict=True)]
         score = np.array([mean_iou(matrix) for matrix in matrices])
         return Scored(score, {} if keep == "none" else {"confusion": np.stack(matrices).astype(np.int32)})
 
@@ -67,6 +65,13 @@ class Segmentation(Task):
         if "confusion" not in predictions:
             raise OrxeError("the records hold no confusion matrices: record segmentation with keep 'all'")
         return mean_iou(np.asarray(predictions["confusion"], dtype=np.int64).sum(axis=0))
+
+
+def _confusion(logits: Tensor, mask: Mask) -> np.ndarray:
+    try:
+        return confusion(logits, mask.pixels())
+    except OrxeError as error:
+        raise OrxeError(f"{mask.path}: {error}") from error
 
 
 def confusion(logits: Tensor, mask: np.ndarray) -> np.ndarray:

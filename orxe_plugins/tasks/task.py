@@ -48,12 +48,40 @@ class Task:
     gate_summary: ClassVar[str] = "values"
     #: whether reports write scores and metric times 100
     percent: ClassVar[bool] = True
+    #: whether images are turned as the camera's note (EXIF) says; else they are taken as stored
+    turns_images: ClassVar[bool] = False
     #: how much of the outputs records keep where it is not said; see :meth:`assess`
     default_keep: ClassVar[str] = "top5"
 
     def dataset(self, root: Path, class_map: str | None = None) -> Dataset:
-        """The labelled samples in a user's folder."""
+        """The labelled samples in a user's folder.
+
+        A task whose images may lie elsewhere also takes ``images``, the folder that a recipe names so.
+        """
         raise NotImplementedError
+
+    def check(self, dataset: Dataset, part: str = "") -> None:
+        """Raise if nothing can be measured on some samples; before anything is recorded.
+
+        Args:
+            dataset: the samples.
+            part: what they are for, where they are a part of a data set, as errors call it.
+
+        Raises:
+            OrxeError: no metric can be made of their targets.
+        """
+
+    def label_names(self, dataset: Dataset) -> tuple[str, ...]:
+        """Names of the classes of a data set, in their order; empty where it names none."""
+        return ()
+
+    def with_classes(self, dataset: Dataset, experts: Sequence[Expert]) -> Dataset:
+        """The data set with only those classes that all these experts know: what ``classes: intersect`` measures on.
+
+        Raises:
+            OrxeError: the task has no classes, or none is left.
+        """
+        raise OrxeError(f"task {self.kind!r} has no `classes: intersect`: leave it out")
 
     def default_confidence(self) -> ConfidenceProvider:
         """The confidence of an expert that names none."""
@@ -94,6 +122,10 @@ class Task:
     def describe(self, outputs: Any) -> list[str]:
         """Each sample's answer in a few words, to be read: B texts."""
         raise NotImplementedError
+
+    def values(self, outputs: Any) -> list[dict[str, Any]]:
+        """Each sample's answer as plain values by their names, for programs: B of them; by default nothing but text."""
+        return [{} for _ in self.describe(outputs)]
 
     def metric(self, score: np.ndarray, predictions: Mapping[str, np.ndarray], targets: Sequence[Any]) -> float:
         """The metric of a data set of M samples; the mean score unless a task knows better.

@@ -276,7 +276,6 @@ def test_an_expert_that_answers_nan_is_named(tiny_recipe: Path, tmp_path: Path, 
 # --- stopped runs ---------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_three_kills_in_the_middle_of_orxe_record_change_nothing(tiny_recipe: Path, tmp_path: Path) -> None:
     small = ["record.batch_size=1", "record.shard_size=1"]
     command = [sys.executable, "-m", "orxe_plugins.cli", "record", str(tiny_recipe), *small, "--out"]
@@ -310,7 +309,6 @@ def test_three_kills_in_the_middle_of_orxe_record_change_nothing(tiny_recipe: Pa
     assert contents[0] == contents[1]
 
 
-@pytest.mark.slow
 def test_ctrl_c_says_that_the_same_command_goes_on(tiny_recipe: Path, tmp_path: Path) -> None:
     small = ["record.batch_size=1", "record.shard_size=1"]
     command = [sys.executable, "-m", "orxe_plugins.cli", "record", str(tiny_recipe), *small, "--out", str(tmp_path)]

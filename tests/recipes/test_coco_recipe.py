@@ -46,7 +46,7 @@ def out(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_whole_pipeline_runs_on_coco(out: Path) -> None:
     text = (out / "stdout.txt").read_text()
     assert "Savers by Delta C (coco_sample, fitting split, 8 samples)" in text
@@ -56,7 +56,7 @@ def test_the_whole_pipeline_runs_on_coco(out: Path) -> None:
         assert (out / "report" / name).stat().st_size > 10_000
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_papers_thresholds_are_tried_on_its_records(out: Path, data_folder: Path) -> None:
     script = recipe_names()["coco_yolov8_codino"].parent / "table_4.py"
     data = CocoDataset(data_folder / "coco_sample")

@@ -39,7 +39,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_ends_with_a_table_and_a_picture(out: Path) -> None:
     text = (out / "stdout.txt").read_text()
     assert "Policies (scenes, reporting split, 12 samples)" in text
@@ -50,7 +50,7 @@ def test_a_run_ends_with_a_table_and_a_picture(out: Path) -> None:
     assert {path.name for path in out.parent.iterdir()} == {"run"}, "nothing of Ultralytics is left elsewhere"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_rerun_keeps_everything_and_makes_what_is_missing(out: Path) -> None:
     made = [*out.glob("scenes/**/*.*"), *out.glob("experts/*"), *out.glob("records/**/*.parquet")]
     before = {path: path.stat().st_mtime_ns for path in made}
@@ -72,7 +72,7 @@ def test_a_rerun_keeps_everything_and_makes_what_is_missing(out: Path) -> None:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ultralytics_loads_experts_and_cascade(out: Path) -> None:
     orxe_ultralytics = pytest.importorskip("orxe_ultralytics")
     from ultralytics import YOLO
@@ -87,7 +87,7 @@ def test_ultralytics_loads_experts_and_cascade(out: Path) -> None:
     np.testing.assert_allclose(found.boxes.xyxy.numpy(), expected.boxes.xyxy.numpy(), atol=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_boxes_hold_the_ink_and_lie_apart(out: Path) -> None:
     scenes = CocoDataset(out / "scenes")
     assert scenes.names == tuple("0123456789")

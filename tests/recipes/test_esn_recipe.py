@@ -18,7 +18,7 @@ from orxe_plugins.run.splits import splits_of
 from orxe_plugins.search import replay
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_exits_answer_some_digits_and_routing_equals_replay(tmp_path: Path) -> None:
     orxe = [sys.executable, "-m", "orxe_plugins.cli"]
     done = subprocess.run([*orxe, "run", "digits_esn", "--out", str(tmp_path)], capture_output=True, text=True)

@@ -56,18 +56,6 @@ def test_counted_gmacs_agree_with_the_papers(recipe: str) -> None:
             assert gmacs == pytest.approx(paper, rel=0.03, abs=rounding), name
 
 
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of the digits recipe by the command, on a part of the images."""
-    out = tmp_path_factory.mktemp("digits")
-    command = [sys.executable, "-m", "orxe_plugins.cli", "run", "digits", "--out", str(out), "data.limit=400"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    (out / "stdout.txt").write_text(done.stdout)
-    return out
-
-
-@pytest.mark.slow
 def test_digits_ends_with_a_table_and_a_picture(digits: Path) -> None:
     text = (digits / "stdout.txt").read_text()
     assert "Policies (digits, reporting split, 200 samples)" in text
@@ -78,7 +66,6 @@ def test_digits_ends_with_a_table_and_a_picture(digits: Path) -> None:
     assert report
 
 
-@pytest.mark.slow
 def test_a_rerun_trains_and_records_nothing_again(digits: Path) -> None:
     made = [*digits.glob("experts/*"), *digits.glob("records/**/*.parquet")]
     before = {path: path.stat().st_mtime_ns for path in made}
@@ -89,7 +76,6 @@ def test_a_rerun_trains_and_records_nothing_again(digits: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in made} == before
 
 
-@pytest.mark.slow
 def test_timm_loads_the_cascade_of_the_run(digits: Path) -> None:
     model = timm.create_model("orxe_metamodel", cascade=digits / "cascade", preference=1.0)
     assert isinstance(model, orxe_timm.CascadeClassifier)
@@ -98,7 +84,6 @@ def test_timm_loads_the_cascade_of_the_run(digits: Path) -> None:
     assert model(torch.randn(2, *model.pretrained_cfg["input_size"])).shape == (2, 10)
 
 
-@pytest.mark.slow
 def test_routed_inference_of_the_run_equals_its_replay(digits: Path) -> None:
     command = [sys.executable, "-m", "orxe_plugins.cli", "eval", "digits", "--out", str(digits), "--routed",
                "--preference", "0.5", "data.limit=400"]  # fmt: skip
