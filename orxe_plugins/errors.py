@@ -10,6 +10,10 @@ class OrxeError(ValueError):
     """Something that the caller gave does not fit; the message says what and how to mend it."""
 
 
+class MissingAttribute(OrxeError, AttributeError):
+    """Something that a model of a framework may have and this one has not, so that ``hasattr`` says no."""
+
+
 class OrxeWarning(UserWarning):
     """Something that the caller gave is odd, though it can be gone on with."""
 

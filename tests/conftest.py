@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 from hypothesis import settings
 from PIL import Image
 
@@ -76,3 +79,24 @@ def tiny_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     return folder
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the digits recipe by the command, on a part of the images; what it printed is in ``stdout.txt``.
+
+    Its folder is called ``runs/digits``. Processes that run tests side by side share it; a test may only do what
+    leaves its files as they are.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        shared = shared.parent
+    out = shared / "shared" / "runs" / "digits"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(out.with_suffix(".lock")):
+        if not (out / "stdout.txt").exists():
+            command = [sys.executable, "-m", "orxe_plugins.cli", "run", "digits", "--out", str(out), "data.limit=400"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            (out / "stdout.txt").write_text(done.stdout)
+    return out

@@ -11,6 +11,7 @@ from orxe_timm.cascade_classifier import CascadeClassifier  # noqa: E402
 from orxe_timm.exits import load_expert, load_untrained, view_of  # noqa: E402
 from orxe_timm.mixing import mixed_batches  # noqa: E402
 from orxe_timm.models import orxe_metamodel  # noqa: E402
+from orxe_timm.recognise import recognise  # noqa: E402
 
 __all__ = [
     "CascadeClassifier",
@@ -19,6 +20,7 @@ __all__ = [
     "load_untrained",
     "mixed_batches",
     "orxe_metamodel",
+    "recognise",
     "view_of",
 ]
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import warnings
-from typing import Any, NoReturn, cast
+from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.controls import CascadeControls
-from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.policies.table import PolicyTable
+from orxe_timm import saved
+from orxe_timm.config import feature_width, model_config
+from orxe_timm.methods import TimmMethods, refuse_proxy
 
 
-class CascadeClassifier(CascadeControls, nn.Module):
+class CascadeClassifier(CascadeControls, TimmMethods):
     """A cascade of classifiers that behaves as any timm model.
 
     ``model(images)`` gives logits (B, C); ``model.route(images)`` gives them with a
-    :class:`~orxe_plugins.cascade.routing.Route`. Images are a float tensor (B, 3, H, W) that timm's data
+    :class:`~orxe_plugins.cascade.routing.Route`. Images are a float tensor (B, in_chans, H, W) that timm's data
     pipeline made for ``model.pretrained_cfg``, out of which every expert's own view is derived; or
     originals, a list of PIL images or uint8 arrays, from which every expert prepares its view.
 
@@ -31,6 +32,7 @@ class CascadeClassifier(CascadeControls, nn.Module):
 
     Attributes:
         num_classes: number of classes C; 0 after ``reset_classifier(0)``.
+        in_chans: number of image channels.
         num_features, head_hidden_size: widths of the last expert's features.
         pretrained_cfg, default_cfg: what timm's ``resolve_data_config`` reads.
     """
@@ -43,22 +45,17 @@ class CascadeClassifier(CascadeControls, nn.Module):
                 "addresses such as 'timm:resnet18'"
             )
         self.cascade = cascade
-        self.num_classes = self._members[0].num_classes
-        self.num_features = _width(self._last, "num_features")
-        self.head_hidden_size = _width(self._last, "head_hidden_size")
-        last = f"cascade.experts.{len(cascade.members) - 1}.module."
-        self.pretrained_cfg = _model_config(cascade.input_view, self.num_classes, self._last, last)
+        self.num_classes = self.members[0].num_classes
+        self.in_chans = cascade.input_view.channels
+        self.num_features = feature_width(self._last, "num_features")
+        self.head_hidden_size = feature_width(self._last, "head_hidden_size")
+        modules = [expert.module for expert in self.members]
+        self.pretrained_cfg = model_config(cascade.input_view, self.num_classes, modules)
         self.default_cfg = self.pretrained_cfg
+        self._pooling: dict[str, str] = {}
+        self._given_args: dict[str, Any] = {}
         # Unlike timm's own models: a cascade is for inference first, and its experts are trained already.
         self.eval()
-
-    @property
-    def _members(self) -> tuple[ClassifierExpert, ...]:
-        return tuple(cast(ClassifierExpert, expert) for expert in self.cascade.members)
-
-    @property
-    def _last(self) -> nn.Module:
-        return self._members[-1].module
 
     @property
     def table(self) -> PolicyTable | None:
@@ -67,24 +64,10 @@ class CascadeClassifier(CascadeControls, nn.Module):
 
     def forward(self, images: Any) -> Tensor:
         """Logits (B, C); features of the last expert where the classifier was removed."""
+        refuse_proxy(images)
         if self.num_classes == 0:
             return self.forward_head(self.forward_features(images))
         return self.cascade(images)
-
-    # --- what timm asks of its models -----------------------------------------------------------
-
-    def forward_features(self, images: Any) -> Tensor:
-        """Unpooled features of the last expert."""
-        last = self._members[-1]
-        return self._call_last("forward_features", last.prepare(last.as_if_alone(images, self.cascade.context(images))))
-
-    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        """What the last expert's head makes of its features."""
-        return self._call_last("forward_head", features, pre_logits=pre_logits)
-
-    def get_classifier(self) -> nn.Module:
-        """The last expert's classifier."""
-        return self._call_last("get_classifier")
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """Give every expert a new classifier; fitted thresholds are not those of the new classes.
@@ -94,86 +77,42 @@ class CascadeClassifier(CascadeControls, nn.Module):
             global_pool: kind of pooling; None keeps it.
         """
         pooling = {} if global_pool is None else {"global_pool": global_pool}
-        resets = [getattr(expert.module, "reset_classifier", None) for expert in self._members]
-        for expert, reset in zip(self._members, resets, strict=True):
+        resets = [getattr(expert.module, "reset_classifier", None) for expert in self.members]
+        for expert, reset in zip(self.members, resets, strict=True):
             if reset is None:
                 raise OrxeError(f"expert {expert.name!r} has no reset_classifier: only timm's own models do")
-        for expert, reset in zip(self._members, resets, strict=True):
+        for expert, reset in zip(self.members, resets, strict=True):
             reset(num_classes, **pooling)  # type: ignore[misc]
             expert.num_classes = num_classes
-        if self.cascade.table is not None and num_classes:
-            warnings.warn(
-                "the fitted policies belonged to the former classes and were dropped: fit again", stacklevel=2
-            )
-            self.cascade.table = None
+        if num_classes:
+            self.drop_table()
         self.num_classes = num_classes
+        self._pooling.update(pooling)
         self.pretrained_cfg["num_classes"] = num_classes
 
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Turn gradient checkpointing on or off in every expert that has it."""
-        for expert in self._members:
-            if hasattr(expert.module, "set_grad_checkpointing"):
-                cast(Any, expert.module).set_grad_checkpointing(enable)
+    def drop_table(self) -> None:
+        """Forget fitted policies, which belong to the classes that they were fitted for, with a warning."""
+        if self.cascade.table is not None:
+            warnings.warn("the fitted policies belonged to other classes and were dropped: fit again", stacklevel=3)
+            self.cascade.table = None
 
-    def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that the experts want to keep out of weight decay."""
-        names = set()
-        for i, expert in enumerate(self._members):
-            if hasattr(expert.module, "no_weight_decay"):
-                kept = cast(Any, expert.module).no_weight_decay()
-                names |= {f"cascade.experts.{i}.module.{name}" for name in kept}
-        return names
+    # --- timm's folders -------------------------------------------------------------------------
 
-    def _call_last(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        if not hasattr(self._last, method):
-            raise OrxeError(f"the last expert {self._members[-1].name!r} has no {method}: only timm's own models do")
-        return getattr(self._last, method)(*args, **kwargs)
+    @property
+    def model_args(self) -> dict[str, Any]:
+        """Arguments of ``timm.create_model`` that build this cascade again, its weights aside; plain JSON values.
 
-    def __prepare_scriptable__(self) -> NoReturn:
-        raise OrxeError(
-            "torch.jit.script cannot compile a cascade, whose path depends on the data: use torch.jit.trace or "
-            "torch.onnx.export, which run every expert and select (model.cascade.dense)"
-        )
+        ``timm.models.save_for_hf`` keeps them; timm before 1.0.27 wants to be told: ``model_args=model.model_args``.
+        Of a cascade with experts that were built by hand, they are the arguments that it was created with.
+        """
+        cascade = saved.described(self.cascade, {"num_classes": self.num_classes, **self._pooling})
+        return self._given_args if cascade is None else {"cascade": cascade}
 
+    @property
+    def _model_args(self) -> dict[str, Any]:
+        # timm reads and writes the arguments of a model under this name.
+        return self.model_args
 
-def _model_config(view: ImageView, num_classes: int, last: nn.Module, prefix: str) -> dict[str, Any]:
-    """timm's model configuration for the one tensor that all experts share; ``prefix`` leads to the last one."""
-    inner = getattr(last, "pretrained_cfg", {}) or {}
-    return {
-        "url": "",
-        "num_classes": num_classes,
-        "input_size": (view.channels, *view.size),
-        "crop_pct": _crop_share(view),
-        "crop_mode": "squash" if view.squash else "center",
-        "interpolation": view.interpolation,
-        "mean": view.mean,
-        "std": view.std,
-        "architecture": "orxe_metamodel",
-        "pool_size": inner.get("pool_size"),
-        "first_conv": _prefixed(prefix, inner.get("first_conv")),
-        "classifier": _prefixed(prefix, inner.get("classifier")),
-    }
-
-
-def _prefixed(prefix: str, names: Any) -> Any:
-    """Names of layers, one or several, as the cascade's state dict has them."""
-    if isinstance(names, (list, tuple)):
-        return tuple(prefix + name for name in names)
-    return prefix + names if names else None
-
-
-def _crop_share(view: ImageView) -> float:
-    """The share that leads timm, which rounds ``size / share`` down, to the view's own resize."""
-    share = min(view.size) / view.resize
-    while math.floor(min(view.size) / share) < view.resize:
-        share = math.nextafter(share, 0.0)
-    return share
-
-
-def _width(module: nn.Module, name: str) -> int:
-    """Width of the features that timm calls ``name``; a foreign classifier's is the input of its last layer."""
-    width = getattr(module, name, None)
-    if width is None:
-        linear = [part for part in module.modules() if isinstance(part, nn.Linear)]
-        return int(linear[-1].in_features) if linear else 0
-    return int(width)
+    @_model_args.setter
+    def _model_args(self, given: dict[str, Any]) -> None:
+        self._given_args = given

@@ -161,6 +161,8 @@ def _input_size(value: int | Sequence[int] | None, in_chans: int | None) -> tupl
     sides = (value,) if isinstance(value, int) else tuple(value)
     if len(sides) not in (1, 2, 3) or not all(isinstance(side, int) and side > 0 for side in sides):
         raise OrxeError(f"input_size is {value!r}: expected a side in pixels, or (C, H, W)")
+    if len(sides) == 3 and in_chans not in (None, sides[0]):
+        raise OrxeError(f"input_size is {value!r} and in_chans is {in_chans}: they name different numbers of channels")
     channels = sides[0] if len(sides) == 3 else in_chans or 3
     return (channels, sides[-2] if len(sides) > 1 else sides[0], sides[-1])
 

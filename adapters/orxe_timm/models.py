@@ -6,14 +6,15 @@ cascade to your own pool and data, and ``cascade=FOLDER`` loads it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from timm.models import generate_default_cfgs, register_model
 
-from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
+from orxe_plugins.cascade.build import CascadeArguments, CascadeLike, ExpertLike, build_cascade
 from orxe_plugins.errors import OrxeError
 from orxe_timm.cascade_classifier import CascadeClassifier
+from orxe_timm.saved import cascade_from, load_weights, weights_in
 
 __all__ = ["orxe_metamodel", "orxe_metamodel_large", "orxe_metamodel_tiny"]
 
@@ -38,43 +39,74 @@ default_cfgs = generate_default_cfgs({name: dict(_CONFIG) for name in __all__})
 
 
 def _create(
+    name: str,
     pool: Sequence[str],
     *,
     experts: Sequence[ExpertLike] | None = None,
-    cascade: CascadeLike | None = None,
+    cascade: CascadeLike | Mapping[str, Any] | None = None,
     pretrained: bool = False,
     num_classes: int | None = None,
     in_chans: int | None = None,
     **options: Any,
 ) -> CascadeClassifier:
-    """The model of :func:`orxe_metamodel`, with ``pool`` where neither experts nor a cascade are given."""
-    # timm always passes these two: the first is that of this file, which experts do not need.
-    options.pop("pretrained_cfg", None)
-    overlay = options.pop("pretrained_cfg_overlay", None)
-    if options.pop("features_only", False):
-        raise OrxeError("a cascade has no features_only form: create one of its experts with features_only=True")
-    if overlay:
-        raise OrxeError(
-            f"pretrained_cfg_overlay is {overlay!r}, but the experts of a cascade have weights of "
-            "their own: give checkpoints=[FILE, ...], one for each of experts"
-        )
+    """The model called ``name``, as :func:`orxe_metamodel` says, with ``pool`` where neither experts nor a cascade are given."""
+    source = weights_in(options.pop("pretrained_cfg", None), options.pop("pretrained_cfg_overlay", None), name)
+    # How the saved weights were made: the cascade's own description says it.
+    options.pop("pretrained_model_args", None)
+    _check_options(options, num_classes)
     options = {key: value for key, value in options.items() if value is not None}
-    if cascade is not None:
+    if isinstance(cascade, Mapping):
+        model = _described(cascade, num_classes, in_chans, options)
+    elif cascade is not None:
         built = build_cascade(experts, cascade, adapter="timm", task="classification", **options)
         model = CascadeClassifier(built)
         _check_fits(model, cascade, num_classes, in_chans)
-        return model
-    shared = {"num_classes": num_classes, "pretrained": pretrained}
-    if in_chans is not None:
-        options["in_chans"] = in_chans
+    else:
+        # Weights of the whole cascade replace every expert's own: there is nothing to download first.
+        shared = {"num_classes": num_classes, "pretrained": pretrained and source is None}
+        model = _unfitted(pool if experts is None else experts, shared, {**options, "in_chans": in_chans})
+    if pretrained and source is not None:
+        load_weights(model, source)
+    return model
+
+
+def _unfitted(
+    experts: Sequence[ExpertLike], shared: Mapping[str, Any], options: Mapping[str, Any]
+) -> CascadeClassifier:
+    """A cascade of experts; ``shared`` goes to all of them, what is no argument of a cascade to those of timm."""
     built = build_cascade(
-        pool if experts is None else experts,
+        experts,
         adapter="timm",
         task="classification",
         for_all={key: value for key, value in shared.items() if value is not None},
-        **options,
+        **{key: value for key, value in options.items() if value is not None},
     )
     return CascadeClassifier(built)
+
+
+def _described(
+    cascade: Mapping[str, Any], num_classes: int | None, in_chans: int | None, options: dict[str, Any]
+) -> CascadeClassifier:
+    """The cascade of a folder that timm saved, before its weights are loaded."""
+    preference, given = options.pop("preference", None), CascadeArguments.from_keywords(options)
+    asked = {"num_classes": num_classes, "in_chans": in_chans, **given.common}
+    asked = {key: value for key, value in asked.items() if value is not None}
+    model = CascadeClassifier(cascade_from(cascade, asked, preference, given.policy()))
+    was = cascade["experts"][0].get("options", {}).get("num_classes", model.num_classes)
+    if model.num_classes != was:
+        model.drop_table()
+    return model
+
+
+def _check_options(options: dict[str, Any], num_classes: int | None) -> None:
+    """Raise for what timm's models take and a cascade cannot be."""
+    if options.pop("features_only", False):
+        raise OrxeError(
+            "a cascade has no features_only form, as its experts have different features: create one of its experts "
+            "with features_only=True, or call model.forward_intermediates, which gives those of the last expert"
+        )
+    if options.get("global_pool") == "" and num_classes != 0:
+        raise OrxeError("global_pool is '', which only a model without a classifier can do: give num_classes=0 too")
 
 
 def _check_fits(model: CascadeClassifier, cascade: Any, num_classes: int | None, in_chans: int | None) -> None:
@@ -108,16 +140,16 @@ def orxe_metamodel(**kwargs: Any) -> CascadeClassifier:
     Raises:
         OrxeError: an expert is unknown, arguments contradict each other, or classes differ.
     """
-    return _create(POOL, **kwargs)
+    return _create("orxe_metamodel", POOL, **kwargs)
 
 
 @register_model
 def orxe_metamodel_tiny(**kwargs: Any) -> CascadeClassifier:
     """:func:`orxe_metamodel` with a pool of mobile models by default."""
-    return _create(TINY_POOL, **kwargs)
+    return _create("orxe_metamodel_tiny", TINY_POOL, **kwargs)
 
 
 @register_model
 def orxe_metamodel_large(**kwargs: Any) -> CascadeClassifier:
     """:func:`orxe_metamodel` with ORXE's largest expert at the end by default."""
-    return _create(LARGE_POOL, **kwargs)
+    return _create("orxe_metamodel_large", LARGE_POOL, **kwargs)

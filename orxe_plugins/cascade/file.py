@@ -93,13 +93,13 @@ def write_cascade(folder: str | Path, cascade: CascadeFile) -> Path:
 
 
 def read_cascade(folder: str | Path) -> CascadeFile:
-    """Read a cascade's folder, or its ``cascade.json``, and check it.
+    """Read a cascade's folder, its ``cascade.json``, or the folder of the run that made it, and check it.
 
     Raises:
         OrxeError: there is no such file, it is not a cascade, or a newer version wrote it.
     """
     path = Path(folder)
-    path = path / FILE_NAME if path.is_dir() else path
+    path = _file_in(path) if path.is_dir() else path
     if not path.is_file():
         raise OrxeError(f"no cascade at {str(folder)!r}: expected a folder with {FILE_NAME}, as `orxe run` writes it")
     try:
@@ -109,13 +109,19 @@ def read_cascade(folder: str | Path) -> CascadeFile:
         table = PolicyTable.from_dict(content.table)
         view = ImageView.from_dict(content.input_view) if content.input_view else None
     except ValidationError as error:
-        raise OrxeError(f"{path} is not a readable cascade: {explain(error)}") from error
+        raise OrxeError(f"{path} is not a readable cascade: {explain(error, model=_Content)}") from error
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise OrxeError(f"{path} is not a readable cascade: {error}") from error
     specs = tuple(_read_files(spec, path.parent) for spec in content.experts)
     table.check_n_experts(len(specs))
     labels = None if content.labels is None else tuple(content.labels)
     return CascadeFile(specs, table, content.task, view, content.path, labels)
+
+
+def _file_in(folder: Path) -> Path:
+    """The file of a cascade's folder; of a run's folder, which holds it as ``cascade/``, that one."""
+    inner = folder / "cascade" / FILE_NAME
+    return inner if inner.is_file() and not (folder / FILE_NAME).is_file() else folder / FILE_NAME
 
 
 def load_cascade(folder: str | Path, preference: float = 0.5) -> Cascade:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from orxe_plugins.cli.progress_lines import ProgressLines
 from orxe_plugins.errors import OrxeError, OrxeWarning
 
 #: results go to standard output, everything else to standard error
@@ -28,7 +30,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Bars:
-    """Progress bars on a terminal, one for each job; silent elsewhere. Implements ``util.progress.Progress``."""
+    """Progress bars on a terminal, one for each job; plain lines elsewhere. Implements ``util.progress.Progress``."""
 
     def __init__(self) -> None:
         self._bars = Progress(
@@ -42,9 +44,13 @@ class Bars:
             disable=not err.is_terminal,
         )
         self._task: TaskID | None = None
+        self._lines = None if err.is_terminal else ProgressLines(say)
 
     def start(self, total: int, label: str, done: int = 0) -> None:
         """Open a bar of ``total`` steps, of which ``done`` were done by an earlier run."""
+        if self._lines is not None:
+            self._lines.start(total, label, done)
+            return
         self._bars.start()
         self._task = self._bars.add_task(escape(label), total=total)
         # Steps of an earlier run must not count into the speed: the time left is computed from it.
@@ -52,7 +58,9 @@ class Bars:
 
     def advance(self, n: int) -> None:
         """``n`` more steps are done."""
-        if self._task is not None:
+        if self._lines is not None:
+            self._lines.advance(n)
+        elif self._task is not None:
             self._bars.advance(self._task, n)
 
     def close(self) -> None:
@@ -61,14 +69,18 @@ class Bars:
 
 
 @contextmanager
-def bars() -> Iterator[Bars]:
-    """Bars that are closed in every case, so that the terminal stays usable; Ctrl-C ends with exit code 130."""
+def bars(stopped: str = "stopped; the same command goes on where this one was") -> Iterator[Bars]:
+    """Bars that are closed in every case, so that the terminal stays usable; Ctrl-C ends with exit code 130.
+
+    Args:
+        stopped: what is said then.
+    """
     made = Bars()
     try:
         yield made
     except KeyboardInterrupt:
         # Caught here, where the work is done: typer would exit without a message.
-        say("stopped; the same command goes on where this one was")
+        say(stopped)
         sys.exit(130)
     finally:
         made.close()
@@ -77,6 +89,25 @@ def bars() -> Iterator[Bars]:
 def say(message: str) -> None:
     """A step's message, to standard error."""
     err.print(message, markup=False)
+
+
+def tell(message: str = "", wrap: bool = False) -> None:
+    """A result, to standard output.
+
+    Args:
+        message: the text.
+        wrap: break lines at words where a terminal is narrow; for sentences, not for what is copied, such as paths.
+    """
+    if wrap and out.is_terminal:
+        indent = " " * (len(message) - len(message.lstrip()) + 2)
+        message = textwrap.fill(message, out.width, subsequent_indent=indent, break_long_words=False)
+    out.print(message, markup=False)
+
+
+def tell_notes(notes: Sequence[str], what: str = "note") -> None:
+    """What was left out or decided, one sentence a line."""
+    for note in notes:
+        tell(f"{what}: {note}", wrap=True)
 
 
 @contextmanager

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orxe_plugins import __version__
 from orxe_plugins.cli import console
+
+if TYPE_CHECKING:
+    from orxe_plugins.run.run import Run
+    from orxe_plugins.util.progress import Progress
 
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A recipe file, its folder, or a name: orxe list recipes")
@@ -22,7 +27,38 @@ DataOption = Annotated[
 OutOption = Annotated[
     Path | None, typer.Option("--out", help="Folder for results; runs/NAME of the recipe by default.")
 ]
-FreshOption = Annotated[bool, typer.Option("--fresh", help="Record again what a run with other settings left there.")]
+FreshOption = Annotated[
+    bool, typer.Option("--fresh", help="Record again what differs: other weights, options or images.")
+]
+FreshAllOption = Annotated[bool, typer.Option("--fresh-all", help="Record everything again.")]
+
+
+@dataclass(frozen=True)
+class RunArguments:
+    """What a command was told of its run."""
+
+    recipe: str
+    overrides: list[str] | None = None
+    data: Path | None = None
+    out: Path | None = None
+    fresh: bool = False
+    fresh_all: bool = False
+
+
+def open_run(told: RunArguments, progress: Progress) -> Run:
+    """The run that a command works on."""
+    from orxe_plugins.run.recipe_file import load_recipe, recipe_out
+    from orxe_plugins.run.recipe_folders import claim_folder, find_recipe
+    from orxe_plugins.run.run import Run
+
+    overrides = told.overrides or []
+    folder = told.out or recipe_out(told.recipe, overrides)
+    data = told.data.resolve() if told.data else None
+    loaded = load_recipe(told.recipe, out=folder.resolve(), data=data, overrides=overrides)
+    run = Run(loaded, folder, progress, told.fresh, told.fresh_all)
+    if told.out is None:
+        claim_folder(folder, find_recipe(told.recipe))
+    return run
 
 
 def _print_version(wanted: bool) -> None:

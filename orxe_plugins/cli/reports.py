@@ -21,7 +21,7 @@ from orxe_plugins.run.samples import metric_of
 from orxe_plugins.run.searching import Fitted
 from orxe_plugins.run.splits import Splits
 from orxe_plugins.training.gate_files import GateFiles
-from orxe_plugins.util.files import distinct_name, safe_name
+from orxe_plugins.util.files import folder_name
 
 
 def report_run(run: Run, fitted: Fitted) -> None:
@@ -33,10 +33,6 @@ def report_run(run: Run, fitted: Fitted) -> None:
     files = write_report(evaluation, run.report_folder)
     evaluation_document(evaluation).print(console.out)
     _print_paths(files, run.cascade_folder)
-
-
-def _folder_name(name: str) -> str:
-    return name if name == safe_name(name) else distinct_name(name)
 
 
 def _search_extras(table: PolicyTable) -> dict[str, Sequence[float]]:
@@ -56,7 +52,7 @@ def print_savers(run: Run, splits: Splits, bases: Sequence[str]) -> None:
         evaluation = evaluate_saver(
             splits.fit, splits.report, base, metric=Metric(run.task.score_name, percent=run.task.percent)
         )
-        files = write_saver_report(evaluation, run.report_folder / f"saver-of-{_folder_name(base)}")
+        files = write_saver_report(evaluation, run.report_folder / f"saver-of-{folder_name(base)}")
         saver_document(evaluation).print(console.out)
         _print_paths(files)
 

@@ -6,22 +6,33 @@ from orxe_plugins.util.lazy import lazy_names
 
 if TYPE_CHECKING:
     from orxe_plugins.data.batch import batch_size, put_rows, rows_by, take_rows
-    from orxe_plugins.data.datasets import BadSampleError, Dataset, ImageFolder, Subset, decode
-    from orxe_plugins.data.image_lists import ImageList, images_with_masks, table_of_images
+    from orxe_plugins.data.datasets import Dataset, ImageFolder, Subset
+    from orxe_plugins.data.image_lists import ImageList, table_of_images
     from orxe_plugins.data.images import to_array, to_pil, to_tensor
+    from orxe_plugins.data.masks import images_with_masks
+    from orxe_plugins.data.reading import (
+        BadSampleError,
+        ListedFiles,
+        decode,
+        image_files,
+        read_image,
+    )
     from orxe_plugins.data.views import ImageView, widest_view
 else:
     _PLACES = {
-        "BadSampleError": "orxe_plugins.data.datasets",
+        "BadSampleError": "orxe_plugins.data.reading",
         "Dataset": "orxe_plugins.data.datasets",
         "ImageFolder": "orxe_plugins.data.datasets",
         "ImageList": "orxe_plugins.data.image_lists",
         "ImageView": "orxe_plugins.data.views",
+        "ListedFiles": "orxe_plugins.data.reading",
         "Subset": "orxe_plugins.data.datasets",
         "batch_size": "orxe_plugins.data.batch",
-        "decode": "orxe_plugins.data.datasets",
-        "images_with_masks": "orxe_plugins.data.image_lists",
+        "decode": "orxe_plugins.data.reading",
+        "image_files": "orxe_plugins.data.reading",
+        "images_with_masks": "orxe_plugins.data.masks",
         "put_rows": "orxe_plugins.data.batch",
+        "read_image": "orxe_plugins.data.reading",
         "rows_by": "orxe_plugins.data.batch",
         "table_of_images": "orxe_plugins.data.image_lists",
         "take_rows": "orxe_plugins.data.batch",
@@ -38,11 +49,14 @@ __all__ = [
     "ImageFolder",
     "ImageList",
     "ImageView",
+    "ListedFiles",
     "Subset",
     "batch_size",
     "decode",
+    "image_files",
     "images_with_masks",
     "put_rows",
+    "read_image",
     "rows_by",
     "table_of_images",
     "take_rows",

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import struct
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from PIL import Image
 
+from orxe_plugins.data.class_folders import number_folders
+from orxe_plugins.data.reading import BadSampleError, decode, image_files, is_litter, left_out_notes, named
 from orxe_plugins.errors import OrxeError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 #: a class map of this name, in the data folder or beside the class folders, is used without being named
 CLASS_MAP = "synsets.txt"
 _SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test"})
-# What PIL and its decoders raise on broken files.
-_DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
-
-
-class BadSampleError(OrxeError):
-    """One sample cannot be read; others can. Loops over a data set may skip it."""
 
 
 class Dataset(Protocol):
@@ -35,6 +27,8 @@ class Dataset(Protocol):
         sample_ids: M distinct names of the samples; they do not depend on where the data lies.
         targets: the label of each sample, M elements; class indices for classification.
         fingerprint: changes when the samples, their order or their targets do.
+        notes: sentences about what was left out, or decided, when the data was listed; data sets of version 0.1
+            have none, so read them by ``getattr(dataset, "notes", ())``.
     """
 
     @property
@@ -48,6 +42,9 @@ class Dataset(Protocol):
 
     @property
     def fingerprint(self) -> str: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
 
     def __len__(self) -> int: ...
 
@@ -79,6 +76,7 @@ class Subset:
         self.name = base.name
         self.sample_ids = [base.sample_ids[i] for i in self.indices]
         self.targets = [base.targets[i] for i in self.indices]
+        self.notes = tuple(getattr(base, "notes", ()))
         listed = ",".join(map(str, self.indices))
         self.fingerprint = hashlib.sha256(f"{base.fingerprint}[{listed}]".encode()).hexdigest()
 
@@ -108,6 +106,7 @@ class ImageFolder:
     Attributes:
         folder: where the class folders lie; sample ids are paths relative to it.
         classes: class index of each class folder.
+        class_map: what numbered them; None if nothing did.
         unmapped: whether the class folders were numbered in their own order, as there is no class map.
 
     Raises:
@@ -119,15 +118,25 @@ class ImageFolder:
         self.root = Path(root)
         self.folder = _folder_of_classes(self.root)
         names = sorted(entry.name for entry in _folders(self.folder))
-        class_map = class_map if class_map is not None else self._found_class_map()
-        self.unmapped = class_map is None
-        self.classes = _number(names, class_map)
-        files = [
-            (f"{name}/{path}", size, self.classes[name]) for name in names for path, size in _images(self.folder / name)
-        ]
+        self.class_map = class_map if class_map is not None else self._found_class_map()
+        numbering = number_folders(names, self.class_map, self.folder)
+        self.classes = numbering.indices
+        self.unmapped = numbering.unmapped
+        files, left_out, empty = [], [], []
+        for name in names:
+            listed = image_files(self.folder / name)
+            files += [
+                (f"{name}/{path}", size, self.classes[name])
+                for path, size in zip(listed.images, listed.sizes, strict=True)
+            ]
+            left_out += [(f"{name}/{path}", reason) for path, reason in listed.left_out]
+            empty += [] if listed.images else [f"{name} (class {self.classes[name]})"]
         files.sort()
+        self.notes = (*numbering.notes, *left_out_notes(left_out, len(files) + len(left_out)), *_empty_note(empty))
         if not files:
-            raise OrxeError(f"{self.folder} holds {len(names)} class folders, but no image in them")
+            raise OrxeError(
+                " ".join([f"{self.folder} holds {len(names)} class folders, but no image in them.", *self.notes])
+            )
         self.name = self.root.resolve().name
         self.sample_ids = [file[0] for file in files]
         self.targets = [file[2] for file in files]
@@ -172,60 +181,10 @@ def folders_without_map(dataset: Dataset) -> int | None:
     return len(dataset.classes) if isinstance(dataset, ImageFolder) and dataset.unmapped else None
 
 
-def decode(data: bytes) -> Image.Image:
-    """An image file's pixels in RGB, decoded whole.
-
-    Raises:
-        BadSampleError: the file is empty, truncated, broken or of an unknown kind.
-    """
-    if not data:
-        raise BadSampleError("the file is empty")
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.convert("RGB")
-    except (Image.UnidentifiedImageError, ImportError) as error:
-        # Other packages replace Image.open by a function that asks for a plug-in where it knows no format.
-        raise BadSampleError("not an image file") from error
-    except _DECODE_ERRORS as error:
-        raise BadSampleError(f"cannot be decoded: {error}") from error
-
-
-def read_class_map(file: str | Path, names: Sequence[str]) -> dict[str, int]:
-    """Class indices out of a text file.
-
-    Args:
-        file: one class per line, or ``name index`` lines.
-        names: class folders that the file must name; they decide which of the two kinds it is.
-
-    Raises:
-        OrxeError: the file does not exist, names a class twice, or lacks one of ``names``.
-    """
-    path = Path(file)
-    if not path.is_file():
-        raise OrxeError(f"class map {str(path)!r} does not exist")
-    lines = [(number, line.strip()) for number, line in enumerate(path.read_text(encoding="utf-8").splitlines())]
-    lines = [(number, line) for number, line in lines if line]
-    pairs = [(line, number) for number, line in lines]
-    if not {name for name, _ in pairs}.issuperset(names):
-        split = [line.rsplit(None, 1) for _, line in lines]
-        if all(len(parts) == 2 and parts[1].isdecimal() for parts in split):
-            pairs = [(parts[0], int(parts[1])) for parts in split]
-    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
-    if twice:
-        raise OrxeError(f"class map {str(path)!r} names class {twice[0]!r} twice")
-    return dict(pairs)
-
-
-def _number(names: Sequence[str], class_map: str | Path | Mapping[str, int] | None) -> dict[str, int]:
-    if class_map is None:
-        return {name: index for index, name in enumerate(names)}
-    indices = dict(class_map) if isinstance(class_map, Mapping) else read_class_map(class_map, names)
-    missing = [name for name in names if name not in indices]
-    if missing:
-        where = "the class map" if isinstance(class_map, Mapping) else f"class map {str(class_map)!r}"
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise OrxeError(f"class folder {missing[0]!r}{more} is not in {where}, which names {len(indices)} classes")
-    return {name: int(indices[name]) for name in names}
+def _empty_note(folders: Sequence[str]) -> tuple[str, ...]:
+    if not folders:
+        return ()
+    return (f"{len(folders)} class folders hold no image, and keep their numbers: {named(folders)}",)
 
 
 def _folder_of_classes(root: Path) -> Path:
@@ -249,16 +208,4 @@ def _folder_of_classes(root: Path) -> Path:
 
 def _folders(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
-        return [entry for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
-
-
-def _images(folder: Path, prefix: str = "") -> Iterator[tuple[str, int]]:
-    """Path relative to ``folder`` and size in bytes of every image in it."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                yield from _images(folder / entry.name, f"{prefix}{entry.name}/")
-            elif entry.name.lower().endswith(IMAGE_SUFFIXES):
-                yield prefix + entry.name, entry.stat().st_size
+        return [entry for entry in entries if entry.is_dir() and not is_litter(entry.name)]

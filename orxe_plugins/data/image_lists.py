@@ -1,17 +1,19 @@
-"""Data sets without class folders: images with numbers in a table, images with masks."""
+"""Data sets without class folders: images that a list names, with numbers in a table."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from orxe_plugins.data.datasets import IMAGE_SUFFIXES, BadSampleError, Subset, decode
+from orxe_plugins.data.datasets import Subset
+from orxe_plugins.data.reading import image_files, named, read_image
+from orxe_plugins.data.text_files import read_lines, same_name
 from orxe_plugins.errors import OrxeError
 
 TABLE = "targets.csv"
@@ -24,14 +26,18 @@ class ImageList:
         root: the data folder.
         rows: path relative to ``root`` and target of each image.
         contents: a text for each target, which goes into the fingerprint.
+        notes: what was left out or decided when the list was made.
     """
 
-    def __init__(self, root: Path, rows: Iterable[tuple[str, Any]], contents: Iterable[str]) -> None:
+    def __init__(
+        self, root: Path, rows: Iterable[tuple[str, Any]], contents: Iterable[str], notes: Sequence[str] = ()
+    ) -> None:
         listed = sorted(zip(rows, contents, strict=True), key=lambda row: row[0][0])
         self.root = root
         self.name = root.resolve().name
         self.sample_ids = [path for (path, _), _ in listed]
         self.targets = [target for (_, target), _ in listed]
+        self.notes = tuple(notes)
         digest = hashlib.sha256()
         for (path, _), content in listed:
             size = (root / path).stat().st_size
@@ -42,15 +48,12 @@ class ImageList:
         return len(self.sample_ids)
 
     def load(self, index: int) -> Image.Image:
-        """The original image, in RGB.
+        """The original image, in RGB (EXIF rotation is not applied).
 
         Raises:
             BadSampleError: it cannot be decoded.
         """
-        try:
-            return decode((self.root / self.sample_ids[index]).read_bytes())
-        except OSError as error:
-            raise BadSampleError(f"cannot be read: {error}") from error
+        return read_image(self.root / self.sample_ids[index])
 
     def select(self, indices: Iterable[int]) -> Subset:
         return Subset(self, indices)
@@ -59,7 +62,8 @@ class ImageList:
 def table_of_images(root: Path) -> ImageList:
     """Images with numbers: ``root/targets.csv`` has a column ``image`` (a path below ``root``) and columns of numbers.
 
-    A target is one float, or a tuple of them where there are several columns.
+    Commas, semicolons or tabs separate the columns; with semicolons, a number may have a decimal comma. A target is one
+    float, or a tuple of them where there are several columns.
 
     Raises:
         OrxeError: there is no such table, an image is missing or named twice, or a target is not a number.
@@ -67,63 +71,54 @@ def table_of_images(root: Path) -> ImageList:
     table = root / TABLE
     if not table.is_file():
         raise OrxeError(f"no table {str(table)!r}: expected a CSV file with a column 'image' and columns of numbers")
+    lines = read_lines(table, "table")
+    mark = max(",;\t", key=lines[0].count)
+    reader = csv.reader(lines, delimiter=mark, skipinitialspace=True)
+    head = [name.strip() for name in next(reader, [])]
+    where = next((i for i, name in enumerate(head) if name.lower() == "image"), None)
+    if where is None or len(head) < 2:
+        raise OrxeError(f"{table} has the columns {head}: expected 'image' and at least one more")
     rows: dict[str, Any] = {}
-    with table.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        names = [name for name in reader.fieldnames or () if name != "image"]
-        if "image" not in (reader.fieldnames or ()) or not names:
-            raise OrxeError(f"{table} has the columns {reader.fieldnames}: expected 'image' and at least one more")
-        for line in reader:
-            path = line["image"]
-            if path in rows or not (root / path).is_file():
-                raise OrxeError(f"{table}, line {reader.line_num}: image {path!r} is named twice or does not exist")
-            rows[path] = _numbers([line[name] for name in names], table, reader.line_num)
+    for cells in reader:
+        if not any(cell.strip() for cell in cells):
+            continue
+        place = f"{table}, line {reader.line_num}"
+        if len(cells) != len(head):
+            raise OrxeError(f"{place}: {len(cells)} cells, but the table has {len(head)} columns: {cells}")
+        path = _existing(root, cells.pop(where).strip(), place)
+        if path in rows:
+            raise OrxeError(f"{place}: image {path!r} is named twice")
+        rows[path] = _numbers([c.replace(",", ".") for c in cells] if mark == ";" else cells, place)
     if not rows:
         raise OrxeError(f"{table} lists no image")
-    return ImageList(root, rows.items(), map(repr, rows.values()))
+    return ImageList(root, rows.items(), map(repr, rows.values()), _not_listed(root, rows))
 
 
-def images_with_masks(root: Path) -> ImageList:
-    """Images with masks: ``root/images/NAME.*`` and ``root/masks/NAME.png``, whose pixels are class indices.
-
-    255 in a mask is "ignore". A target is a :class:`Mask`.
-
-    Raises:
-        OrxeError: a folder is missing or empty, or an image has no mask.
-    """
-    images, masks = root / "images", root / "masks"
-    if not images.is_dir() or not masks.is_dir():
-        raise OrxeError(f"data folder {str(root)!r}: expected the folders images/ and masks/ in it")
-    rows = []
-    for path in sorted(images.iterdir()):
-        if path.suffix.lower() not in IMAGE_SUFFIXES:
-            continue
-        mask = masks / f"{path.stem}.png"
-        if not mask.is_file():
-            raise OrxeError(f"image {str(path)!r} has no mask: expected {str(mask)!r}")
-        rows.append((f"images/{path.name}", Mask(mask)))
-    if not rows:
-        raise OrxeError(f"{images} holds no image")
-    return ImageList(root, rows, [f"{mask.path.stat().st_size}" for _, mask in rows])
+def _existing(root: Path, path: str, place: str) -> str:
+    """The path as the disk has it: with "/" between its parts, and letters with accents in the disk's form."""
+    plain = path.replace("\\", "/")
+    for spelled in dict.fromkeys((path, plain, plain.removeprefix("./"))):
+        if spelled and not Path(spelled).is_absolute() and (root / spelled).is_file():
+            return spelled.removeprefix("./")
+    folder = (root / plain).parent
+    if plain and folder.is_dir():
+        for name in (entry.name for entry in folder.iterdir()):
+            if same_name(name) == same_name(Path(plain).name):
+                return str(Path(plain).with_name(name).as_posix())
+    raise OrxeError(f"{place}: image {path!r} does not exist; a path is relative to {str(root)!r}")
 
 
-class Mask:
-    """Class index of each pixel, read when it is needed."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def pixels(self) -> np.ndarray:
-        """Class indices, int64 of shape (H, W); 255 is ignored."""
-        with Image.open(self.path) as image:
-            return np.asarray(image if image.mode in ("L", "P", "I") else image.convert("L")).astype(np.int64)
+def _not_listed(root: Path, listed: Iterable[str]) -> list[str]:
+    named_ones = set(listed)
+    others = [name for name in image_files(root).images if name not in named_ones]
+    return [f"{len(others)} image files are not in {TABLE}, so they are left out: {named(others)}"] if others else []
 
 
-def _numbers(values: list[str], table: Path, line: int) -> float | tuple[float, ...]:
+def _numbers(values: Sequence[str], place: str) -> float | tuple[float, ...]:
     try:
         numbers = tuple(float(value) for value in values)
-    except (TypeError, ValueError) as error:
-        raise OrxeError(f"{table}, line {line}: {values} are not numbers") from error
+    except ValueError as error:
+        raise OrxeError(f"{place}: {list(values)} are not numbers") from error
     if not np.isfinite(numbers).all():
-        raise OrxeError(f"{table}, line {line}: {values} are not finite")
+        raise OrxeError(f"{place}: {list(values)} are not finite")
     return numbers[0] if len(numbers) == 1 else numbers

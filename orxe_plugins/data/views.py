@@ -23,6 +23,8 @@ _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+#: Pillow's mode for a number of channels
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class ImageView:
         size: height and width of the crop in pixels.
         resize: length that the image's shorter side is resized to before the crop, in pixels.
         mean, std: normalisation of each channel, for values in [0, 1]; their length is the number
-            of channels (3: RGB, 1: grey).
+            of channels (3: RGB, 1: grey, 4: RGB with alpha; other numbers only as float tensors).
         interpolation: nearest, bilinear, bicubic or lanczos; always antialiased when shrinking.
         squash: resize both sides to ``resize``, whatever the aspect ratio.
     """
@@ -48,8 +50,8 @@ class ImageView:
     def __post_init__(self) -> None:
         if self.interpolation not in _FILTERS:
             raise OrxeError(f"interpolation is {self.interpolation!r}: expected one of {', '.join(_FILTERS)}")
-        if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3):
-            raise OrxeError(f"mean {self.mean} and std {self.std}: expected 1 or 3 values each")
+        if len(self.mean) != len(self.std) or not self.mean:
+            raise OrxeError(f"mean {self.mean} and std {self.std}: expected one value for each channel")
 
     @property
     def channels(self) -> int:
@@ -88,7 +90,12 @@ class ImageView:
         The arithmetic is that of torchvision's Resize, CenterCrop, ToTensor and Normalize on a PIL
         image, so that the result equals a framework's own evaluation transform to the bit.
         """
-        picture = to_pil(image).convert("RGB" if self.channels == 3 else "L")
+        if self.channels not in _MODES:
+            raise OrxeError(
+                f"an original image has no {self.channels} channels: hand the model float tensors (B, {self.channels}, "
+                "H, W) of its view instead"
+            )
+        picture = to_pil(image).convert(_MODES[self.channels])
         width, height = picture.size
         target = (self.resize, self.resize) if self.squash else _shorter_side(width, height, self.resize)
         if target != picture.size:
@@ -111,7 +118,12 @@ class ImageView:
 
         Returns:
             tensor of shape (B, C, h, w) with (h, w) = ``size``, of the batch's dtype and device.
+
+        Raises:
+            OrxeError: the batch has another number of channels.
         """
+        if batch.ndim != 4 or batch.shape[1] != self.channels:
+            raise OrxeError(f"a batch has shape {tuple(batch.shape)}: expected (B, {self.channels}, H, W)")
         same_size = tuple(batch.shape[-2:]) == source.size
         if same_size and source.same_pixels(self) and (source.mean, source.std) == (self.mean, self.std):
             return batch

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import importlib.util
-import pickle
+import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PosixPath, PureWindowsPath
+from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -18,7 +22,22 @@ from orxe_plugins.errors import OrxeError
 _PACKAGE = "package:"
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar")
 #: where training scripts put the weights inside a checkpoint, the averaged ones first
-_WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
+_WRAPPERS = (
+    "state_dict_ema",
+    "model_ema",
+    "ema_state_dict",
+    "ema",
+    "params_ema",
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "net",
+    "network",
+    "weights",
+    "params",
+    "module",
+)
 #: what DistributedDataParallel and torch.compile put in front of the keys
 _PREFIXES = ("_orig_mod.", "module.", "_orig_mod.")
 
@@ -42,7 +61,8 @@ def checkpoint_file(checkpoint: str | Path) -> Path:
     if not is_package(checkpoint):
         path = Path(checkpoint)
         if not path.is_file():
-            raise OrxeError(f"checkpoint {str(checkpoint)!r} does not exist")
+            problem = "is a folder: name the file in it" if path.is_dir() else "does not exist"
+            raise OrxeError(f"checkpoint {str(checkpoint)!r} {problem}")
         return path
     name = str(checkpoint).removeprefix(_PACKAGE)
     # The package is looked up, not imported: none of its code runs.
@@ -69,22 +89,88 @@ def read_state_dict(path: Path) -> StateDict:
     Raises:
         OrxeError: the file cannot be read, or holds no state dict.
     """
+    content = read_checkpoint(path)
+    weights = _weights_in(content)
+    if weights is None:
+        raise OrxeError(
+            f"checkpoint {str(path)!r} holds no state dict: {_described(content)}. Expected names of weights with "
+            "their tensors, alone or under a key such as state_dict or model: save them by "
+            "torch.save(model.state_dict(), FILE)"
+        )
+    return {_bare(key): value for key, value in weights.items()}
+
+
+def read_checkpoint(path: Path) -> Any:
+    """All that a file of weights holds, read without running its code: tensors and plain values.
+
+    Raises:
+        OrxeError: the file cannot be read, or holds objects that only code can build.
+    """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        # timm's and torchvision's training scripts keep their arguments beside the weights.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise OrxeError(f"checkpoint {str(path)!r} cannot be read: {error}") from error
-    weights = content
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_harmless()):
+            warnings.simplefilter("ignore")  # of files that end in an error here anyway
+            return torch.load(path, map_location="cpu", weights_only=True)
+    # A damaged file makes torch raise errors of many kinds.
+    except Exception as error:
+        raise OrxeError(f"checkpoint {str(path)!r} cannot be read: {_problem(error)}") from error
+
+
+def _harmless() -> list[Any]:
+    """What training scripts leave beside the weights: their arguments, and numbers that came from numpy."""
+    core = getattr(np, "_core", None) or np.core
+    kinds = {type(np.dtype(kind)) for kind in (*np.sctypeDict.values(), "U", "S") if kind is not np.object_}
+    parts = [core.multiarray.scalar, core.multiarray._reconstruct, np.ndarray, np.dtype, codecs.encode, *kinds]
+    # A file says where its writer's numpy kept them: versions 1 and 2 differ.
+    other = [
+        (part, f"numpy.{name}.multiarray.{part.__name__}") for part in parts[:2] for name in ("core", "_core")
+    ]  # fmt: skip
+    return [argparse.Namespace, PosixPath, PureWindowsPath, *parts, *(other if _takes_names() else [])]
+
+
+def _takes_names() -> bool:
+    return tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 5)
+
+
+def _problem(error: Exception) -> str:
+    """What torch's error means, in one line."""
+    text = " ".join(str(error).split())
+    foreign = re.search(r"(?:Unsupported global: GLOBAL|Unsupported class|GLOBAL) ([\w.]+)", text)
+    if foreign is not None and foreign[1].startswith("ultralytics."):
+        return "it holds a whole model of Ultralytics: give it as the expert ultralytics:FILE"
+    if foreign is not None:
+        return (
+            f"it holds an object of {foreign[1]}, and reading such objects may run code. Save the weights alone, by "
+            "torch.save(model.state_dict(), FILE) in the program that made the file"
+        )
+    if "torch.jit.load" in text or "TorchScript" in text:
+        return "it is a TorchScript program, not a file of weights. Save them by torch.save(model.state_dict(), FILE)"
+    if isinstance(error, (SafetensorError, OSError)):
+        return text
+    return f"the file is damaged or incomplete, or is no file that torch.save wrote ({text[:120]})"
+
+
+def _weights_in(content: Any) -> Mapping[str, Tensor] | None:
+    """The state dict in what a file holds: the file itself, or what one of the usual keys leads to."""
+    if not isinstance(content, Mapping):
+        return None
+    if content and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()):
+        return content
     for key in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            weights = content[key]
-            break
-    if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise OrxeError(f"checkpoint {str(path)!r} holds no state dict: expected a mapping of names to tensors")
-    return {_bare(key): value for key, value in weights.items()}
+        if (found := _weights_in(content.get(key))) is not None:
+            return found
+    # Some states hold more than tensors; names of weights have dots in them.
+    tensors = {key: value for key, value in content.items() if isinstance(value, Tensor) and "." in str(key)}
+    return tensors or None
+
+
+def _described(content: Any) -> str:
+    if not isinstance(content, Mapping):
+        return f"it is a {type(content).__name__}"
+    kinds = [f"{key} ({type(value).__name__})" for key, value in list(content.items())[:12]]
+    more = ", …" if len(content) > 12 else ""
+    return f"its keys are {', '.join(kinds)}{more}" if kinds else "it is empty"
 
 
 def load_checkpoint(
@@ -108,6 +194,7 @@ def load_checkpoint(
     if rename is not None:
         weights = rename(weights)
     wanted = module.state_dict()
+    weights = part_for(weights, wanted)
     missing = [key for key in wanted if key not in weights]
     unexpected = [key for key in weights if key not in wanted]
     # Old files lack the counters of batch norm, which evaluation does not read.
@@ -128,6 +215,26 @@ def load_checkpoint(
             "Give a checkpoint of exactly this model, with its options of training (num_classes, in_chans)."
         )
     module.load_state_dict(weights, strict=False)
+
+
+def part_for(weights: StateDict, wanted: Iterable[str]) -> StateDict:
+    """The weights of one model out of a larger one that holds it, as Lightning's modules do under ``model.``.
+
+    Args:
+        weights: by name.
+        wanted: names of the model's weights.
+
+    Returns:
+        All weights where they have the model's names, or where it is not clear which part is meant.
+    """
+    names = [name for name in wanted if not name.endswith("num_batches_tracked")]
+    if not names or names[0] in weights:
+        return weights
+    tails = [key.removesuffix(names[0]) for key in weights if key.endswith(f".{names[0]}")]
+    found = [prefix for prefix in tails if all(prefix + name in weights for name in names)]
+    if len(found) != 1:
+        return weights
+    return {key.removeprefix(found[0]): value for key, value in weights.items() if key.startswith(found[0])}
 
 
 def _bare(key: str) -> str:

@@ -39,6 +39,8 @@ class Adapter(Protocol):
           and without the checkpoint, for `orxe check`;
         - ``view_of`` with the same arguments: the :class:`~orxe_plugins.data.views.ImageView` of a classifier, or
           None for another expert, without reading its weights;
+        - ``recognise(checkpoint, name=None)``: name and options of the model whose weights a file holds, or None, for
+          `orxe init`;
         - ``pack_expert(expert)`` and ``unpack_expert(name, options, packed)``, by which experts are saved in one file
           with their weights (``orxe_plugins.experts.packing``).
         """

@@ -62,7 +62,7 @@ class ExpertSpec:
         try:
             return cls(**data)
         except (ValidationError, TypeError) as error:
-            problem = explain(error) if isinstance(error, ValidationError) else str(error)
+            problem = explain(error, model=cls) if isinstance(error, ValidationError) else str(error)
             known = ", ".join(one.name for one in fields(cls))
             raise OrxeError(f"expert {dict(data)}: {problem}; its fields are {known}") from error
 

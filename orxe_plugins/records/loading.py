@@ -197,9 +197,10 @@ def _predictions(tables: Sequence[_Table], rows: np.ndarray) -> dict[str, Any]:
 
 
 def _details(dataset: Mapping[str, Any], manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    setup = {key: value for key, value in dataset.items() if key not in ("schema", "name", "fingerprint", "samples")}
+    facts = ("name", "fingerprint", "samples", "notes")
+    setup = {key: value for key, value in dataset.items() if key not in ("schema", *facts)}
     return {
-        "dataset": {key: dataset[key] for key in ("name", "fingerprint", "samples")},
+        "dataset": {key: dataset[key] for key in facts if key in dataset},
         **setup,
         "fingerprints": {manifest["name"]: manifest["fingerprint"] for manifest in manifests},
         "confidence": {manifest["name"]: manifest["parts"]["confidence"] for manifest in manifests},

@@ -36,7 +36,7 @@ def setup_of(task: Task, options: RecordOptions) -> dict[str, Any]:
 
 def recording_mark(dataset: Mapping[str, Any], expert: Mapping[str, Any]) -> str:
     """Fingerprint of all that an expert's shards depend on, out of both manifests."""
-    recorded = {key: value for key, value in dataset.items() if key not in ("schema", "name")}
+    recorded = {key: value for key, value in dataset.items() if key not in ("schema", "name", "notes")}
     return fingerprint_of({"dataset": recorded, "expert": [expert[k] for k in ("name", "fingerprint", "shard_size")]})
 
 
@@ -47,6 +47,7 @@ def check_dataset(store: RecordStore, dataset: Dataset, setup: Mapping[str, Any]
         fresh: remove all records where it is not.
     """
     manifest = {"name": dataset.name, "fingerprint": dataset.fingerprint, "samples": len(dataset), **setup}
+    manifest["notes"] = list(getattr(dataset, "notes", ()))
     manifest = json.loads(json.dumps(manifest))
     there = None if fresh and _unreadable(store) else store.dataset()
     difference = None if there is None else _dataset_difference(there, manifest)
@@ -72,7 +73,7 @@ def _dataset_difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> st
             f"(fingerprint {there['fingerprint'][:12]}), but this is {here['name']!r} with {here['samples']} samples "
             f"(fingerprint {here['fingerprint'][:12]})"
         )
-    settings = [key for key in here if key not in ("name", "fingerprint", "samples")]
+    settings = [key for key in here if key not in ("name", "fingerprint", "samples", "notes")]
     changed = [f"{key} {there.get(key)!r}, now {key} {here[key]!r}" for key in settings if there.get(key) != here[key]]
     return f"was recorded with {'; '.join(changed)}" if changed else None
 
@@ -97,16 +98,9 @@ def expert_manifest(expert: Expert, shard_size: int, batch_size: int, cost_unit:
     return json.loads(json.dumps(manifest, default=str))
 
 
-def check_expert(store: RecordStore, manifest: Mapping[str, Any], fresh: bool) -> None:
-    """Raise unless what the folder holds of an expert was recorded from the same one, in shards of one size.
-
-    Args:
-        fresh: remove it instead.
-    """
+def check_expert(store: RecordStore, manifest: Mapping[str, Any]) -> None:
+    """Raise unless what the folder holds of an expert was recorded from the same one, in shards of one size."""
     name = manifest["name"]
-    if fresh:
-        store.remove_expert(name)
-        return
     there = store.expert(name)
     if there is None:
         return

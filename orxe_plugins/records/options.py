@@ -33,8 +33,10 @@ class RecordOptions:
         shard_size: samples per shard; by default 256, and more for very large data sets.
         workers: threads that load images; by default one per core and at most 8.
         cost_unit: unit of the experts' costs.
-        fresh: remove what the folder holds of these experts, and all of it if it is of another
-            data set or was recorded otherwise, instead of going on.
+        fresh: where the folder holds other records than those asked for, remove them and record again: those of an
+            expert that has changed, or all of them if they are of another data set or were recorded otherwise. Other
+            records stay.
+        fresh_all: record these experts again in every case.
 
     Raises:
         OrxeError: a value is out of range, or two contradict each other.
@@ -51,6 +53,7 @@ class RecordOptions:
     workers: int | None = None
     cost_unit: str = "GMACs"
     fresh: bool = False
+    fresh_all: bool = False
 
     def __post_init__(self) -> None:
         if self.input_mode not in INPUT_MODES:

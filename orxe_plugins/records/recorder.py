@@ -114,10 +114,18 @@ def write_records(
         needed.extend(filter(None, [expert.needs]))
         task.prepare(expert, dataset)
         manifest = expert_manifest(expert, size, options.batch_size, options.cost_unit)
-        check_expert(store, manifest, options.fresh)
-        mark = recording_mark(dataset_manifest, manifest)
-        missing = store.missing_shards(expert.name, -(-len(dataset) // size), mark)
-        check_batch_size(store, manifest, missing)
+        mark, count = recording_mark(dataset_manifest, manifest), -(-len(dataset) // size)
+        try:
+            if options.fresh_all:
+                store.remove_expert(expert.name)
+            check_expert(store, manifest)
+            missing = store.missing_shards(expert.name, count, mark)
+            check_batch_size(store, manifest, missing)
+        except OrxeError:
+            if not options.fresh:
+                raise
+            store.remove_expert(expert.name)
+            missing = list(range(count))
         return _Plan(expert, manifest, mark, missing)
 
     with folder_lock(store.folder):
@@ -234,7 +242,8 @@ def _describe(store: RecordStore, plan: _Plan, dataset_manifest: dict[str, Any])
 
     The cost may become known or be given anew at any time: no answer depends on it.
     """
-    if store.dataset() is None:
+    dataset = store.dataset()
+    if dataset is None or dataset.get("notes", []) != dataset_manifest["notes"]:
         store.write_dataset(dataset_manifest)
     there = store.expert(plan.expert.name) or {}
     cost = there.get("cost") if plan.expert.cost is None else float(plan.expert.cost)

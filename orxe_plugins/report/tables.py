@@ -116,8 +116,13 @@ class Table:
         for column in (self.columns[place] for place in places):
             justify: JustifyMethod = "right" if column.numeric else "left"
             table.add_column(Text(column.title), justify=justify, overflow="fold", no_wrap=column.numeric and not fold)
+        if self.marked:
+            # Bold letters are lost in a pipe or a file.
+            table.add_column("", no_wrap=True)
         for number, row in enumerate(self.rows):
-            table.add_row(*(Text(row[i]) for i in places), style="bold" if number in self.marked else None)
+            marked = number in self.marked
+            sign = [Text("<" if marked else "")] if self.marked else []
+            table.add_row(*(Text(row[i]) for i in places), *sign, style="bold" if marked else None)
         return table
 
 

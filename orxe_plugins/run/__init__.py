@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from orxe_plugins.run.fitted import read_fitted
     from orxe_plugins.run.preparing import prepare
     from orxe_plugins.run.recipe import Recipe
-    from orxe_plugins.run.recipe_file import load_recipe
-    from orxe_plugins.run.recipe_folders import recipe_names, recipe_out
+    from orxe_plugins.run.recipe_file import load_recipe, recipe_out
+    from orxe_plugins.run.recipe_folders import recipe_names
     from orxe_plugins.run.recording import read_recorded, record_pool
     from orxe_plugins.run.run import Run
     from orxe_plugins.run.samples import metric_of, samples_of
@@ -26,7 +26,7 @@ else:
         "read_fitted": "orxe_plugins.run.fitted",
         "read_recorded": "orxe_plugins.run.recording",
         "recipe_names": "orxe_plugins.run.recipe_folders",
-        "recipe_out": "orxe_plugins.run.recipe_folders",
+        "recipe_out": "orxe_plugins.run.recipe_file",
         "record_pool": "orxe_plugins.run.recording",
         "samples_of": "orxe_plugins.run.samples",
         "search": "orxe_plugins.run.searching",

@@ -1,4 +1,4 @@
-"""A dry run of a recipe: which parts of it can be built here, and what is missing.
+"""A dry run of a recipe: which parts of it can be built here, what the data holds, and what is missing.
 
 Nothing is downloaded, trained or recorded.
 """
@@ -6,17 +6,22 @@ Nothing is downloaded, trained or recorded.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.checkpoints import checkpoint_file, is_package
+from orxe_plugins.experts.classifier import ClassifierExpert
+from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.registry import load_expert, load_untrained
 from orxe_plugins.experts.spec import ExpertSpec, parse_address
+from orxe_plugins.experts.views import shown_view
+from orxe_plugins.run.described import class_sentence
 from orxe_plugins.run.run import Run
+from orxe_plugins.run.timing import few_samples, reading_seconds, seconds_per_sample
 
 FOUND, MISSING, MADE, DOWNLOAD = "found", "missing", "made by prepare", "downloaded by a run"
 
@@ -31,6 +36,9 @@ class ExpertCheck:
         built: whether it could be built; with random weights where its own are not here.
         gmacs: cost of one sample, if it was to be counted and the expert could be built.
         problem: why a run would fail here; empty if it would succeed.
+        view: what it sees of an image, in words; empty where that is not known.
+        classes: number of its classes or labels; None for other experts.
+        seconds: estimate of how long recording it takes; None without samples, or where it was not timed.
     """
 
     name: str
@@ -38,6 +46,9 @@ class ExpertCheck:
     built: bool
     gmacs: float | None
     problem: str = ""
+    view: str = ""
+    classes: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,59 +59,98 @@ class DataCheck:
         root: the folder.
         samples: how many there are; None if it cannot be read.
         problem: why it cannot be read; empty if ``prepare`` makes it.
+        classes: the classes and how they are numbered, in words; empty where there are none.
+        notes: what was left out or decided when the data was listed.
+        unreadable: samples that could not be read, of the few that were tried.
     """
 
     root: str
     samples: int | None
     problem: str = ""
+    classes: str = ""
+    notes: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
 
 def check_data(run: Run) -> list[DataCheck]:
-    """Read the recipe's data sets, as far as they are there."""
-    found = []
-    for root in filter(None, (run.recipe.data.root, run.recipe.data.report_root)):
-        try:
-            run.task.check(run.listed(root))
-            found.append(DataCheck(root, len(run.listed(root))))
-        except OrxeError as error:
-            made = run.recipe.prepare is not None and not Path(root).exists()
-            found.append(DataCheck(root, None, "" if made else str(error)))
-    return found
+    """Read the recipe's data sets: list them, and try a few samples of each."""
+    return [_check_folder(run, root) for root in filter(None, (run.recipe.data.root, run.recipe.data.report_root))]
 
 
-def check_experts(run: Run, cost: bool = True) -> Iterator[ExpertCheck]:
+def _check_folder(run: Run, root: str) -> DataCheck:
+    try:
+        if "{data}" in root:
+            raise OrxeError("the recipe needs your data: add --data FOLDER")
+        dataset = run.dataset(root)
+        run.task.check(dataset)
+        _, unreadable, _ = few_samples(dataset)
+    except OrxeError as error:
+        made = run.recipe.prepare is not None and not Path(root).exists() and _is_inside(Path(root), run.out)
+        return DataCheck(root, None, "" if made else str(error))
+    notes = tuple(getattr(dataset, "notes", ()))
+    return DataCheck(root, len(dataset), "", class_sentence(dataset), notes, tuple(unreadable))
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def check_experts(run: Run, cost: bool = True, time: bool = False) -> Iterator[ExpertCheck]:
     """Build the recipe's experts one after the other, shown by the run's progress.
 
     Args:
         run: the recipe's run.
         cost: count each expert's GMACs; a large detector runs once for it.
+        time: run each expert on a few samples, to estimate how long a recording takes.
     """
     run.progress.start(len(run.specs), "building experts")
-    try:
-        dataset = run.listed(run.recipe.data.root)
-    except OrxeError:
-        dataset = None  # check_data reports it
+    dataset = _samples(run)
+    images: list[Any] = []
+    reading = 0.0
+    if time and dataset is not None:
+        images, _, reading = few_samples(dataset)
     for spec in run.specs:
-        yield _check_expert(run, spec, dataset, cost)
+        found, expert = _check_expert(run, spec, dataset, cost)
+        if expert is not None and images and dataset is not None:
+            each = seconds_per_sample(expert, images)
+            if each is not None:
+                found = replace(found, seconds=len(dataset) * (each + reading_seconds(reading)))
+        yield found
         run.progress.advance(1)
 
 
-def _check_expert(run: Run, spec: ExpertSpec, dataset: Dataset | None, cost: bool) -> ExpertCheck:
+def _samples(run: Run) -> Dataset | None:
+    try:
+        return run.dataset(run.recipe.data.root)
+    except OrxeError:
+        return None  # check_data reports it
+
+
+def _check_expert(run: Run, spec: ExpertSpec, dataset: Dataset | None, cost: bool) -> tuple[ExpertCheck, Expert | None]:
     name = str(spec.name)
-    weights, built, gmacs = "", False, None
+    weights, gmacs, expert = "", None, None
     problems = []
     try:
         weights = _weights(spec, run.recipe.prepare is not None)
         if weights == MISSING:
             problems.append(f"there is no checkpoint {_checkpoint(spec)}")
         expert = load_expert(spec) if weights == FOUND else load_untrained(spec)
-        built = True
-        if weights == FOUND and dataset is not None:
+        # An architecture without its weights may still have labels that are not its own.
+        if dataset is not None and (weights == FOUND or isinstance(expert, ClassifierExpert)):
             run.task.prepare(expert, dataset)
         gmacs = _cost(expert) if cost else None
     except (OrxeError, ImportError) as error:
         problems.append(str(error))
-    return ExpertCheck(name, weights, built, gmacs, "; ".join(problems))
+    problem = "; ".join(problems)
+    if expert is None:
+        return ExpertCheck(name, weights, False, None, problem), None
+    return ExpertCheck(name, weights, True, gmacs, problem, shown_view(expert), _classes(expert)), expert
+
+
+def _classes(expert: Expert) -> int | None:
+    if isinstance(expert, ClassifierExpert):
+        return expert.num_classes
+    return len(expert.names) if isinstance(expert, DetectorExpert) else None
 
 
 def _cost(expert: Expert) -> float:

@@ -7,7 +7,6 @@ from dataclasses import field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.checkpoints import is_package
 from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.util.validation import explain
+from orxe_plugins.util.yaml_files import read_yaml
 
 _VIEW_KEYS = ("input_size", "mean", "std", "interpolation", "crop_pct", "crop_mode")
 _SOURCE_KEYS = ("address", "timm", "builder")
@@ -83,12 +83,11 @@ def read_experts_file(path: str | Path) -> tuple[ExpertSpec, ...]:
         OrxeError: the file cannot be read, or an entry does not fit.
     """
     path = Path(path)
+    raw = read_yaml(path, "experts file")
     try:
-        content = _ExpertsFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise OrxeError(f"experts file {str(path)!r} cannot be read: {error}") from error
+        content = _ExpertsFile.model_validate(raw)
     except ValidationError as error:
-        raise OrxeError(f"experts file {str(path)!r}: {explain(error)}") from error
+        raise OrxeError(f"experts file {str(path)!r}: {explain(error, model=_ExpertsFile)}") from error
     return tuple(entry.expert(path.resolve().parent) for entry in content.experts)
 
 

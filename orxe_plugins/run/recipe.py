@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.spec import ExpertSpec
@@ -16,6 +24,15 @@ from orxe_plugins.policies.policy import check_preferences
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_bool_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        # Pydantic takes `limit: yes` for 1.
+        kinds = str(cls.model_fields[str(info.field_name)].annotation)
+        if isinstance(value, bool) and "bool" not in kinds and "Any" not in kinds:
+            raise ValueError("expected no true or false")
+        return value
 
 
 class Split(_Model):
@@ -55,7 +72,15 @@ class Data(_Model):
 
 
 class Recording(_Model):
-    """How records are made: see :class:`orxe_plugins.records.options.RecordOptions`."""
+    """How records are made: see :class:`orxe_plugins.records.options.RecordOptions`.
+
+    Attributes:
+        batch_size: images that an expert answers at once.
+        shard_size: images per file of records; what is lost of a run that is killed.
+        keep: how much of the answers is kept; for classification "none", "top5" or "all", for detection "none",
+            "all" or "top100".
+        augment: a training-time augmentation of the fitting images, such as "timm:rand-m9-mstd0.5".
+    """
 
     batch_size: int = Field(default=64, gt=0)
     shard_size: int | None = Field(default=None, gt=0)
@@ -64,13 +89,21 @@ class Recording(_Model):
 
 
 class PoolChoice(_Model):
-    """Choose ``k`` experts out of the pool before the search."""
+    """Choose experts out of the pool before the search.
+
+    Attributes:
+        k: how many experts to choose.
+    """
 
     k: int = Field(gt=0)
 
 
 class SaverChoice(_Model):
-    """Rank savers for each of these base models."""
+    """Rank savers for base models.
+
+    Attributes:
+        base: names of the base models, one or a list.
+    """
 
     base: Annotated[list[str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
 
@@ -103,14 +136,24 @@ class CostChoice(_Model):
 
 
 class PromiseWish(_Model):
-    """A drop to promise: see :mod:`orxe_plugins.search.promise`."""
+    """A drop to promise: see :mod:`orxe_plugins.search.promise`.
+
+    Attributes:
+        max_drop: score that may be lost to the last expert, such as 0.01.
+        confidence: how sure the promise has to be.
+    """
 
     max_drop: float = Field(gt=0, lt=1)
     confidence: float = Field(default=0.95, gt=0, lt=1)
 
 
 class Regulariser(_Model):
-    """Keeps a search from relying on few samples; off by default: see :func:`orxe_plugins.search.fit_policies`."""
+    """Keeps a search from relying on few samples; off by default: see :func:`orxe_plugins.search.fit_policies`.
+
+    Attributes:
+        min_exits: a threshold lets at least so many fitting samples exit, or none.
+        alpha, beta: weights of the two penalties.
+    """
 
     min_exits: int = Field(default=0, ge=0)
     alpha: float = Field(default=0.0, ge=0)
@@ -146,6 +189,11 @@ def _preferences(value: Any) -> Any:
     return list(check_preferences(value))
 
 
+def _expert(value: Any) -> Any:
+    """A plain text is an expert's address."""
+    return {"address": value} if isinstance(value, str) else value
+
+
 class _Span(_Model):
     start: float = 0.0
     stop: float = 1.0
@@ -156,22 +204,27 @@ class Recipe(_Model):
     """A recipe, checked.
 
     Attributes:
-        name: the recipe's name, also that of its output folder.
+        name: the recipe's name, also that of its output folder; by default that of the file, or of the folder of a
+            ``recipe.yaml``.
+        description: one line, which ``orxe list recipes`` shows.
         task: kind of task, such as "classification".
         plugin: Python file beside the recipe that registers a new task or confidence.
         prepare: Python file beside the recipe; its ``prepare(recipe, out, progress, **prepare_options)``
             makes data or experts, and skips what exists already.
+        prepare_options: arguments of ``prepare``.
         data: the labelled samples.
-        experts: the pool. In the recipe's file the key may also name an experts file.
-        classes: what happens to classes that not all know. "same": they are an error. "data": the cascade answers in the
-            classes of the data, and what else an expert knows is dropped. "intersect": only those that the data and
-            every expert know; other objects or samples are left out, and said.
+        experts: the pool: addresses, or entries with the keys of an expert. In the recipe's file the key may also name
+            an experts file.
+        classes: what happens to classes that not all know. "same": they are an error. "data": the cascade answers in
+            the classes of the data, and what else an expert knows is dropped. "intersect": only those that the data and
+            every expert know; other objects are left out, and said.
         input_mode: "originals" hands original images to the experts, and each prepares its view; "tensor" hands
             them one tensor, as frameworks do (key ``path`` of the recipe).
         confidence: kind and options of the confidence provider, for experts that name none; the
             option ``temperature: fit`` fits one temperature per expert on the fitting split.
         preferences: the preferences to fit, rising.
         skip_gates: search for skip thresholds too.
+        record: how records are made.
         gates: train ranking gates, which take the place of the experts' own confidence.
         select_pool, select_saver: optional choices before the search.
         max_experts, max_params: what fits into the memory: the cascade keeps the best experts within these limits.
@@ -181,14 +234,14 @@ class Recipe(_Model):
         folder: the recipe's own folder.
     """
 
-    name: str
+    name: str = Field(min_length=1)
     description: str = ""
     task: str = "classification"
     plugin: str | None = None
     prepare: str | None = None
     prepare_options: dict[str, Any] = Field(default_factory=dict)
     data: Data
-    experts: list[ExpertSpec]
+    experts: list[Annotated[ExpertSpec, BeforeValidator(_expert)]] = Field(min_length=1)
     classes: Literal["same", "data", "intersect"] = "same"
     input_mode: Literal["originals", "tensor"] = Field(default="originals", alias="path")
     confidence: dict[str, Any] | None = None
@@ -207,7 +260,7 @@ class Recipe(_Model):
     promise: Annotated[list[PromiseWish], BeforeValidator(lambda v: [v] if isinstance(v, Mapping) else v)] = Field(
         default_factory=list
     )
-    folder: Path
+    folder: Path = Field(exclude=True)
 
     @model_validator(mode="after")
     def _splits_agree(self) -> Recipe:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.run.experts_file import read_experts_file
 from orxe_plugins.run.recipe import Recipe
-from orxe_plugins.run.recipe_folders import find_recipe
-from orxe_plugins.util.validation import explain
+from orxe_plugins.run.recipe_folders import default_name, find_recipe
+from orxe_plugins.util.files import folder_name
+from orxe_plugins.util.validation import explain, known_keys
+from orxe_plugins.util.yaml_files import parse_yaml, read_yaml
+
+#: an adapter's name of several letters, so that a drive of Windows is none
+_ADDRESS = re.compile(r"[A-Za-z_][\w-]+:.")
 
 
 def load_recipe(
@@ -31,30 +36,57 @@ def load_recipe(
     Raises:
         OrxeError: there is no such recipe, or a key or value in it does not fit.
     """
-    path = find_recipe(recipe)
-    raw = _unshared(_read_yaml(path))
-    for override in overrides:
-        _override(raw, override)
+    path, raw = read_raw(recipe, overrides)
     places = {"out": str(out), "recipe": str(path.parent)}
     if data is not None:
         places["data"] = str(data)
     raw = _fill(raw, places, path)
-    if isinstance(raw.get("experts"), str):
-        raw["experts"] = list(read_experts_file(raw["experts"]))
+    raw["experts"] = _listed_experts(raw.get("experts"), path)
+    for key in raw:
+        if key == "folder" or not isinstance(key, str):
+            raise OrxeError(f"{path}: unknown key {key!r}: known are {', '.join(sorted(known_keys(Recipe, ())))}")
     try:
         return Recipe.model_validate({**raw, "folder": path.parent})
     except ValidationError as error:
-        raise OrxeError(f"{path}: {explain(error)}") from error
+        raise OrxeError(f"{path}: {explain(error, model=Recipe)}") from error
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise OrxeError(f"{path} is not readable YAML: {error}") from error
+def read_raw(recipe: str | Path, overrides: Sequence[str] = ()) -> tuple[Path, dict[str, Any]]:
+    """A recipe's file, and its keys as they stand there, with some of them changed; its name is among them.
+
+    Raises:
+        OrxeError: there is no such recipe, it is no YAML with keys, or an override does not fit.
+    """
+    path = find_recipe(recipe)
+    raw = _unshared(read_yaml(path))
     if not isinstance(raw, dict):
-        raise OrxeError(f"{path} holds a {type(raw).__name__}: expected the keys of a recipe")
-    return raw
+        held = "nothing" if raw is None else f"a {type(raw).__name__}"
+        raise OrxeError(f"{path} holds {held}: expected the keys of a recipe")
+    for override in overrides:
+        _override(raw, override)
+    if raw.get("name") is None:
+        raw["name"] = default_name(path)
+    return path, raw
+
+
+def recipe_out(recipe: str | Path, overrides: Sequence[str] = ()) -> Path:
+    """The default output folder of a recipe: ``runs/`` and the recipe's name."""
+    _, raw = read_raw(recipe, overrides)
+    return Path("runs") / folder_name(str(raw["name"]))
+
+
+def _listed_experts(experts: Any, path: Path) -> Any:
+    """The experts as a list, where the key names one address or an experts file."""
+    if not isinstance(experts, str):
+        return experts
+    if Path(experts).suffix.lower() in (".yaml", ".yml") and not _ADDRESS.match(experts):
+        return list(read_experts_file(experts))
+    if _ADDRESS.match(experts):
+        return [experts]
+    raise OrxeError(
+        f"{path}: experts is {experts!r}: expected a list of experts, such as [timm:resnet18, timm:resnet50], or an "
+        "experts file (.yaml)"
+    )
 
 
 def _unshared(value: Any) -> Any:
@@ -74,7 +106,7 @@ def _override(raw: dict[str, Any], override: str) -> None:
         if isinstance(place, dict) and place.get(parent) is None:
             place[parent] = {}
         place = place[_key(place, parent, override)]
-    place[_key(place, last, override)] = yaml.safe_load(value)
+    place[_key(place, last, override)] = parse_yaml(value, f"the value in {override!r}")
 
 
 def _key(place: Any, part: str, override: str) -> Any:

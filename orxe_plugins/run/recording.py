@@ -108,6 +108,7 @@ def _options(run: Run, place: Place, view: ImageView | None) -> RecordOptions:
         batch_size=settings.batch_size,
         shard_size=settings.shard_size,
         fresh=run.fresh,
+        fresh_all=run.fresh_all,
     )
 
 

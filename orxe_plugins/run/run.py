@@ -35,16 +35,20 @@ class Run:
         out: the output folder: ``records/``, ``cascade/`` and ``report/`` are made in it.
         progress: draws progress; silent by default.
         fresh: record again what an earlier run with other settings left.
+        fresh_all: record everything again.
 
     Raises:
         OrxeError: the recipe's task is unknown, or its parts contradict each other.
     """
 
-    def __init__(self, recipe: Recipe, out: Path, progress: Progress | None = None, fresh: bool = False) -> None:
+    def __init__(
+        self, recipe: Recipe, out: Path, progress: Progress | None = None, fresh: bool = False, fresh_all: bool = False
+    ) -> None:
         self.recipe = recipe
         self.out = Path(out)
         self.progress = progress or Silent()
-        self.fresh = fresh
+        self.fresh = fresh or fresh_all
+        self.fresh_all = fresh_all
         if recipe.plugin is not None:
             self.module_beside(recipe.plugin, "plugin")
         self.task: Task = task_named(recipe.task)

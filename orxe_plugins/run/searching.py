@@ -9,6 +9,7 @@ from typing import Any
 from orxe_plugins.cascade.file import CascadeFile, write_cascade
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.run.confidences import Pool, with_confidences
+from orxe_plugins.run.described import class_names
 from orxe_plugins.run.fit import fit_table, keep_experts, with_recipe_costs
 from orxe_plugins.run.latency import latency_table
 from orxe_plugins.run.recipe import Recipe
@@ -59,7 +60,7 @@ def search(run: Run, pool: Pool | None = None) -> Fitted:
     table = fit_table(run.recipe, splits, latency)
     costs = dict(zip(splits.fit.names, splits.fit.cost.tolist(), strict=True))
     specs = tuple(replace(pool.specs[name], cost=costs[name]) for name in splits.fit.names)
-    labels = splits.fit.details.get("labels")
+    labels = splits.fit.details.get("labels") or class_names(run)
     file = CascadeFile(specs, table, run.recipe.task, view, run.recipe.input_mode, labels and tuple(labels))
     write_cascade(run.cascade_folder, file)
     write_json(run.cascade_folder / ASKED_FILE, asked_of(run.recipe))

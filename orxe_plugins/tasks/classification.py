@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from orxe_plugins.confidence.provider import ConfidenceProvider
 from orxe_plugins.confidence.softmax import MaxSoftmax
 from orxe_plugins.data.datasets import Dataset, ImageFolder, folders_without_map
-from orxe_plugins.errors import OrxeError, OrxeWarning
+from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.tasks.task import Task, register_task
 
@@ -38,7 +38,8 @@ class Classification(Task):
         """Check that the expert knows the classes of the data set.
 
         Raises:
-            OrxeError: the data set has a class that the expert has not.
+            OrxeError: the data set has a class that the expert has not, or has fewer class folders than the expert
+            has classes, and nothing says which they are.
         """
         known = getattr(expert, "num_classes", None)
         if known is None or not len(dataset):
@@ -51,12 +52,11 @@ class Classification(Task):
             )
         folders = folders_without_map(dataset)
         if folders is not None and folders < known:
-            warnings.warn(
-                f"data set {dataset.name!r} has {folders} class folders and no class map, so they are classes 0 to "
-                f"{folders - 1}, but expert {expert.name!r} has {known} classes. If they are others, name them in "
-                "synsets.txt beside the folders, or by data.class_map=FILE",
-                OrxeWarning,
-                stacklevel=2,
+            raise OrxeError(
+                f"data set {dataset.name!r} has {folders} class folders and no class map, but expert {expert.name!r} "
+                f"has {known} classes: which of them the folders are cannot be told from their order. List the "
+                f"expert's {known} classes, as the folders are called, in synsets.txt beside the folders or in a file "
+                f"named by data.class_map=FILE{_imagenet_hint(dataset, known)}"
             )
 
     def score(self, outputs: Tensor, targets: Sequence[int]) -> np.ndarray:
@@ -89,3 +89,14 @@ class Classification(Task):
     def describe(self, outputs: Tensor) -> list[str]:
         """The class index with the highest logit."""
         return [str(index) for index in outputs.argmax(dim=1).tolist()]
+
+    def values(self, outputs: Tensor) -> list[dict[str, int]]:
+        """The same under ``class``."""
+        return [{"class": index} for index in outputs.argmax(dim=1).tolist()]
+
+
+def _imagenet_hint(dataset: Dataset, known: int) -> str:
+    folders = {str(sample).partition("/")[0] for sample in dataset.sample_ids}
+    if known != 1000 or not all(re.fullmatch(r"n\d{8}", name) for name in folders):
+        return ""
+    return ". For ImageNet's 1000 classes, timm has that list as timm/data/_info/imagenet_synsets.txt"

@@ -13,11 +13,9 @@ from torch.nn.functional import interpolate
 
 from orxe_plugins.confidence.pixels import MeanPixelConfidence
 from orxe_plugins.confidence.provider import ConfidenceProvider
-from orxe_plugins.data.image_lists import ImageList, Mask, images_with_masks
+from orxe_plugins.data.masks import IGNORE, Mask, MaskedImages, images_with_masks
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.tasks.task import Scored, Task, register_task
-
-IGNORE = 255
 
 
 @register_task("segmentation")
@@ -34,7 +32,7 @@ class Segmentation(Task):
     gate_summary = "pixels"
     default_keep = "all"
 
-    def dataset(self, root: Path, class_map: str | None = None) -> ImageList:
+    def dataset(self, root: Path, class_map: str | None = None) -> MaskedImages:
         return images_with_masks(root)
 
     def default_confidence(self) -> ConfidenceProvider:

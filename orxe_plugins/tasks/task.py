@@ -121,6 +121,10 @@ class Task:
         """Each sample's answer in a few words, to be read: B texts."""
         raise NotImplementedError
 
+    def values(self, outputs: Any) -> list[dict[str, Any]]:
+        """Each sample's answer as plain values by their names, for programs: B of them; by default nothing but text."""
+        return [{} for _ in self.describe(outputs)]
+
     def metric(self, score: np.ndarray, predictions: Mapping[str, np.ndarray], targets: Sequence[Any]) -> float:
         """The metric of a data set of M samples; the mean score unless a task knows better.
 

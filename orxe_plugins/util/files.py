@@ -73,3 +73,8 @@ def safe_name(text: str, longest: int = 80) -> str:
 def distinct_name(text: str) -> str:
     """A safe name with a short hash of the text: different texts have different names."""
     return f"{safe_name(text)}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def folder_name(text: str) -> str:
+    """The text itself where every file system takes it; else a distinct name."""
+    return text if text and text == safe_name(text) else distinct_name(text)

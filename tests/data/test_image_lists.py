@@ -10,7 +10,8 @@ from PIL import Image
 
 from orxe_plugins import OrxeError
 from orxe_plugins.data.datasets import BadSampleError
-from orxe_plugins.data.image_lists import images_with_masks, table_of_images
+from orxe_plugins.data.image_lists import table_of_images
+from orxe_plugins.data.masks import images_with_masks
 
 
 @pytest.fixture
@@ -51,8 +52,8 @@ def test_several_columns_make_a_tuple(table: Path) -> None:
     [
         ("image,age\na.png,old\n", "line 2: .*old.* are not numbers"),
         ("image,age\na.png,nan\n", "line 2: .* are not finite"),
-        ("image,age\na.png\n", "line 2: .* are not numbers"),
-        ("image,age\nnowhere.png,1\n", "'nowhere.png' is named twice or does not exist"),
+        ("image,age\na.png\n", "line 2: 1 cells, but the table has 2 columns"),
+        ("image,age\nnowhere.png,1\n", "'nowhere.png' does not exist; a path is relative to"),
         ("image,age\na.png,1\na.png,2\n", "line 3: image 'a.png' is named twice"),
         ("file,age\na.png,1\n", "columns .*file.*: expected 'image'"),
         ("image\na.png\n", "expected 'image' and at least one more"),

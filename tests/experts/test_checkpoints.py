@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -19,7 +20,10 @@ def model(width: int = 3) -> nn.Module:
     return nn.Sequential(nn.Linear(4, width), nn.BatchNorm1d(width), nn.Linear(width, 2))
 
 
-@pytest.mark.parametrize("wrap", [None, "state_dict", "model", "state_dict_ema", "model_ema"])
+@pytest.mark.parametrize(
+    "wrap",
+    [None, "state_dict", "model", "state_dict_ema", "model_ema", "model_state_dict", "net", "weights", "ema", "params"],
+)
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
 def test_weights_are_found_however_a_training_script_wrapped_them(
     tmp_path: Path, wrap: str | None, prefix: str
@@ -30,6 +34,38 @@ def test_weights_are_found_however_a_training_script_wrapped_them(
     torch.save(content, tmp_path / "last.pth.tar")
     load_checkpoint(loaded, tmp_path / "last.pth.tar", "mine")
     assert all(torch.equal(loaded.state_dict()[key], value) for key, value in trained.state_dict().items())
+
+
+def test_numbers_of_numpy_and_paths_beside_the_weights_do_no_harm(tmp_path: Path) -> None:
+    beside = {"best": np.float64(0.9), "epoch": np.int64(3), "curve": np.arange(3.0), "done": np.bool_(True),
+              "where": tmp_path, "name": np.str_("x"), "half": np.float16(1)}  # fmt: skip
+    trained = model()
+    torch.save({"net": {"module": trained.state_dict()}, **beside}, tmp_path / "x.pth")
+    assert torch.equal(read_state_dict(tmp_path / "x.pth")["0.weight"], trained.state_dict()["0.weight"])
+
+
+@pytest.mark.parametrize("prefix", ["model.", "net.backbone."])
+def test_a_model_inside_of_a_larger_one_is_found(tmp_path: Path, prefix: str) -> None:
+    trained, loaded = model(), model()
+    weights = {prefix + key: value for key, value in trained.state_dict().items()}
+    torch.save({"state_dict": {**weights, "criterion.weight": torch.ones(2)}}, tmp_path / "x.ckpt")
+    load_checkpoint(loaded, tmp_path / "x.ckpt", "mine")
+    assert torch.equal(loaded.state_dict()["2.bias"], trained.state_dict()["2.bias"])
+    twins = {f"{who}.{key}": value for who in ("teacher", "student") for key, value in model().state_dict().items()}
+    torch.save(twins, tmp_path / "twins.pth")
+    with pytest.raises(OrxeError, match="weights are unknown"):
+        load_checkpoint(loaded, tmp_path / "twins.pth", "mine")
+
+
+def test_errors_say_what_was_found_and_the_way_out(tmp_path: Path) -> None:
+    torch.save({"epoch": 3, "optimizer": {"lr": 0.1}}, tmp_path / "x.pth")
+    with pytest.raises(OrxeError, match=r"its keys are epoch \(int\), optimizer \(dict\)\. .*torch\.save\(model"):
+        read_state_dict(tmp_path / "x.pth")
+    torch.save({"model": model()}, tmp_path / "x.pth")
+    with pytest.raises(OrxeError, match=r"an object of torch\.nn\.modules\.\S+, and reading such objects may run code"):
+        read_state_dict(tmp_path / "x.pth")
+    with pytest.raises(OrxeError, match="is a folder: name the file in it"):
+        checkpoint_file(tmp_path)
 
 
 def test_averaged_weights_go_before_the_plain_ones(tmp_path: Path) -> None:

@@ -56,17 +56,6 @@ def test_counted_gmacs_agree_with_the_papers(recipe: str) -> None:
             assert gmacs == pytest.approx(paper, rel=0.03, abs=rounding), name
 
 
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of the digits recipe by the command, on a part of the images."""
-    out = tmp_path_factory.mktemp("digits")
-    command = [sys.executable, "-m", "orxe_plugins.cli", "run", "digits", "--out", str(out), "data.limit=400"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    (out / "stdout.txt").write_text(done.stdout)
-    return out
-
-
 def test_digits_ends_with_a_table_and_a_picture(digits: Path) -> None:
     text = (digits / "stdout.txt").read_text()
     assert "Policies (digits, reporting split, 200 samples)" in text

@@ -41,13 +41,13 @@ def test_every_kind_of_entry_becomes_a_spec(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"name": "x"}, r"experts\.0: expected one of address, timm and builder, but got none"),
+        ({"name": "x"}, r"experts\[0\]: expected one of address, timm and builder, but got none"),
         ({"timm": "a", "address": "timm:a"}, "but got address and timm"),
         ({"builder": "timm.x:y"}, "an expert with a builder needs a name and a variant"),
-        ({"timm": "a", "checkpont": "x"}, r"unknown key 'experts\.0\.checkpont'"),
-        ({"timm": "a", "cost": "cheap"}, r"experts\.0\.cost is 'cheap': "),
-        ({"timm": "a", "cost": -1}, r"experts\.0\.cost is -1: "),
-        ("resnet18", r"experts\.0 is 'resnet18': expected keys with values"),
+        ({"timm": "a", "checkpont": "x"}, r"unknown key 'checkpont' in experts\[0\]: did you mean 'checkpoint'"),
+        ({"timm": "a", "cost": "cheap"}, r"experts\[0\]\.cost is 'cheap': "),
+        ({"timm": "a", "cost": -1}, r"experts\[0\]\.cost is -1: "),
+        ("resnet18", r"experts\[0\] is 'resnet18': expected keys with values"),
     ],
 )
 def test_what_is_no_entry_is_named_with_its_place(tmp_path: Path, entry: Any, message: str) -> None:

@@ -13,7 +13,6 @@ import yaml
 from PIL import Image
 
 from orxe_plugins import OrxeError
-from orxe_plugins.errors import OrxeWarning
 from orxe_plugins.evaluation.evaluate import evaluate
 from orxe_plugins.experts.registry import load_expert
 from orxe_plugins.records import load_records
@@ -107,11 +106,11 @@ def test_more_classes_in_the_data_than_an_expert_knows_are_refused(
     assert not list((tmp_path / "out").rglob("*.parquet"))
 
 
-def test_folders_that_are_but_some_of_the_classes_are_pointed_out(tiny_recipe: Path, tmp_path: Path) -> None:
+def test_folders_that_are_but_some_of_the_classes_are_refused(tiny_recipe: Path, tmp_path: Path) -> None:
     expert = load_expert("timm:test_resnet?pretrained=false&num_classes=7")
     task = task_named("classification")
     folder = task.dataset(tiny_recipe / "images")
-    with pytest.warns(OrxeWarning, match="has 3 class folders and no class map, so they are classes 0 to 2, but .* 7"):
+    with pytest.raises(OrxeError, match="has 3 class folders and no class map, but expert .* has 7 classes"):
         task.prepare(expert, folder.select(range(4)))
     (tmp_path / "map.txt").write_text("ant 6\nbee 0\ncat 3\n")
     with warnings.catch_warnings():

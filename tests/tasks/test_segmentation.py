@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from orxe_plugins import Cascade, Expert, OrxeError, fit_policies, replay
-from orxe_plugins.data.image_lists import Mask
 from orxe_plugins.data.images import to_tensor
+from orxe_plugins.data.masks import Mask
 from orxe_plugins.evaluation.evaluate import evaluate
 from orxe_plugins.evaluation.metric import Metric
 from orxe_plugins.evaluation.routed import disagreements, run_routed

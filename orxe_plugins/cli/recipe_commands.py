@@ -1,0 +1,126 @@
+"""The commands that run a recipe, whole or step by step: ``run``, ``record``, ``check``, ``search``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orxe_plugins.cli import console
+from orxe_plugins.cli.options import (
+    DataOption,
+    FreshAllOption,
+    FreshOption,
+    OutOption,
+    Overrides,
+    RecipeArgument,
+    RunArguments,
+    open_run,
+)
+
+
+def run(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    data: DataOption = None,
+    out: OutOption = None,
+    fresh: FreshOption = False,
+    fresh_all: FreshAllOption = False,
+) -> None:
+    """Record, search, evaluate and report: a whole recipe.
+
+    Example: orxe run imagenet_lite --data ~/imagenet/val --out runs/lite
+    """
+    from orxe_plugins.cli.left_out import tell_left_out
+    from orxe_plugins.cli.reports import print_savers, report_run
+    from orxe_plugins.run.confidences import with_confidences
+    from orxe_plugins.run.preparing import prepare
+    from orxe_plugins.run.recording import record_pool
+    from orxe_plugins.run.searching import search
+    from orxe_plugins.run.splits import splits_of
+
+    with console.bars() as bars:
+        run = open_run(RunArguments(recipe, overrides, data, out, fresh, fresh_all), bars)
+        prepare(run)
+        recorded = record_pool(run)
+        console.say("searching thresholds")
+        pool = with_confidences(run, splits_of(run, recorded))
+        fitted = search(run, pool)
+    if run.recipe.select_saver is not None:
+        print_savers(run, pool.splits, run.recipe.select_saver.base)
+    report_run(run, fitted)
+    tell_left_out([recorded.fit, recorded.report])
+
+
+def record(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    data: DataOption = None,
+    out: OutOption = None,
+    fresh: FreshOption = False,
+    fresh_all: FreshAllOption = False,
+) -> None:
+    """Record what every expert says of every sample.
+
+    A recording that was stopped goes on where it was.
+
+    Example: orxe record imagenet_lite --data ~/imagenet/val
+    """
+    from orxe_plugins.cli.left_out import SHOWN, notes_of, skipped_in
+    from orxe_plugins.run.preparing import prepare
+    from orxe_plugins.run.recording import record_pool
+
+    with console.bars() as bars:
+        run = open_run(RunArguments(recipe, overrides, data, out, fresh, fresh_all), bars)
+        prepare(run)
+        recorded = record_pool(run)
+    skipped = skipped_in([recorded.fit, recorded.report])
+    console.tell(f"{recorded.fit.n_experts} experts recorded in {run.out}, {len(skipped)} samples skipped")
+    for sample, reason in skipped[:SHOWN]:
+        console.tell(f"  skipped {sample}: {reason}")
+    if len(skipped) > SHOWN:
+        console.tell(f"  and {len(skipped) - SHOWN:,} more")
+    console.tell_notes(notes_of([recorded.fit, recorded.report]))
+
+
+def check(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    data: DataOption = None,
+    cost: Annotated[bool, typer.Option(help="Count GMACs; a large detector runs once for it.")] = True,
+    time: Annotated[bool, typer.Option(help="Time a few samples, to estimate the recording.")] = True,
+) -> None:
+    """Dry run of a recipe: what the data holds, what is missing.
+
+    Shows classes, costs, what each expert sees and how long a recording takes. Nothing is downloaded, trained or
+    recorded. The exit status is 1 if something is missing.
+
+    Example: orxe check coco_yolov8_codino --data ~/coco experts.codino.options.repo=~/mmdetection
+    """
+    from orxe_plugins.cli.dry_run import print_check
+    from orxe_plugins.run.recipe_file import load_recipe, recipe_out
+    from orxe_plugins.run.run import Run
+
+    folder = recipe_out(recipe, overrides or []).resolve()
+    loaded = load_recipe(recipe, out=folder, data=data.resolve() if data else "{data}", overrides=overrides or [])
+    with console.bars() as bars:
+        complete = print_check(Run(loaded, folder, bars), cost, time)
+    raise typer.Exit(0 if complete else 1)
+
+
+def search(recipe: RecipeArgument, overrides: Overrides = None, data: DataOption = None, out: OutOption = None) -> None:
+    """Fit thresholds to the records; write the cascade's folder.
+
+    Example: orxe search digits skip_gates=false
+    """
+    from orxe_plugins.run.searching import search as search_policies
+
+    with console.bars() as bars:
+        run = open_run(RunArguments(recipe, overrides, data, out), bars)
+        file = search_policies(run).file
+    costs = [row.cost for row in file.table]
+    console.out.print(
+        f"{len(file.table)} policies from {min(costs):.4g} to {max(costs):.4g} {file.table.cost_unit} "
+        f"in {run.cascade_folder}",
+        markup=False,
+    )
