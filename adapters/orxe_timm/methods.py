@@ -10,7 +10,7 @@ from timm.models import group_parameters
 from torch import Tensor, nn
 
 from orxe_plugins.cascade.cascade import Cascade
-from orxe_plugins.errors import MissingAttribute, OrxeError
+from orxe_plugins.errors import MissingAttributeError, OrxeError
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_timm.config import prefix_of
 
@@ -54,7 +54,7 @@ class TimmMethods(nn.Module):
         if name == "group_matcher":
             return self._grouping()
         if not hasattr(self._last, name):
-            raise MissingAttribute(
+            raise MissingAttributeError(
                 f"the cascade has no {name}, as its last expert {self.members[-1].name!r} has none: take another last "
                 "expert, or build one of the experts by itself"
             )
@@ -102,7 +102,7 @@ class TimmMethods(nn.Module):
         """timm's ``group_matcher``: layers of all experts counted from their ends, so that heads learn alike."""
         lacking = [expert.name for expert in self.members if not hasattr(expert.module, "group_matcher")]
         if lacking:
-            raise MissingAttribute(f"the cascade has no group_matcher, as expert {lacking[0]!r} has none")
+            raise MissingAttributeError(f"the cascade has no group_matcher, as expert {lacking[0]!r} has none")
 
         def group_matcher(coarse: bool = False) -> Callable[[str], int]:
             layers = [_layers(expert.module, coarse) for expert in self.members]
