@@ -5,7 +5,7 @@ Nothing is downloaded, trained or recorded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,7 @@ def _check_folder(run: Run, root: str) -> DataCheck:
         if "{data}" in root:
             raise OrxeError("the recipe needs your data: add --data FOLDER")
         dataset = run.dataset(root)
+        run.task.check(dataset)
         _, unreadable, _ = few_samples(dataset)
     except OrxeError as error:
         made = run.recipe.prepare is not None and not Path(root).exists() and _is_inside(Path(root), run.out)
@@ -104,7 +105,7 @@ def check_experts(run: Run, cost: bool = True, time: bool = False) -> Iterator[E
     """
     run.progress.start(len(run.specs), "building experts")
     dataset = _samples(run)
-    images: list[Any] = []
+    images: Sequence[Any] = ()
     reading = 0.0
     if time and dataset is not None:
         images, _, reading = few_samples(dataset)
