@@ -62,7 +62,7 @@ class CascadeValidator(DetectionValidator):
             LOGGER.warning(
                 f"{len(other)} of {len(known)} classes are called otherwise in the data, as class {other[0]}: "
                 f"{known[other[0]]!r} of the cascade and {data[other[0]]!r} of the data. Ultralytics' val compares "
-                "numbers, not names: give the cascade the data's names in their order (CascadeYOLO(..., names=[...]))"
+                "numbers, not names: give the cascade the data's names in their order (CascadeYOLO(..., classes=[...]))"
             )
 
     def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
