@@ -15,7 +15,7 @@ from ultralytics import YOLO, __version__
 from ultralytics.engine.model import Model
 from ultralytics.utils import LOGGER
 
-from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
+from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade, label_arguments
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.controls import CascadeControls
 from orxe_plugins.errors import OrxeError, check_known
@@ -37,12 +37,14 @@ class CascadeYOLO(CascadeControls, Model):
             :class:`orxe_plugins.Cascade` of detectors.
         experts: instead of ``model``: addresses, specs or experts, cheapest first. An address
             without an adapter, such as ``yolov8n.pt?imgsz=320``, is one of Ultralytics.
-        classes: label names of the answers; by default those of the first expert without a remap.
+        classes: label names of the answers, by default those of the first expert without a remap; or a word: "data"
+            drops labels that are not among ``names``, "intersect" those that not every expert knows.
         remap: what labels of some expert are called among ``classes``; None drops a label. Other
             labels are matched by name.
         verbose: as in Ultralytics.
         **thresholds: any of ``exit_thresholds``, one for each expert but the last, in which None is "never";
-            ``skip_thresholds``, likewise, none by default; ``preference``, where a fitted cascade starts:
+            ``skip_thresholds``, likewise, none by default; ``names``, label names where ``classes`` is a word;
+            ``preference``, where a fitted cascade starts:
             0 = only cost counts, 1 = only performance counts.
 
     Raises:
@@ -55,13 +57,15 @@ class CascadeYOLO(CascadeControls, Model):
         model: CascadeLike | None = None,
         *,
         experts: Sequence[ExpertLike] | None = None,
-        classes: Sequence[str] | None = None,
+        classes: Sequence[str] | str | None = None,
         remap: Mapping[str, str | None] | None = None,
         verbose: bool = False,
         **thresholds: Any,
     ) -> None:
-        check_known("argument of CascadeYOLO", thresholds, ("exit_thresholds", "skip_thresholds", "preference"))
-        wanted = {**thresholds, "names": classes, "remap": remap}
+        check_known(
+            "argument of CascadeYOLO", thresholds, ("exit_thresholds", "skip_thresholds", "preference", "names")
+        )
+        wanted = {**thresholds, **label_arguments(classes, thresholds.get("names")), "remap": remap}
         if isinstance(model, (str, Path)) and Path(model).suffix == ".pt" and experts is None:
             super().__init__(str(model), task="detect", verbose=verbose)
             if any(value is not None for value in wanted.values()):
