@@ -1,7 +1,7 @@
 """Write docs/recipes.md, the reference of a recipe's keys, out of the classes that check them.
 
-    python docs/make_recipes.py           # writes the page
-    python docs/make_recipes.py --check   # exit status 1 if the page is not up to date
+python docs/make_recipes.py           # writes the page
+python docs/make_recipes.py --check   # exit status 1 if the page is not up to date
 """
 
 from __future__ import annotations
