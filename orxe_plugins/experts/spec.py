@@ -101,8 +101,8 @@ def parse_address(address: str) -> tuple[str, str, dict[str, Any]]:
         key, equals, value = pair.partition("=")
         if not equals:
             raise OrxeError(
-                f"expert address {address!r}: option {pair!r} has no value, expected {pair}=... A ? begins the options: "
-                "if it belongs to a file's name, name the file by the key `checkpoint`"
+                f"expert address {address!r}: option {pair!r} has no value, expected {pair}=... "
+                "A ? begins the options: if it belongs to a file's name, name the file by the key `checkpoint`"
             )
         options[key] = parse_yaml(value, f"option {key!r} of expert address {address!r}")
     return match["adapter"], match["name"], options
