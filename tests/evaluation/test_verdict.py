@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orxe_plugins import Policy, PolicyRow, PolicyTable, Records, fit_policies, replay
-from orxe_plugins.evaluation.candidates import ALLOWED_DROP, candidates_of, choose, mixture
+from orxe_plugins.evaluation.candidates import ALLOWED_DROP, candidates_of, choose, mixture, negligible_drop
 from orxe_plugins.evaluation.evaluate import evaluate
 from orxe_plugins.evaluation.formats import Formats
 from orxe_plugins.evaluation.metric import Metric
@@ -36,8 +36,10 @@ def made_up(
     return Records.from_arrays([f"e{i}" for i in range(n)], cost, confidence, score, [f"{seed}-{i}" for i in range(m)])
 
 
-def judged(fit: Records, report: Records, preferences: Any = (0.0, 0.3, 0.6, 0.8, 1.0), **more: Any) -> Evaluation:
-    table = with_choices(fit_policies(fit, preferences), fit)
+def judged(
+    fit: Records, report: Records, preferences: Any = (0.0, 0.3, 0.6, 0.8, 1.0), scores: Any = "auto", **more: Any
+) -> Evaluation:
+    table = with_choices(fit_policies(fit, preferences, scores=scores), fit)
     return evaluate(table, report, fitted_on=fit, metric=TOP1, **more)
 
 
@@ -111,7 +113,7 @@ def test_one_expert_that_answers_nearly_everything_is_named() -> None:
 
 
 def test_a_last_expert_that_is_worse_than_a_cheaper_one_is_no_measure() -> None:
-    evaluation = judged(made_up((0.6, 0.9, 0.5)), made_up((0.6, 0.9, 0.5), seed=1))
+    evaluation = judged(made_up((0.6, 0.9, 0.5)), made_up((0.6, 0.9, 0.5), seed=1), scores="raw")
     assert "One expert alone is the answer: e1." in evaluation.verdict.sentence
     assert any(note.startswith("e2 scores 0.5") and "e1, which costs less" in note for note in evaluation.notes)
 
@@ -177,6 +179,23 @@ def test_the_choice_is_never_beaten_and_never_costs_more_than_the_last_expert(
     assert (outcome.cost, outcome.score) == pytest.approx((chosen.cost, chosen.score))
     # A policy that asks one expert for 99 % of the samples gives way to it, which may lose what the others answer.
     assert chosen.score >= last.score - ALLOWED_DROP - 0.0101
+
+
+def test_less_than_one_answer_counts_as_nothing_where_scores_are_expected_ones() -> None:
+    last, near, far = (
+        PolicyRow(p, Policy((t,)), cost, score)
+        for p, t, cost, score in ((1.0, None, 10, 0.9), (0.9, 0.5, 4, 0.896), (0.8, 0.4, 2, 0.894))
+    )
+    raw, expected = (
+        PolicyTable(
+            (last, near, far), reference_cost=10, reference_score=0.9, n_samples=200, details={"scores": {"kind": kind}}
+        )
+        for kind in ("raw", "denoised")
+    )
+    assert negligible_drop(raw) == 0 and negligible_drop(expected) == 1 / 200
+    assert negligible_drop(replace(expected, n_samples=20)) == ALLOWED_DROP, "one of 20 answers is no trifle"
+    chosen = choose(candidates_of(expected, None), None, negligible_drop(expected))
+    assert chosen.candidate.policy == near.policy and "at most 0.5 points" in chosen.reason
 
 
 def test_the_reporting_split_has_no_part_in_the_choice() -> None:
