@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn.modules.module import register_module_module_registration_hook
 from ultralytics import YOLO, __version__
@@ -18,6 +19,7 @@ from ultralytics.utils import LOGGER
 from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade, label_arguments
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.controls import CascadeControls
+from orxe_plugins.data.reading import eight_bit
 from orxe_plugins.errors import OrxeError, check_known
 from orxe_plugins.util.files import write_atomically
 from orxe_ultralytics.cascade_model import CascadeModel
@@ -102,7 +104,7 @@ class CascadeYOLO(CascadeControls, Model):
         rectangle unless ``rect=False``.
         """
         self._warn_of_size(kwargs)
-        return super().predict(source, stream, predictor, **kwargs)
+        return super().predict(_narrowed(source), stream, predictor, **kwargs)
 
     def val(self, validator: Any = None, **kwargs: Any) -> Any:
         """As in Ultralytics; the metrics also have ``orxe_route``.
@@ -223,3 +225,10 @@ def _become_cascade(module: nn.Module, name: str, submodule: nn.Module | None) -
     """As YOLO does for RT-DETR and YOLO-World."""
     if isinstance(submodule, CascadeModel) and name == "model" and type(module) is YOLO:
         module.__class__ = CascadeYOLO
+
+
+def _narrowed(source: Any) -> Any:
+    """Sources with 8 bits per channel: Ultralytics cuts 32-bit integers and floats of PIL images off at 255."""
+    if isinstance(source, list):
+        return [_narrowed(each) for each in source]
+    return eight_bit(source) if isinstance(source, Image.Image) and source.mode in ("I", "F") else source
