@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -10,7 +11,10 @@ from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.utils import LOGGER
 
 from orxe_plugins.cascade.routing import Route
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.detection.labels import renumbered
+from orxe_plugins.detection.notes import some
+from orxe_plugins.detection.yolo.data_file import class_names
+from orxe_plugins.errors import OrxeError, OrxeWarning
 from orxe_ultralytics.cascade_model import CascadeModel, Routed, wanted
 from orxe_ultralytics.data import read_rgb
 from orxe_ultralytics.letterbox import Placement
@@ -40,6 +44,7 @@ class CascadeValidator(DetectionValidator):
         self.cascade_model: CascadeModel = model.model
         if self.data["channels"] != 3:
             raise OrxeError(f"the data set has images of {self.data['channels']} channels: expected 3")
+        self._warn_of_other_classes()
         self.settings = DetectSettings(
             conf=self.args.conf,
             iou=self.args.iou,
@@ -51,6 +56,19 @@ class CascadeValidator(DetectionValidator):
         self.cascade_model.ask(self.settings)
         if self.device.type != "cpu":
             self.cascade_model.warm_up()
+
+    def _warn_of_other_classes(self) -> None:
+        """Warn where the data set numbers its classes otherwise: Ultralytics' val compares classes by number."""
+        names = class_names(self.data["names"], None, "the data set")
+        answered = self.cascade_model.cascade.answer_names
+        differ = renumbered(answered, names)
+        if differ and not self.args.single_cls:
+            warnings.warn(
+                f"the cascade and the data set number {len(differ)} classes otherwise, but val compares numbers: "
+                f"{some(differ)}. Build the cascade with classes={list(names)!r:.200}, or reorder the data set",
+                OrxeWarning,
+                stacklevel=2,
+            )
 
     def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The loader's batch as Ultralytics prepares it; the cascade gets the original images."""
