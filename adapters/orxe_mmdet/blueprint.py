@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 from mmcv.transforms import Compose
 from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
+from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from mmengine.utils import import_modules_from_strings
@@ -60,7 +63,7 @@ class Blueprint:
         Raises:
             OrxeError: mmdet cannot build the model.
         """
-        with DefaultScope.overwrite_default_scope(self.scope):
+        with DefaultScope.overwrite_default_scope(self.scope), _warnings_only():
             try:
                 model = revert_sync_batchnorm(MODELS.build(ConfigDict(deepcopy(self.model))))
             except (ImportError, RuntimeError, TypeError, KeyError, AssertionError) as error:
@@ -89,6 +92,18 @@ class Blueprint:
         """As plain values, with the names of classes and functions in place of themselves."""
         values = {key: getattr(self, key) for key in ("model", "pipeline", "scope", "imports", "repo")}
         return {key: _named(value) for key, value in values.items()}
+
+
+@contextmanager
+def _warnings_only() -> Iterator[None]:
+    """Let mmengine log warnings only: a model that draws its first weights logs a line for each of its parameters."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _named(value: Any) -> Any:

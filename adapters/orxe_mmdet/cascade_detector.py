@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,12 +10,13 @@ import torch
 from mmdet.models.detectors import BaseDetector
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
-from mmengine.config import Config
-from mmengine.model import BaseDataPreprocessor
+from mmengine.config import Config, ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from orxe_mmdet.originals import original_image
+from orxe_mmdet.counting import answers_as_counted, is_counted
+from orxe_mmdet.kept_config import KeptConfig
+from orxe_mmdet.originals import OriginalImages, original_image
 from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade, label_arguments
 from orxe_plugins.cascade.controls import CascadeControls
 from orxe_plugins.errors import OrxeError, check_known
@@ -29,16 +29,10 @@ TEST_PIPELINE = (
 )
 
 
-#: arguments that mmdet's tools or configs may give to any detector
-_OF_EVERY_DETECTOR = ("backbone", "data_preprocessor", "init_cfg")
-
-
-class OriginalImages(BaseDataPreprocessor):
-    """Hands the images on as they were packed: each expert prepares its own view of them."""
-
-    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """Images stay where they are, uint8 and of different sizes; data samples move to the device."""
-        return {"inputs": list(data["inputs"]), "data_samples": self.cast_data(data.get("data_samples"))}
+#: arguments that mmdet's tools or configs may give to any detector; all but the first must be empty
+_OF_EVERY_DETECTOR = ("backbone", "data_preprocessor", "init_cfg", "train_cfg", "test_cfg")
+#: parts that most detectors have, which hooks and scripts ask for
+_PARTS = ("backbone", "neck", "bbox_head", "rpn_head", "roi_head", "mask_head")
 
 
 @MODELS.register_module()
@@ -66,7 +60,10 @@ class CascadeDetector(CascadeControls, BaseDetector):
             ``names``: label names of the answers, where ``classes`` is a word;
             ``preference``: where a fitted cascade starts, 0 = only cost counts, 1 = only performance counts;
             ``backbone``: has no effect; ``init_detector`` expects one in every config;
-            ``data_preprocessor``, ``init_cfg``: must be None, since experts have their own.
+            ``data_preprocessor``, ``init_cfg``, ``train_cfg``, ``test_cfg``: empty: experts have their own.
+
+    Attributes:
+        test_cfg: empty; mmdet's demos write options into it that only detectors with a text have.
 
     Raises:
         OrxeError: an expert, a threshold or the folder is not right, an argument is unknown, or labels do not fit.
@@ -86,9 +83,11 @@ class CascadeDetector(CascadeControls, BaseDetector):
             "argument of CascadeDetector", more, ("skip_thresholds", "preference", "names", *_OF_EVERY_DETECTOR)
         )
         of_mmdet = {name: more.pop(name, None) for name in _OF_EVERY_DETECTOR}
-        if of_mmdet["data_preprocessor"] is not None or of_mmdet["init_cfg"] is not None:
-            raise OrxeError("a cascade takes no data_preprocessor and no init_cfg: each expert has its own")
+        for name in _OF_EVERY_DETECTOR[1:]:
+            if of_mmdet[name]:
+                raise OrxeError(f"a cascade takes no {name}, but {of_mmdet[name]!r} is given: each expert has its own")
         super().__init__(data_preprocessor=OriginalImages())
+        self.test_cfg = ConfigDict()
         labels = label_arguments(classes, more.pop("names", None))
         wanted = {"exit_thresholds": exit_thresholds, **labels, "remap": remap, **more}
         self.cascade = build_cascade(experts, cascade, adapter="mmdet", task="detection", **wanted)
@@ -108,13 +107,12 @@ class CascadeDetector(CascadeControls, BaseDetector):
 
     @property
     def cfg(self) -> Config:
-        """A copy of the config, as ``init_detector`` sets it."""
-        # inference_detector notes in it that images are arrays, and then takes the next path for an array too.
-        return deepcopy(self._cfg)
+        """The config, as ``init_detector`` sets it; a copy of it shares nothing with it."""
+        return self._cfg
 
     @cfg.setter
     def cfg(self, cfg: Config) -> None:
-        self._cfg = cfg
+        self._cfg = KeptConfig.of(cfg)
 
     def save_checkpoint(self, path: str | Path) -> Path:
         """Write the small file that ``tools/test.py`` takes as its checkpoint: class names, no weights.
@@ -161,12 +159,26 @@ class CascadeDetector(CascadeControls, BaseDetector):
             "a CascadeDetector is not trained: train each expert with its own config, then name its checkpoint"
         )
 
-    def _forward(self, batch_inputs: Any, batch_data_samples: Any = None) -> NoReturn:
-        raise OrxeError("a CascadeDetector has no raw outputs that its experts share: call it with mode='predict'")
+    def _forward(self, batch_inputs: Sequence[Tensor], batch_data_samples: Any = None) -> tuple[Tensor, ...]:
+        """Answers as bare tensors, for mmengine's counter of operations and for nothing else."""
+        if is_counted(self):
+            samples = batch_data_samples or [DetDataSample() for _ in batch_inputs]
+            images = [original_image(*pair) for pair in zip(batch_inputs, samples, strict=True)]
+            return answers_as_counted(self.cascade, images)
+        raise OrxeError(
+            "a CascadeDetector has no raw outputs that its experts share: call it with mode='predict'. Nor "
+            "is it one graph that could be exported: export each expert by itself"
+        )
 
     def extract_feat(self, batch_inputs: Any) -> NoReturn:
         """Not offered: every expert has its own features."""
         raise OrxeError("a CascadeDetector has no features that its experts share: ask cascade.experts[i].module")
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _PARTS:
+            # An AttributeError, so that hasattr() is False, as mmdet asks.
+            raise AttributeError(f"a CascadeDetector has no {name}; its experts have: cascade.experts[i].module.{name}")
+        return super().__getattr__(name)
 
 
 def _accept_no_weights(module: torch.nn.Module, incompatible: Any) -> None:

@@ -96,7 +96,7 @@ def test_pipeline(cfg: Config) -> list[dict[str, Any]]:
     """The config's test pipeline, beginning with an image in memory instead of a file, without annotations."""
     steps = []
     for step in get_test_pipeline_cfg(cfg):
-        name = _type_name(step)
+        name = type_name(step)
         if name == "LoadImageFromFile":
             steps.append({"type": "mmdet.LoadImageFromNDArray", "to_float32": step.get("to_float32", False)})
         elif not name.startswith("Load"):
@@ -152,7 +152,8 @@ def _is_model(path: Path) -> bool:
     return "_base_" not in path.parts and ("configs" in path.parts)
 
 
-def _type_name(step: Mapping[str, Any]) -> str:
+def type_name(step: Mapping[str, Any]) -> str:
+    """Name of the class that a config's part is built of, without a scope."""
     kind = step["type"]
     return str(kind).rpartition(".")[2] if isinstance(kind, str) else kind.__name__
 

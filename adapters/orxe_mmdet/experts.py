@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import cv2
@@ -19,6 +19,7 @@ from orxe_mmdet.blueprint import Blueprint
 from orxe_mmdet.checkpoints import Checkpoint, load_weights, read_checkpoint
 from orxe_mmdet.configs import dataset_classes, find_config, load_config, pretrained_url
 from orxe_mmdet.ops import is_fallback
+from orxe_mmdet.scales import at_scale, scale_of
 from orxe_plugins.cost.macs import EXAMPLE_SIZE, detector_macs
 from orxe_plugins.data.batch import rows_by
 from orxe_plugins.data.images import to_array
@@ -58,6 +59,12 @@ class MMDetExpert(DetectorExpert):
         #: what the detector was built of; None for one that was made by hand
         self.blueprint: Blueprint | None = None
         self.feature_layer = FeatureLayer("backbone") if hasattr(module, "backbone") else None
+
+    @property
+    def view_in_words(self) -> str:
+        """What it sees of an image, in words; empty where its test pipeline does not resize."""
+        scale = None if self.blueprint is None else scale_of(self.blueprint.pipeline)
+        return "" if scale is None else f"the whole image, within {scale[0]} x {scale[1]} px"
 
     def prepare(self, batch: Sequence[Any]) -> list[dict[str, Any]]:
         """The model's views of B original images, as mmdet packs them."""
@@ -117,19 +124,21 @@ class MMDetExpert(DetectorExpert):
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How an expert's weights are loaded, and where it goes.
+    """How an expert's weights are loaded, at which scale it sees images, and where it goes.
 
     Attributes:
         random_weights: do without a checkpoint; for tests and for counting operations.
         trust_checkpoint: allow full unpickling, see :func:`orxe_mmdet.checkpoints.read_checkpoint`.
         strict: raise where the checkpoint lacks weights of the model; False warns, as mmdet itself does.
         device: where the model goes.
+        scale: width and height within which it sees an image, such as ``1333x800``; the config's by default.
     """
 
     random_weights: bool = False
     trust_checkpoint: bool = False
     strict: bool = True
     device: str = "cpu"
+    scale: str | int | Sequence[int] | None = None
 
 
 def load_expert(
@@ -154,7 +163,7 @@ def load_expert(
         cfg_options: values to set in the config, such as ``{"model.test_cfg.nms_pre": 1000}``.
         classes: label names; by default those in the checkpoint, else those of the config's data set.
         score_thr: boxes with a score that is not above it are left out.
-        **options: random_weights, trust_checkpoint, strict, device: see :class:`LoadOptions`.
+        **options: random_weights, trust_checkpoint, strict, device, scale: see :class:`LoadOptions`.
 
     Raises:
         OrxeError: the config or the checkpoint does not exist or does not fit, an option is unknown,
@@ -168,6 +177,8 @@ def load_expert(
     path = find_config(config_name, repo)
     cfg = load_config(path, repo, cfg_options)
     blueprint = Blueprint.of_config(cfg, repo)
+    if how.scale is not None:
+        blueprint = replace(blueprint, pipeline=at_scale(blueprint.pipeline, how.scale))
     module, pipeline = blueprint.build(name)
     with DefaultScope.overwrite_default_scope(blueprint.scope):
         known = dataset_classes(cfg)

@@ -30,6 +30,11 @@ class CascadeCost(BaseMetric):
                     "CascadeCost reads what a CascadeDetector notes on its answers, but the model is another one: use "
                     "a CascadeDetector, or remove CascadeCost from test_evaluator"
                 )
+            if "flip" in sample and "orxe_views" not in sample:
+                raise OrxeError(
+                    "CascadeCost would count one view of several: with test-time augmentation, name "
+                    "tta_model=dict(type='CascadeTTAModel', tta_cfg=...), which adds up their cost"
+                )
             self.results.append((sample["orxe_expert_index"], sample["orxe_expert"], sample["orxe_cost"]))
 
     def compute_metrics(self, results: list[tuple[int, str, float]]) -> dict[str, float]:

@@ -1,13 +1,34 @@
-"""Original images out of what mmdet's pipelines pack."""
+"""Original images on their way from mmdet's pipelines to the experts."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from mmdet.models.utils.misc import samplelist_boxtype2tensor
+from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from orxe_plugins.errors import OrxeError
+
+
+class OriginalImages(BaseDataPreprocessor):
+    """Hands the images on as they were packed: each expert prepares its own view of them."""
+
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
+        """Images stay where they are, uint8 and of different sizes; data samples move to the device.
+
+        As from mmdet's own preprocessor, boxes of the annotations are tensors, and ``pad_shape`` and
+        ``batch_input_shape`` say what reaches the model: the image itself, since nothing is padded.
+        """
+        images = list(data["inputs"])
+        samples = self.cast_data(data.get("data_samples"))
+        if samples is not None:
+            for pixels, sample in zip(images, samples, strict=True):
+                size = tuple(pixels.shape[-2:])
+                sample.set_metainfo({"pad_shape": size, "batch_input_shape": size})
+            samplelist_boxtype2tensor(samples)
+        return {"inputs": images, "data_samples": samples}
 
 
 def original_image(pixels: Tensor, sample: Any) -> Tensor:

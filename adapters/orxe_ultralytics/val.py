@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import torch
@@ -11,10 +10,8 @@ from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.utils import LOGGER
 
 from orxe_plugins.cascade.routing import Route
-from orxe_plugins.detection.labels import renumbered
-from orxe_plugins.detection.notes import some
-from orxe_plugins.detection.yolo.data_file import class_names
-from orxe_plugins.errors import OrxeError, OrxeWarning
+from orxe_plugins.detection.labels import normalise_label
+from orxe_plugins.errors import OrxeError
 from orxe_ultralytics.cascade_model import CascadeModel, Routed, wanted
 from orxe_ultralytics.data import read_rgb
 from orxe_ultralytics.letterbox import Placement
@@ -44,7 +41,7 @@ class CascadeValidator(DetectionValidator):
         self.cascade_model: CascadeModel = model.model
         if self.data["channels"] != 3:
             raise OrxeError(f"the data set has images of {self.data['channels']} channels: expected 3")
-        self._warn_of_other_classes()
+        self._compare_names()
         self.settings = DetectSettings(
             conf=self.args.conf,
             iou=self.args.iou,
@@ -57,17 +54,15 @@ class CascadeValidator(DetectionValidator):
         if self.device.type != "cpu":
             self.cascade_model.warm_up()
 
-    def _warn_of_other_classes(self) -> None:
-        """Warn where the data set numbers its classes otherwise: Ultralytics' val compares classes by number."""
-        names = class_names(self.data["names"], None, "the data set")
-        answered = self.cascade_model.cascade.answer_names
-        differ = renumbered(answered, names)
-        if differ and not self.args.single_cls:
-            warnings.warn(
-                f"the cascade and the data set number {len(differ)} classes otherwise, but val compares numbers: "
-                f"{some(differ)}. Build the cascade with classes={list(names)!r:.200}, or reorder the data set",
-                OrxeWarning,
-                stacklevel=2,
+    def _compare_names(self) -> None:
+        """Ultralytics compares classes by number: say so where the same numbers have other names."""
+        known, data = self.cascade_model.names, self.data["names"]
+        other = [i for i in known if i in data and normalise_label(known[i]) != normalise_label(data[i])]
+        if other:
+            LOGGER.warning(
+                f"{len(other)} of {len(known)} classes are called otherwise in the data, as class {other[0]}: "
+                f"{known[other[0]]!r} of the cascade and {data[other[0]]!r} of the data. Ultralytics' val compares "
+                "numbers, not names: give the cascade the data's names in their order (CascadeYOLO(..., classes=[...]))"
             )
 
     def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:

@@ -24,28 +24,6 @@ def normalise_label(name: str) -> str:
     return re.sub(r"[\s_]+", " ", name).strip().casefold()
 
 
-def renumbered(names: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Classes that stand for something else where labels of one list are compared with those of another by number.
-
-    Args:
-        names: the labels of the answers.
-        others: the labels of the data.
-
-    Returns:
-        A few words for each number whose names differ; empty where the lists say the same.
-
-    >>> renumbered(["cat", "dog"], ["dog", "cat"])
-    ["0 is 'cat' for one, 'dog' for the other", "1 is 'dog' for one, 'cat' for the other"]
-    """
-    longest = max(len(names), len(others))
-    pairs = [(names[i] if i < len(names) else None, others[i] if i < len(others) else None) for i in range(longest)]
-    return [
-        f"{i} is {own!r} for one, {other!r} for the other"
-        for i, (own, other) in enumerate(pairs)
-        if own is None or other is None or normalise_label(own) != normalise_label(other)
-    ]
-
-
 def match_labels(
     names_from: Sequence[str],
     names_to: Sequence[str],

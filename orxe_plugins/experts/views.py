@@ -15,6 +15,9 @@ def shown_view(expert: Expert) -> str:
     """What an expert sees of an image, in words; empty where that is not known."""
     if isinstance(expert, ClassifierExpert):
         return view_text(expert.view)
+    own = getattr(expert, "view_in_words", None)
+    if isinstance(own, str):
+        return own
     side = getattr(expert, "imgsz", None)
     if isinstance(side, int):
         return f"the whole image in {side} px"

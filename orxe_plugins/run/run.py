@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from orxe_plugins.data.datasets import Dataset
+from orxe_plugins.data.datasets import Dataset, check_same_folders
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.label_space import check_class_counts, class_counts
@@ -88,6 +88,7 @@ class Run:
         """The data set in a folder of the recipe, which is listed once."""
         if root not in self._listed:
             dataset = self.task.dataset(Path(root), self.recipe.data.class_map, **self._images())
+            check_same_folders(dataset, self._listed.values())
             if self.recipe.classes == "intersect":
                 dataset = self.task.with_classes(dataset, [load_expert(spec) for spec in self.specs])
             self._listed[root] = dataset

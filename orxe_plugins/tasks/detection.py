@@ -41,6 +41,7 @@ class Detection(Task):
     metric_name = "mAP50-95"
     score_name = "image AP"
     gate_summary = "boxes"
+    turns_images = True
     default_keep = "all"
 
     def dataset(self, root: Path, class_map: str | None = None, images: Path | None = None) -> Dataset:

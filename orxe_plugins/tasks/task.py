@@ -48,6 +48,8 @@ class Task:
     gate_summary: ClassVar[str] = "values"
     #: whether reports write scores and metric times 100
     percent: ClassVar[bool] = True
+    #: whether images are turned as the camera's note (EXIF) says; else they are taken as stored
+    turns_images: ClassVar[bool] = False
     #: how much of the outputs records keep where it is not said; see :meth:`assess`
     default_keep: ClassVar[str] = "top5"
 

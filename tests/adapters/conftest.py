@@ -25,41 +25,14 @@ NAMES = ("cat", "dog", "bird")
 IMGSZ = 64
 
 
-def _make_yolo(path: Path, config: str, names: tuple[str, ...] = NAMES, imgsz: int = IMGSZ) -> Path:
-    """A YOLO with random weights whose answers differ from image to image, with boxes of all sizes."""
-    tasks = pytest.importorskip("ultralytics.nn.tasks")
-    model = tasks.DetectionModel(config, nc=len(names), verbose=False)
-    for norm in (part for part in model.modules() if isinstance(part, nn.BatchNorm2d)):
-        norm.momentum = 1.0
-    model.train()
-    with torch.no_grad():
-        # The norms fit the weights after one pass; without it, every image gets the same answer.
-        model(torch.rand(8, 3, 64, 64))
-        for scores, sides in zip(model.model[-1].cv3, model.model[-1].cv2, strict=True):
-            scores[-1].bias.fill_(-1.5)
-            scores[-1].weight.mul_(4)
-            sides[-1].bias.copy_(-torch.arange(16.0).repeat(4) / 2)
-    model.eval()
-    model.names = dict(enumerate(names))
-    model.args = {"imgsz": imgsz, "task": "detect"}
-    torch.save({"model": model, "train_args": dict(model.args)}, path)
-    return path
-
-
 @pytest.fixture(scope="session")
-def make_yolo() -> Callable[..., Path]:
-    """Writes a YOLO with random weights: ``make_yolo(path, config, names=NAMES, imgsz=IMGSZ)``."""
-    return _make_yolo
-
-
-@pytest.fixture(scope="session")
-def yolos(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def yolos(tmp_path_factory: pytest.TempPathFactory, make_yolo: Callable[..., Path]) -> list[str]:
     """Two YOLO files, the cheap one first, as addresses of experts."""
     folder = tmp_path_factory.mktemp("yolo")
     torch.manual_seed(0)
     return [
-        f"ultralytics:{_make_yolo(folder / 'small.pt', 'yolov8n.yaml')}?imgsz=64",
-        f"ultralytics:{_make_yolo(folder / 'large.pt', 'yolo11n.yaml')}?imgsz=96",
+        f"ultralytics:{make_yolo(folder / 'small.pt', 'yolov8n.yaml')}?imgsz=64",
+        f"ultralytics:{make_yolo(folder / 'large.pt', 'yolo11n.yaml')}?imgsz=96",
     ]
 
 
@@ -102,6 +75,75 @@ def mmdets(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     for expert, name in ((first, "rtmdet"), (last, "dino-4scale")):
         torch.save({"state_dict": expert.module.state_dict()}, folder / f"{name}.pth")
     return [f"mmdet:{folder / name}.py@{folder / name}.pth" for name in ("rtmdet", "dino-4scale")]
+
+
+#: a config of a cascade with all that some script of mmdet reads
+_CASCADE = """
+_base_ = ["mmdet::_base_/default_runtime.py"]
+custom_imports = dict(imports=["orxe_mmdet"])
+model = dict(
+    type="CascadeDetector", backbone=dict(init_cfg=dict()), experts={experts!r}, exit_thresholds=[{threshold}]
+)
+dataset_type = "CocoDataset"
+pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations", with_bbox=True),
+    dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape")),
+]
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(
+        type=dataset_type, data_root={root!r}, ann_file="instances.json", data_prefix=dict(img="images/"),
+        test_mode=True, pipeline=pipeline, metainfo=dict(classes=("cat", "dog", "bird")),
+    ),
+)
+coco_metric = dict(type="CocoMetric", ann_file={root!r} + "/instances.json", metric="bbox")
+test_evaluator = [coco_metric, dict(type="CascadeCost")]
+test_cfg = dict(type="TestLoop")
+val_dataloader, val_evaluator, val_cfg = test_dataloader, test_evaluator, dict(type="ValLoop")
+train_dataloader = test_dataloader
+train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=1)
+optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.01))
+tta_model = dict(type="CascadeTTAModel", tta_cfg=dict(nms=dict(type="nms", iou_threshold=0.5), max_per_img=20))
+"""
+
+
+@pytest.fixture(scope="session")
+def mmdet_pair(mmdets: list[str]) -> list[str]:
+    """Addresses of a small mmdet detector, and of itself at twice the size."""
+    return [mmdets[0], f"{mmdets[0]}?scale=192x192"]
+
+
+@pytest.fixture(scope="session")
+def make_mmdet_config(
+    mmdet_pair: list[str], make_coco: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
+    """Writes the config of a cascade of the pair, with data: ``make_mmdet_config(exit_threshold)``."""
+    core = pytest.importorskip("orxe_plugins")
+    data = make_coco(tmp_path_factory.mktemp("coco") / "data", [core.load_expert(mmdet_pair[0])])
+
+    def write(threshold: float | None) -> Path:
+        path = tmp_path_factory.mktemp("config") / "cascade.py"
+        path.write_text(_CASCADE.format(experts=mmdet_pair, threshold=threshold, root=str(data)))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def mmdet_config(make_mmdet_config: Callable[..., Path]) -> Path:
+    """The config of a cascade of two mmdet detectors."""
+    return make_mmdet_config(0.5)
+
+
+@pytest.fixture(scope="session")
+def mmdet_checkpoint(mmdet_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small checkpoint of that cascade."""
+    apis = pytest.importorskip("mmdet.apis")
+    path = tmp_path_factory.mktemp("checkpoint") / "cascade.pth"
+    return apis.init_detector(str(mmdet_config), device="cpu").save_checkpoint(path)
 
 
 @pytest.fixture(scope="session")

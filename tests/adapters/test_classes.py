@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ import yaml
 from PIL import Image
 
 from orxe_plugins.cascade import read_cascade
-from orxe_plugins.errors import OrxeWarning
+from orxe_plugins.errors import OrxeError
 from orxe_plugins.run import Run, load_recipe, record_pool, search
 
 pytest.importorskip("ultralytics")
@@ -81,18 +80,10 @@ def test_a_saved_file_keeps_the_names(folder: Path, tmp_path: Path, picture_file
     assert torch.equal(one.boxes, other.boxes) and torch.equal(one.labels, other.labels)
 
 
-def validate(model: Any, folder: Path) -> Any:
-    options = {"batch": 2, "plots": False, "verbose": False, "workers": 0, "project": str(folder / "runs")}
-    return model.val(data=str(folder / "data" / "data.yaml"), **options)
-
-
-def test_val_warns_where_it_compares_other_classes(
-    folder: Path, yolos: list[str], recwarn: pytest.WarningsRecorder
-) -> None:
-    validate(orxe_ultralytics.CascadeYOLO(folder / "out" / "cascade"), folder)
-    assert not [one for one in recwarn if "number" in str(one.message) and "otherwise" in str(one.message)]
-    model = orxe_ultralytics.CascadeYOLO(experts=yolos[:1], exit_thresholds=[])
-    with pytest.warns(OrxeWarning, match="number 3 classes otherwise.*0 is 'cat' for one, 'bird' for the other"):
-        validate(model, folder)
+def test_names_and_a_word_together_say_what_happens_to_other_labels(yolos: list[str]) -> None:
     words = orxe_ultralytics.CascadeYOLO(experts=yolos, exit_thresholds=[0.5], classes="data", names=["bird", "cat"])
     assert words.names == {0: "bird", 1: "cat"}
+    with pytest.raises(OrxeError, match="'dog'.*`classes: data` drops"):
+        orxe_ultralytics.CascadeYOLO(experts=yolos, exit_thresholds=[0.5], classes=["bird", "cat"])
+    with pytest.raises(OrxeError, match="are both label names: give one"):
+        orxe_ultralytics.CascadeYOLO(experts=yolos, exit_thresholds=[0.5], classes=["bird"], names=["bird", "cat"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +14,18 @@ import torch
 from PIL import Image
 
 from orxe_plugins import OrxeError, load_expert
+from orxe_plugins.experts.views import shown_view
 
 orxe_mmdet = pytest.importorskip("orxe_mmdet")
+import mmcv  # noqa: E402
+import mmdet  # noqa: E402
+from mmengine.logging import MMLogger  # noqa: E402
 from mmengine.logging.history_buffer import HistoryBuffer  # noqa: E402
 
 from orxe_mmdet.checkpoints import read_checkpoint  # noqa: E402
 from orxe_mmdet.configs import find_config, pretrained_url  # noqa: E402
+from orxe_mmdet.framework import import_mmdet  # noqa: E402
+from orxe_mmdet.scales import at_scale  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TINY = "rtmdet_tiny_8xb32-300e_coco"
@@ -67,6 +74,54 @@ def test_sizes_in_an_address_are_lists() -> None:
     small = load_expert(f"mmdet:{TINY}?random_weights=true&cfg_options={sizes}")
     (view,) = small.prepare([np.zeros((30, 50, 3), dtype=np.uint8)])
     assert view["inputs"].shape == (3, 64, 64)
+
+
+@pytest.mark.parametrize("scale", ["96x64", "[96, 64]"])
+def test_the_scale_of_the_test_pipeline_is_an_option(mmdets: list[str], scale: str) -> None:
+    """As is wanted of Co-DINO, whose config has another scale than papers count it at."""
+    image = np.zeros((30, 60, 3), dtype=np.uint8)
+    last = load_expert(f"{mmdets[1]}?scale={scale}")
+    assert last.prepare([image])[0]["inputs"].shape == (3, 48, 96)
+    assert shown_view(last) == "the whole image, within 96 x 64 px"
+    first = load_expert(f"{mmdets[0]}?scale={scale}")
+    assert first.prepare([image])[0]["inputs"].shape == (3, 64, 96)  # its pipeline pads to the scale
+    assert first.measure_cost() < load_expert(mmdets[0]).measure_cost()
+
+
+def test_a_scale_without_a_resize_is_refused() -> None:
+    steps = [{"type": "mmdet.LoadImageFromNDArray"}, {"type": "FixShapeResize", "width": 3, "height": 3}]
+    with pytest.raises(OrxeError, match="has no Resize, but LoadImageFromNDArray, FixShapeResize"):
+        at_scale(steps, 640)
+
+
+def test_first_weights_are_not_logged_one_by_one(mmdets: list[str], tmp_path: Path, monkeypatch: Any) -> None:
+    """As Co-DETR does, some detectors draw their first weights while they are built."""
+    project = tmp_path / "projects" / "LoudDet"
+    (project / "configs").mkdir(parents=True)
+    (project / "loud").mkdir()
+    (project / "loud" / "__init__.py").write_text(
+        "from mmdet.models import RTMDet\nfrom mmdet.registry import MODELS\n\n"
+        "@MODELS.register_module()\nclass LoudDet(RTMDet):\n"
+        "    def __init__(self, **options):\n        super().__init__(**options)\n"
+        "        self.bbox_head.init_weights()\n"
+    )
+    text = Path(parts_of(mmdets[0])[0]).read_text().replace("type='RTMDet'", "type='LoudDet'")
+    imports = "custom_imports = dict(imports=['projects.LoudDet.loud'])\n"
+    (project / "configs" / "loud_tiny.py").write_text(imports + text)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    said: list[logging.LogRecord] = []
+    logger = MMLogger.get_current_instance()
+    handler = logging.Handler()
+    handler.emit = said.append  # type: ignore[method-assign]
+    level, logger.level = logger.level, logging.INFO
+    logger.addHandler(handler)
+    try:
+        load_expert(f"mmdet:loud_tiny?random_weights=true&repo={tmp_path}")
+        assert logger.level == logging.INFO
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    assert said == []
 
 
 def test_a_training_checkpoint_needs_trust(mmdets: list[str], trained: Path, pictures: list[np.ndarray]) -> None:
@@ -138,7 +193,9 @@ def test_mmdets_own_names_and_addresses() -> None:
         (TINY, "expected CONFIG@CHECKPOINT"),
         (f"{TINY}@x.pth?random_weights=true", "expected CONFIG@CHECKPOINT"),
         (f"{TINY}@pretrained?checkpoint=x.pth", "has 2 checkpoints"),
-        (f"{TINY}?random_weights=true&scale=3", "unknown mmdet option 'scale'"),
+        (f"{TINY}?random_weights=true&size=3", "unknown mmdet option 'size'"),
+        (f"{TINY}?random_weights=true&scale=large", "scale is 'large': expected width and height"),
+        (f"{TINY}?random_weights=true&scale=[3, 0]", r"scale is \[3, 0\]: expected width and height"),
         (f"{TINY}?random_weights=true&classes=[cat]", "has 80 classes, but 1 label names"),
         (f"{TINY}?random_weights=true&repo=/nowhere", "expected a checkout of mmdetection"),
         ("glip_atss_swin-t_a_fpn_dyhead_pretrain_obj365?random_weights=true", "a text|be built: .*transformers"),
@@ -175,3 +232,13 @@ def test_a_checkout_brings_its_projects(mmdets: list[str], tmp_path: Path, monke
         load_expert(f"mmdet:{project / 'configs' / 'quick_tiny.py'}?{options}")
     built = load_expert(f"mmdet:quick_tiny?{options}&repo={tmp_path}")
     assert type(built.module).__name__ == "QuickDet"
+
+
+def test_packages_that_do_not_fit_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the fork's mmcv lies beside open-mmlab's mmdet, which refuses it."""
+    if mmdet.__version__ != "3.3.0":
+        pytest.skip("the fork has no check of versions")
+    monkeypatch.setattr(mmcv, "__version__", "2.3.6")
+    monkeypatch.delitem(sys.modules, "mmdet")
+    with pytest.raises(ImportError, match=r"MMCV==2\.3\.6 .*install one of the two extras"):
+        import_mmdet()

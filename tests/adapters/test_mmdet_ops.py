@@ -120,6 +120,132 @@ def test_soft_nms_of_no_box_keeps_none() -> None:
     assert len(dets) == len(kept) == 0
 
 
+# --- overlaps, also of rotated boxes ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+@pytest.mark.parametrize("mode", ["iou", "iof"])
+def test_overlaps_of_upright_boxes(mode: str, offset: int) -> None:
+    first, second = crowd(7, 0)[0], crowd(7, 1)[0]
+    expected = torch.tensor([[iou(a, b, offset) for b in second.tolist()] for a in first.tolist()])
+    if mode == "iof":
+        sides1, sides2 = (box[:, 2:] - box[:, :2] + offset for box in (first, second))
+        area1, area2 = sides1.prod(dim=1)[:, None], sides2.prod(dim=1)
+        # iou = shared / (area1 + area2 - shared)
+        expected = expected / (1 + expected) * (area1 + area2) / area1
+    options = {"mode": mode, "offset": offset}
+    torch.testing.assert_close(mmcv_ops.bbox_overlaps(first, second, **options), expected)
+    aligned = mmcv_ops.bbox_overlaps(first, second, aligned=True, **options)
+    torch.testing.assert_close(aligned, expected.diagonal())
+    assert mmcv_ops.bbox_overlaps(first[:0], second).shape == (0, 7)
+
+
+def corners_of(box: list[float]) -> list[tuple[float, float]]:
+    """Corners of a rotated box, one after the other, against the clock in a plane whose y axis goes up."""
+    x, y, width, height, angle = box
+    signs = ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    c, s = math.cos(angle), math.sin(angle)
+    halves = [(a * width / 2, b * height / 2) for a, b in signs]
+    return [(x + c * a - s * b, y + s * a + c * b) for a, b in halves]
+
+
+def clipped_area(polygon: list[tuple[float, float]], window: list[tuple[float, float]]) -> float:
+    """Area that two convex polygons share: one is cut along each edge of the other (Sutherland and Hodgman, 1974)."""
+    for (x1, y1), (x2, y2) in zip(window, window[1:] + window[:1], strict=True):
+        kept: list[tuple[float, float]] = []
+        sides = [(x2 - x1) * (y - y1) - (y2 - y1) * (x - x1) for x, y in polygon]
+        for i, (point, side) in enumerate(zip(polygon, sides, strict=True)):
+            before, side_before = polygon[i - 1], sides[i - 1]
+            if (side < 0) != (side_before < 0):
+                t = side_before / (side_before - side)
+                kept.append((before[0] + t * (point[0] - before[0]), before[1] + t * (point[1] - before[1])))
+            if side >= 0:
+                kept.append(point)
+        polygon = kept
+    pairs = zip(polygon, polygon[1:] + polygon[:1], strict=True)
+    return abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in pairs)) / 2
+
+
+def plain_rotated_iou(a: list[float], b: list[float]) -> float:
+    shared = clipped_area(corners_of(a), corners_of(b))
+    return shared / (a[2] * a[3] + b[2] * b[3] - shared)
+
+
+def rotated_crowd(n: int, seed: int) -> Tensor:
+    """Rotated boxes (n, 5) that overlap a lot; some share an angle, some are upright."""
+    generator = torch.Generator().manual_seed(seed)
+    centre = torch.rand(n, 2, generator=generator) * 20
+    size = torch.rand(n, 2, generator=generator) * 15 + 0.5
+    angle = torch.rand(n, 1, generator=generator) * 8 - 4
+    angle[: n // 3] = angle[0]
+    angle[n // 3 : n // 2] = 0.0
+    return torch.cat([centre, size, angle], dim=1)
+
+
+@pytest.mark.parametrize("mode", ["iou", "iof"])
+@pytest.mark.parametrize("clockwise", [True, False])
+def test_overlaps_of_rotated_boxes_are_those_of_polygons(mode: str, clockwise: bool) -> None:
+    first, second = rotated_crowd(12, 0), rotated_crowd(12, 1)
+    turned = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0 if clockwise else -1.0])
+    expected = torch.zeros(12, 12)
+    for i, a in enumerate((first * turned).double().tolist()):
+        for j, b in enumerate((second * turned).double().tolist()):
+            shared = clipped_area(corners_of(a), corners_of(b))
+            expected[i, j] = shared / (a[2] * a[3] if mode == "iof" else a[2] * a[3] + b[2] * b[3] - shared)
+    found = mmcv_ops.box_iou_rotated(first, second, mode, clockwise=clockwise)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    assert (expected > 0).sum() > 40
+    aligned = mmcv_ops.box_iou_rotated(first, second, mode, aligned=True, clockwise=clockwise)
+    torch.testing.assert_close(aligned, expected.diagonal(), rtol=0, atol=1e-5)
+
+
+def test_many_pairs_of_rotated_boxes_go_in_parts() -> None:
+    first, second = rotated_crowd(300, 2), rotated_crowd(200, 3)
+    found = mmcv_ops.box_iou_rotated(first, second)
+    torch.testing.assert_close(found[150:152], mmcv_ops.box_iou_rotated(first[150:152], second))
+
+
+#: a box, another one, their IoU
+SPECIAL = {
+    "the same": ([5.0, 5, 4, 2, 0.3], [5.0, 5, 4, 2, 0.3], 1.0),
+    "the same, turned by a half": ([5.0, 5, 4, 2, 0.3], [5.0, 5, 4, 2, 0.3 + math.pi], 1.0),
+    "sides exchanged, turned by a quarter": ([0.0, 0, 4, 2, 0], [0.0, 0, 2, 4, math.pi / 2], 1.0),
+    "one in the other": ([0.0, 0, 10, 10, 0.7], [0.0, 0, 2, 2, 0], 0.04),
+    "they share an edge": ([0.0, 0, 2, 2, 0], [2.0, 0, 2, 2, 0], 0.0),
+    "they share a corner": ([0.0, 0, 2, 2, 0], [2.0, 2, 2, 2, 0], 0.0),
+    "half of each, along a common line": ([0.0, 0, 2, 2, 0], [1.0, 0, 2, 2, 0], 1 / 3),
+    "a cross": ([0.0, 0, 6, 2, 0], [0.0, 0, 2, 6, 0], 0.2),
+    "an octagon": ([0.0, 0, 2, 2, 0], [0.0, 0, 2, 2, math.pi / 4], math.sqrt(0.5)),
+    "far away": ([0.0, 0, 2, 2, 0.5], [100.0, 0, 2, 2, 0.5], 0.0),
+    "far from the origin": ([4000.0, 3000, 2, 2, 0], [4001.0, 3000, 2, 2, 0], 1 / 3),
+    "without an area": ([0.0, 0, 0, 2, 0], [0.0, 0, 2, 2, 0], 0.0),
+}
+
+
+@pytest.mark.parametrize("name", list(SPECIAL))
+def test_overlaps_of_special_rotated_boxes(name: str) -> None:
+    first, second, expected = SPECIAL[name]
+    for a, b in ((first, second), (second, first)):
+        found = mmcv_ops.box_iou_rotated(torch.tensor([a]), torch.tensor([b]))
+        assert float(found) == pytest.approx(expected, abs=2e-6)
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.5])
+@pytest.mark.parametrize("labels", [None, torch.arange(40) % 3])
+def test_rotated_nms_keeps_what_the_definition_keeps(threshold: float, labels: Tensor | None) -> None:
+    for seed in range(3):
+        boxes, scores = rotated_crowd(40, seed), crowd(40, seed)[1]
+        plain: list[int] = []
+        for i in scores.argsort(descending=True).tolist():
+            if all(plain_rotated_iou(boxes[i].tolist(), boxes[j].tolist()) <= threshold for j in plain):
+                plain.append(i)
+        # mmcv's own kernels do not read the labels either.
+        dets, kept = mmcv_ops.nms_rotated(boxes, scores, threshold, None if labels is None else labels.float())
+        assert kept.tolist() == plain
+        assert torch.equal(dets, torch.cat([boxes, scores[:, None]], dim=1)[plain])
+    assert mmcv_ops.nms_rotated(boxes[:0], scores[:0], threshold)[0].shape == (0, 5)
+
+
 # --- pooling ----------------------------------------------------------------------------------------
 
 
@@ -314,6 +440,51 @@ def test_deformable_convolutions_have_the_gradients_of_their_definition(geometry
     )
 
 
+def slopes(plane: Tensor, y: float, x: float) -> tuple[float, float]:
+    """mmcv's gradient of ``sample`` by y and x: towards larger values at a bend, none one pixel outside or further."""
+    height, width = plane.shape
+    if not (-1 < y < height and -1 < x < width):
+        return 0.0, 0.0
+    top, left = math.floor(y), math.floor(x)
+
+    def at(row: int, column: int) -> float:
+        return float(plane[row, column]) if 0 <= row < height and 0 <= column < width else 0.0
+
+    down = [at(top + 1, column) - at(top, column) for column in (left, left + 1)]
+    right = [at(row, left + 1) - at(row, left) for row in (top, top + 1)]
+    return (
+        down[0] * (left + 1 - x) + down[1] * (x - left),
+        right[0] * (top + 1 - y) + right[1] * (y - top),
+    )
+
+
+@pytest.mark.parametrize("modulated", [False, True])
+@pytest.mark.parametrize("geometry", GEOMETRY)
+def test_offsets_have_mmcvs_gradient_where_samples_meet_the_border(modulated: bool, geometry: tuple) -> None:
+    """All offsets are whole numbers, as zeros are, with which a layer starts: samples lie on pixels, -1 and beyond."""
+    stride, padding, dilation, groups, deform_groups = geometry
+    x, offset, mask, weight = deformable_inputs(geometry)
+    offset = torch.where(torch.rand_like(offset) < 0.5, torch.zeros_like(offset), offset.round()).requires_grad_()
+    if modulated:
+        out = mmcv_ops.modulated_deform_conv2d(x, offset, mask, weight, None, *geometry)
+    else:
+        out, mask = mmcv_ops.deform_conv2d(x, offset, weight, *geometry), torch.ones_like(mask)
+    into = torch.randn_like(out)
+    (found,) = torch.autograd.grad(out, offset, into)
+    expected, offset = torch.zeros_like(offset), offset.detach()
+    outputs, per_group = weight.shape[:2]
+    for n, o, i, j in torch.cartesian_prod(*(torch.arange(side) for side in out.shape)).tolist():
+        for c, a, b in torch.cartesian_prod(*(torch.arange(side) for side in weight.shape[1:])).tolist():
+            channel = o // (outputs // groups) * per_group + c
+            k = (channel // (x.shape[1] // deform_groups) * 3 + a) * 3 + b
+            y = i * stride[0] - padding[0] + a * dilation[0] + float(offset[n, 2 * k, i, j])
+            z = j * stride[1] - padding[1] + b * dilation[1] + float(offset[n, 2 * k + 1, i, j])
+            factor = float(into[n, o, i, j] * weight[o, c, a, b] * mask[n, k, i, j])
+            for axis, slope in enumerate(slopes(x[n, channel], y, z)):
+                expected[n, 2 * k + axis, i, j] += factor * slope
+    torch.testing.assert_close(found, expected)
+
+
 def test_a_deformable_layer_without_offsets_is_a_convolution() -> None:
     layer = mmcv_ops.ModulatedDeformConv2dPack(4, 6, 3, padding=1)  # offsets start at 0, masks at 0.5
     x = torch.randn(2, 4, 7, 8)
@@ -395,8 +566,8 @@ def test_sigmoid_focal_loss_has_the_gradient_of_its_formula(reduction: str) -> N
 
 
 def test_an_op_without_a_fallback_raises_with_its_name() -> None:
-    with pytest.raises(NotImplementedError, match="'nms_rotated'"):
-        mmcv_ops.nms_rotated(torch.rand(2, 5), torch.rand(2), 0.5)
+    with pytest.raises(NotImplementedError, match="'nms_quadri'"):
+        mmcv_ops.nms_quadri(torch.rand(2, 8), torch.rand(2), 0.5)
     with pytest.raises(NotImplementedError, match="'carafe_forward'"):
         mmcv_ops.carafe(torch.rand(1, 4, 4, 4), torch.rand(1, 9, 8, 8), 3, 1, 2)
 

@@ -16,7 +16,9 @@ from orxe_mmdet.ops.deformable import (
 )
 from orxe_mmdet.ops.focal import sigmoid_focal_loss_backward, sigmoid_focal_loss_forward
 from orxe_mmdet.ops.nms import nms, softnms
+from orxe_mmdet.ops.overlaps import bbox_overlaps
 from orxe_mmdet.ops.pooling import roi_align_backward, roi_align_forward, roi_pool_backward, roi_pool_forward
+from orxe_mmdet.ops.rotated import box_iou_rotated, nms_rotated
 
 
 def get_compiler_version() -> str:
@@ -32,6 +34,9 @@ def get_compiling_cuda_version() -> str:
 _FUNCTIONS: tuple[Callable[..., Any], ...] = (
     nms,
     softnms,
+    nms_rotated,
+    bbox_overlaps,
+    box_iou_rotated,
     roi_align_forward,
     roi_align_backward,
     roi_pool_forward,
