@@ -5,7 +5,7 @@ Nothing is downloaded, trained or recorded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,7 @@ def check_experts(run: Run, cost: bool = True, time: bool = False) -> Iterator[E
     """
     run.progress.start(len(run.specs), "building experts")
     dataset = _samples(run)
-    images: Sequence[Any] = ()
+    images: list[Any] = []
     reading = 0.0
     if time and dataset is not None:
         images, _, reading = few_samples(dataset)
