@@ -112,7 +112,9 @@ def test_a_stripped_file_and_the_bare_backend_answer(
     strip_optimizer(str(copied))
     image = np.ascontiguousarray(pictures[0][..., ::-1])
     found, expected = (one.predict(image, verbose=False)[0] for one in (YOLO(copied), model))
-    torch.testing.assert_close(found.boxes.data, expected.boxes.data, atol=0.1, rtol=0.01)
+    # Ultralytics stores what it strips in half precision.
+    assert found.orxe_route.name == expected.orxe_route.name
+    assert found.orxe_route.confidence == pytest.approx(expected.orxe_route.confidence, abs=0.02)
     assert AutoBackend(str(saved), device=torch.device("cpu"))(torch.rand(2, 3, 64, 64)).shape[::2] == (2, 6)
 
 
