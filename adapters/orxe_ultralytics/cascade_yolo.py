@@ -163,9 +163,19 @@ class CascadeYOLO(CascadeControls, Model):
             "exported files as experts, as ultralytics:yolov8n_openvino_model?imgsz=320&cost=1.09"
         )
 
-    def benchmark(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Not offered: it compares exported formats."""
-        raise OrxeError("benchmark compares exported formats, and a cascade cannot be exported: use val")
+    def benchmark(
+        self, data: str | None = None, format: str = "-", verbose: bool | float = False, **kwargs: Any
+    ) -> Any:
+        """As in Ultralytics, but of the one format that a cascade has: PyTorch's, which Ultralytics calls "-".
+
+        Raises:
+            OrxeError: another format is asked for.
+        """
+        if format not in ("", "-"):
+            raise OrxeError(
+                f"format is {format!r}, and a cascade cannot be exported: leave it out, or benchmark experts"
+            )
+        return super().benchmark(data=data, format="-", verbose=verbose, **kwargs)
 
     def embed(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Not offered: embeddings of different models do not compare."""

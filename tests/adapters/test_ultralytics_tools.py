@@ -97,8 +97,13 @@ def test_val_warns_of_classes_in_another_order(model: Any, data: Path, warned: p
 
 
 def test_benchmarks_measure_the_file_and_leave_exports_out(saved: Path, data: Path) -> None:
-    table = benchmark(model=str(saved), data=str(data), imgsz=64, format="-")
-    assert float(table["metrics/mAP50-95(B)"][0]) >= 0
+    for table in (
+        benchmark(model=str(saved), data=str(data), imgsz=64, format="-"),
+        YOLO(saved).benchmark(data=str(data), imgsz=64),
+    ):
+        assert float(table["metrics/mAP50-95(B)"][0]) >= 0
+    with pytest.raises(OrxeError, match="format is 'onnx', and a cascade cannot be exported"):
+        YOLO(saved).benchmark(format="onnx")
     profile = ProfileModels([str(saved)], imgsz=64, num_timed_runs=1, num_warmup_runs=1, trt=False)
     with pytest.raises(OrxeError, match="a cascade cannot be exported"):
         profile.run()
