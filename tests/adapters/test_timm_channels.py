@@ -87,6 +87,8 @@ def test_channels_that_do_not_fit_are_named() -> None:
     model = build(in_chans=4)
     with pytest.raises(OrxeError, match=r"a batch has shape \(2, 3, 64, 64\): expected \(B, 4, H, W\)"):
         model(torch.randn(2, 3, 64, 64))
+    with pytest.raises(OrxeError, match="mode 'RGB' and no alpha channel, but the model takes 4"):
+        model([Image.new("RGB", (70, 70))])
     with pytest.raises(OrxeError, match="an original image has no 7 channels: hand the model float tensors"):
         build(in_chans=7)([Image.new("RGB", (70, 70))])
     with pytest.raises(OrxeError, match=r"input_size is \[3, 64, 64\] and in_chans is 1"):
