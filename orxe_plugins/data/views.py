@@ -191,8 +191,8 @@ def _with_channels(picture: Image.Image, channels: int) -> Image.Image:
         )
     if channels == 4 and "A" not in picture.getbands() and "transparency" not in picture.info:
         raise OrxeError(
-            f"an original image has mode {picture.mode!r} and no alpha channel, but the model takes 4 channels: give RGBA "
-            "images, or float tensors (B, 4, H, W) of its view"
+            f"an original image has mode {picture.mode!r} and no alpha channel, but the model takes 4 channels: give "
+            "RGBA images, or float tensors (B, 4, H, W) of its view"
         )
     return picture.convert(_MODES[channels])
 
