@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import yaml
 from filelock import FileLock
 from hypothesis import settings
 from PIL import Image
+from torch import nn
 
 # A slow or busy machine is no failure. CI draws the same examples every time; elsewhere each run draws new ones.
 settings.register_profile("local", deadline=None, print_blob=True)
@@ -100,3 +102,30 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert done.returncode == 0, done.stderr
             (out / "stdout.txt").write_text(done.stdout)
     return out
+
+
+def _make_yolo(path: Path, config: str, names: Sequence[str] = ("cat", "dog", "bird"), imgsz: int = 64) -> Path:
+    """A YOLO with random weights whose answers differ from image to image, with boxes of all sizes."""
+    tasks = pytest.importorskip("ultralytics.nn.tasks")
+    model = tasks.DetectionModel(config, nc=len(names), verbose=False)
+    for norm in (part for part in model.modules() if isinstance(part, nn.BatchNorm2d)):
+        norm.momentum = 1.0
+    model.train()
+    with torch.no_grad():
+        # The norms fit the weights after one pass; without it, every image gets the same answer.
+        model(torch.rand(8, 3, 64, 64))
+        for scores, sides in zip(model.model[-1].cv3, model.model[-1].cv2, strict=True):
+            scores[-1].bias.fill_(-1.5)
+            scores[-1].weight.mul_(4)
+            sides[-1].bias.copy_(-torch.arange(16.0).repeat(4) / 2)
+    model.eval()
+    model.names = dict(enumerate(names))
+    model.args = {"imgsz": imgsz, "task": "detect"}
+    torch.save({"model": model, "train_args": dict(model.args)}, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_yolo() -> Callable[..., Path]:
+    """Writes a YOLO with random weights: ``make_yolo(path, config, names=("cat", "dog", "bird"), imgsz=64)``."""
+    return _make_yolo

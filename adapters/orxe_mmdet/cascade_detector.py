@@ -17,7 +17,7 @@ from torch import Tensor
 from orxe_mmdet.counting import answers_as_counted, is_counted
 from orxe_mmdet.kept_config import KeptConfig
 from orxe_mmdet.originals import OriginalImages, original_image
-from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
+from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade, label_arguments
 from orxe_plugins.cascade.controls import CascadeControls
 from orxe_plugins.errors import OrxeError, check_known
 
@@ -52,10 +52,12 @@ class CascadeDetector(CascadeControls, BaseDetector):
             without an adapter, such as ``rtmdet_tiny_8xb32-300e_coco@FILE``, is one of mmdet.
         exit_thresholds: one for each expert but the last; None in it is "never".
         cascade: instead of ``experts``: a folder that `orxe run` wrote, or a cascade.
-        classes: label names of the answers; by default those of the first expert without a remap.
+        classes: label names of the answers, by default those of the first expert without a remap; or a word: "data"
+            drops labels that are not among ``names``, "intersect" those that not every expert knows.
         remap: what labels of some expert are called among ``classes``; None drops a label.
         **more: any of
             ``skip_thresholds``: one for each expert but the last, none by default;
+            ``names``: label names of the answers, where ``classes`` is a word;
             ``preference``: where a fitted cascade starts, 0 = only cost counts, 1 = only performance counts;
             ``backbone``: has no effect; ``init_detector`` expects one in every config;
             ``data_preprocessor``, ``init_cfg``, ``train_cfg``, ``test_cfg``: empty: experts have their own.
@@ -73,18 +75,21 @@ class CascadeDetector(CascadeControls, BaseDetector):
         exit_thresholds: Sequence[float | None] | None = None,
         *,
         cascade: CascadeLike | None = None,
-        classes: Sequence[str] | None = None,
+        classes: Sequence[str] | str | None = None,
         remap: Mapping[str, str | None] | None = None,
         **more: Any,
     ) -> None:
-        check_known("argument of CascadeDetector", more, ("skip_thresholds", "preference", *_OF_EVERY_DETECTOR))
+        check_known(
+            "argument of CascadeDetector", more, ("skip_thresholds", "preference", "names", *_OF_EVERY_DETECTOR)
+        )
         of_mmdet = {name: more.pop(name, None) for name in _OF_EVERY_DETECTOR}
         for name in _OF_EVERY_DETECTOR[1:]:
             if of_mmdet[name]:
                 raise OrxeError(f"a cascade takes no {name}, but {of_mmdet[name]!r} is given: each expert has its own")
         super().__init__(data_preprocessor=OriginalImages())
         self.test_cfg = ConfigDict()
-        wanted = {"exit_thresholds": exit_thresholds, "names": classes, "remap": remap, **more}
+        labels = label_arguments(classes, more.pop("names", None))
+        wanted = {"exit_thresholds": exit_thresholds, **labels, "remap": remap, **more}
         self.cascade = build_cascade(experts, cascade, adapter="mmdet", task="detection", **wanted)
         self._dataset_meta: dict[str, Any] = {"classes": self.cascade.answer_names}
         self.register_load_state_dict_post_hook(_accept_no_weights)

@@ -15,13 +15,13 @@ from ultralytics import YOLO, __version__
 from ultralytics.engine.model import Model
 from ultralytics.utils import LOGGER
 
-from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
+from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade, label_arguments
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.controls import CascadeControls
 from orxe_plugins.errors import OrxeError, check_known
 from orxe_plugins.util.files import write_atomically
 from orxe_ultralytics.cascade_model import CascadeModel
-from orxe_ultralytics.predict import CascadePredictor
+from orxe_ultralytics.predict import NO_EMBEDDINGS, CascadePredictor
 from orxe_ultralytics.saved import pack_cascade, unpack_cascade
 from orxe_ultralytics.val import CascadeValidator
 
@@ -37,12 +37,14 @@ class CascadeYOLO(CascadeControls, Model):
             :class:`orxe_plugins.Cascade` of detectors.
         experts: instead of ``model``: addresses, specs or experts, cheapest first. An address
             without an adapter, such as ``yolov8n.pt?imgsz=320``, is one of Ultralytics.
-        classes: label names of the answers; by default those of the first expert without a remap.
+        classes: label names of the answers, by default those of the first expert without a remap; or a word: "data"
+            drops labels that are not among ``names``, "intersect" those that not every expert knows.
         remap: what labels of some expert are called among ``classes``; None drops a label. Other
             labels are matched by name.
         verbose: as in Ultralytics.
         **thresholds: any of ``exit_thresholds``, one for each expert but the last, in which None is "never";
-            ``skip_thresholds``, likewise, none by default; ``preference``, where a fitted cascade starts:
+            ``skip_thresholds``, likewise, none by default; ``names``, label names where ``classes`` is a word;
+            ``preference``, where a fitted cascade starts:
             0 = only cost counts, 1 = only performance counts.
 
     Raises:
@@ -55,13 +57,15 @@ class CascadeYOLO(CascadeControls, Model):
         model: CascadeLike | None = None,
         *,
         experts: Sequence[ExpertLike] | None = None,
-        classes: Sequence[str] | None = None,
+        classes: Sequence[str] | str | None = None,
         remap: Mapping[str, str | None] | None = None,
         verbose: bool = False,
         **thresholds: Any,
     ) -> None:
-        check_known("argument of CascadeYOLO", thresholds, ("exit_thresholds", "skip_thresholds", "preference"))
-        wanted = {**thresholds, "names": classes, "remap": remap}
+        check_known(
+            "argument of CascadeYOLO", thresholds, ("exit_thresholds", "skip_thresholds", "preference", "names")
+        )
+        wanted = {**thresholds, **label_arguments(classes, thresholds.get("names")), "remap": remap}
         if isinstance(model, (str, Path)) and Path(model).suffix == ".pt" and experts is None:
             super().__init__(str(model), task="detect", verbose=verbose)
             if any(value is not None for value in wanted.values()):
@@ -97,7 +101,7 @@ class CascadeYOLO(CascadeControls, Model):
         Each expert keeps its own imgsz. As in Ultralytics, images are padded to the smallest
         rectangle unless ``rect=False``.
         """
-        self._warn_of_size(kwargs)
+        self._warn_of_ignored(kwargs)
         return super().predict(source, stream, predictor, **kwargs)
 
     def val(self, validator: Any = None, **kwargs: Any) -> Any:
@@ -105,7 +109,7 @@ class CascadeYOLO(CascadeControls, Model):
 
         Each expert keeps its own imgsz, and pads to squares unless its address says ``rect=true``.
         """
-        self._warn_of_size(kwargs)
+        self._warn_of_ignored(kwargs)
         # The loader's rectangle for a batch has no effect on experts, which prepare each image themselves.
         return super().val(validator, **{**kwargs, "rect": False})
 
@@ -155,6 +159,10 @@ class CascadeYOLO(CascadeControls, Model):
         """Not offered: it compares exported formats."""
         raise OrxeError("benchmark compares exported formats, and a cascade cannot be exported: use val")
 
+    def embed(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not offered: embeddings of different models do not compare."""
+        raise OrxeError(NO_EMBEDDINGS)
+
     def load(self, weights: Any = None) -> NoReturn:
         """Not offered: weights belong to experts."""
         raise OrxeError("weights cannot be loaded into a cascade: build it out of experts that have them")
@@ -163,12 +171,19 @@ class CascadeYOLO(CascadeControls, Model):
         """Not offered: weights belong to experts."""
         raise OrxeError("the weights of a cascade are those of its experts: reset them before the cascade is built")
 
-    def _warn_of_size(self, kwargs: Mapping[str, Any]) -> None:
-        if "imgsz" in kwargs and kwargs["imgsz"] != self.model.args["imgsz"]:
+    def _warn_of_ignored(self, kwargs: Mapping[str, Any]) -> None:
+        """Name what the experts decide for themselves, so that asking for it has no effect."""
+        imgsz = kwargs.get("imgsz", self.model.args["imgsz"])
+        if imgsz != self.model.args["imgsz"]:
             LOGGER.warning(
-                f"imgsz={kwargs['imgsz']} changes nothing in a cascade: each expert has its own, "
+                f"imgsz={imgsz} changes nothing in a cascade: each expert has its own, "
                 "as in ultralytics:yolov8n.pt?imgsz=320"
             )
+        for name in ("nms", "end2end", "dnn"):
+            if kwargs.get(name) is not None:
+                LOGGER.warning(
+                    f"{name}={kwargs[name]} changes nothing in a cascade: each expert answers by its own head"
+                )
 
 
 def _build(model: CascadeLike | None, experts: Sequence[ExpertLike] | None, wanted: Mapping[str, Any]) -> Cascade:

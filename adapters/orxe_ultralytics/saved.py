@@ -8,6 +8,7 @@ from typing import Any
 import orxe_plugins
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.label_space import LabelSpace
 from orxe_plugins.experts.packing import pack_expert, plain, unpack_expert
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.table import PolicyTable
@@ -59,6 +60,7 @@ def unpack_cascade(content: Mapping[str, Any]) -> CascadeModel:
         raise OrxeError(f"the saved cascade has an expert whose framework is not installed: {error}") from error
     table = None if content["table"] is None else PolicyTable.from_dict(content["table"])
     policy = Policy.from_dict(content["policy"])
-    model = CascadeModel(Cascade(experts, policy, table, names=content["names"], remap=content["remap"]))
+    space = LabelSpace(content["names"], content["remap"], resolved=True)
+    model = CascadeModel(Cascade(experts, policy, table, names=space))
     model.args.update(content["args"])
     return model

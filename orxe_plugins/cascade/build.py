@@ -12,6 +12,7 @@ from orxe_plugins.cascade.file import read_cascade
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
+from orxe_plugins.experts.label_space import ANY_SPACE, LabelSpace
 from orxe_plugins.experts.registry import adapter_names, load_experts
 from orxe_plugins.experts.spec import ExpertSpec, adapter_in, parse_address
 from orxe_plugins.policies.policy import Policy
@@ -36,6 +37,9 @@ class CascadeArguments:
         names: label names of the answers of detectors; by default those of the first expert that
             has no remap.
         remap: what labels of some detector are called among ``names``; None drops a label.
+        classes: what happens to labels that only some experts, or only ``names``, have: "same" makes them an error;
+            "data" drops those that are not among ``names`` (by default the labels of the expert with the fewest);
+            "intersect" keeps only those that all experts know. By default as each expert's own option says.
         for_all: options for every expert of ``experts`` that is not built yet, of whatever adapter;
             what the expert's own options say goes first.
         common: options for every expert of ``experts`` that is one of the model's own adapter; what the
@@ -49,6 +53,7 @@ class CascadeArguments:
     preference: float | None = None
     names: Sequence[str] | None = None
     remap: Mapping[str, str | None] | None = None
+    classes: str | None = None
     for_all: Mapping[str, Any] | None = None
     common: Mapping[str, Any] = field(default_factory=dict)
 
@@ -56,6 +61,8 @@ class CascadeArguments:
     def from_keywords(cls, given: Mapping[str, Any]) -> CascadeArguments:
         """The arguments out of keywords; those that are no field here are ``common`` options."""
         own = {one.name for one in fields(cls)} - {"common"}
+        if not isinstance(given.get("classes"), (str, type(None))):
+            own.discard("classes")  # an adapter's experts may have an option of that name: their label names
         common = {key: value for key, value in given.items() if key not in own}
         return cls(**{key: value for key, value in given.items() if key in own}, common=common)
 
@@ -79,6 +86,13 @@ class CascadeArguments:
                 raise OrxeError(f"{name} is {given!r}: expected a list with one number for each expert but the last")
         return Policy(tuple(self.exit_thresholds), tuple(self.skip_thresholds or ()))
 
+    def space(self, settled: LabelSpace = ANY_SPACE) -> LabelSpace:
+        """The labels asked for; those that a cascade's file has settled, where nothing is asked."""
+        if self.names is None and not self.remap and self.classes is None:
+            return settled
+        names = settled.names if self.names is None else self.names
+        return LabelSpace(names, self.remap or {}, self.classes)
+
     def check_no_expert_options(self) -> None:
         """Raise if options of experts are given, as a cascade that exists has its experts already."""
         given = {name: getattr(self, name) for name in ("checkpoints", "expert_kwargs", "for_all")} | {**self.common}
@@ -87,6 +101,23 @@ class CascadeArguments:
             raise OrxeError(
                 f"{', '.join(extra)} cannot be given with cascade=: a cascade brings its experts with their options"
             )
+
+
+def label_arguments(classes: Sequence[str] | str | None, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """``names`` and ``classes`` of :class:`CascadeArguments`, where a framework calls the label names ``classes``.
+
+    Args:
+        classes: label names, or what happens to labels that not all know.
+        names: label names, where ``classes`` is not these.
+
+    Raises:
+        OrxeError: both are label names.
+    """
+    if classes is None or isinstance(classes, str):
+        return {"names": names, "classes": classes}
+    if names is not None:
+        raise OrxeError(f"classes={list(classes)!r:.100} and names={list(names)!r:.100} are both label names: give one")
+    return {"names": classes, "classes": None}
 
 
 def build_cascade(
@@ -118,28 +149,28 @@ def build_cascade(
     policy = given.policy()
     if isinstance(cascade, Cascade):
         return _changed(cascade, given, policy, task)
-    table, view = None, None
+    table, view, settled = None, None, ANY_SPACE
     if cascade is not None:
         given.check_no_expert_options()
         file = read_cascade(cascade)
         if task not in (None, file.task):
             raise OrxeError(f"the cascade at {str(cascade)!r} is for {file.task}: expected {task}")
         specs: Sequence[ExpertSpec | Expert] = file.specs
-        table, view = file.table, file.input_view
+        table, view, settled = file.table, file.input_view, file.space
     else:
         specs = _specs(experts or (), adapter, given)
     members = load_experts(specs)
     _check_task(members, task)
     preference = 0.5 if given.preference is None else given.preference
-    return Cascade(members, policy, table, preference, view, given.names, given.remap)
+    return Cascade(members, policy, table, preference, view, given.space(settled))
 
 
 def _changed(cascade: Cascade, given: CascadeArguments, policy: Policy | None, task: str | None) -> Cascade:
     """A cascade that exists, with the thresholds and labels asked for."""
     given.check_no_expert_options()
     _check_task(cascade.members, task)
-    if given.names is not None or given.remap:
-        cascade.answer_in(given.names, given.remap)
+    if given.names is not None or given.remap or given.classes is not None:
+        cascade.answer_in(given.names, given.remap, given.classes)
     if policy is not None:
         cascade.policy = policy
     elif given.preference is not None:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +18,12 @@ from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.expert import Expert
-from orxe_plugins.experts.label_space import shared_labels
+from orxe_plugins.experts.label_space import LabelSpace, shared_labels
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.row import PolicyRow, as_policy
 from orxe_plugins.policies.selection import Selection
 from orxe_plugins.policies.table import PolicyTable
-from orxe_plugins.util.exporting import is_exporting
+from orxe_plugins.util.exporting import is_exporting, refuse_symbolic
 
 _HOW_TO_FIT = (
     "this cascade is not fitted: preference {preference:g} is used as every exit threshold. "
@@ -49,7 +49,8 @@ class Cascade(nn.Module):
         preference: where to start: 0 = only cost counts, 1 = only performance counts.
         input_view: how float tensors that hold images were made; the widest view of the experts by
             default. Records and inference must agree on it.
-        names: label names of detectors' answers; by default those of the first detector without a remap.
+        names: label names of detectors' answers, or a :class:`~orxe_plugins.experts.label_space.LabelSpace` that also
+            says what happens to other labels; by default those of the first detector without a remap.
         remap: what a label is called among ``names``, for every detector that knows it; None drops it. It goes before
             the detectors' own ``remap``.
 
@@ -65,13 +66,13 @@ class Cascade(nn.Module):
         table: PolicyTable | None = None,
         preference: float = 0.5,
         input_view: ImageView | None = None,
-        names: Sequence[str] | None = None,
+        names: Sequence[str] | LabelSpace | None = None,
         remap: Mapping[str, str | None] | None = None,
     ) -> None:
         super().__init__()
         if not experts:
             raise OrxeError("a cascade needs at least one expert, but none is given")
-        self.setup = setup_of(experts, input_view, names, remap)
+        self.setup = setup_of(experts, input_view, _space(names, remap or {}))
         self.experts = nn.ModuleList(experts)
         self.dense = False
         self._warned = False
@@ -140,22 +141,30 @@ class Cascade(nn.Module):
         """Label names of the answers of detectors; empty if there are none."""
         return next((labels.names for labels in self.setup.labels.values()), ())
 
-    def answer_in(self, names: Sequence[str] | None = None, remap: Mapping[str, str | None] | None = None) -> None:
+    def answer_in(
+        self,
+        names: Sequence[str] | None = None,
+        remap: Mapping[str, str | None] | None = None,
+        classes: str | None = None,
+    ) -> None:
         """Let detectors answer in another label space from the next batch on.
 
         Args:
             names: the label names; those that they answer in by default.
             remap: what a label is called among them, beside the cascade's ``remap`` so far.
+            classes: "data" drops labels of experts that are not among them, "intersect" also those of them that not
+                every expert knows; by default as each expert's own ``classes`` says.
 
         Raises:
             OrxeError: no detector has a label of ``remap``, or labels are left over.
         """
         remap = {**self.setup.remap, **(remap or {})}
-        labels = shared_labels(self.members, names or self.answer_names or None, remap)
+        labels = shared_labels(self.members, LabelSpace(names or self.answer_names or None, remap, classes))
         self.setup = replace(self.setup, labels=labels, remap=remap)
 
     def context(self, batch: Any) -> BatchContext:
         """What the experts share while they answer a batch (see ``orxe_plugins.data.batch``)."""
+        refuse_symbolic(batch)
         return BatchContext.of(batch, self.setup)
 
     # --- thresholds ---------------------------------------------------------------------------
@@ -247,6 +256,12 @@ class Cascade(nn.Module):
         dense = self.dense or is_exporting()
         return (route_dense if dense else route_batch)(self.members, self._policy, batch, self.context(batch))
 
+    def __prepare_scriptable__(self) -> NoReturn:
+        raise OrxeError(
+            "torch.jit.script cannot compile a cascade, whose path depends on the data: use torch.jit.trace or "
+            "torch.onnx.export, which run every expert and select (cascade.dense)"
+        )
+
     def cost_range(self) -> tuple[float, float]:
         """Least and greatest cost that one sample can have under the policy in force."""
         members, enabled = self.members, self.policy.enabled
@@ -257,3 +272,7 @@ class Cascade(nn.Module):
             return sum(own.values()) + members[ran[-1]].shared_cost
 
         return cost_of(enabled[:1]), cost_of(enabled)
+
+
+def _space(names: Sequence[str] | LabelSpace | None, remap: Mapping[str, str | None]) -> LabelSpace:
+    return replace(names, remap={**names.remap, **remap}) if isinstance(names, LabelSpace) else LabelSpace(names, remap)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.label_space import ANY_SPACE, LabelSpace
 from orxe_plugins.experts.registry import load_experts
 from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.policies.table import PolicyTable
@@ -46,6 +47,11 @@ class CascadeFile:
     input_view: ImageView | None = None
     input_mode: str = "originals"
     labels: tuple[str, ...] | None = None
+
+    @property
+    def space(self) -> LabelSpace:
+        """The labels that detectors are asked to answer in."""
+        return ANY_SPACE if self.labels is None else LabelSpace(self.labels, resolved=True)
 
 
 class _Content(BaseModel):
@@ -129,7 +135,8 @@ def load_cascade(folder: str | Path, preference: float = 0.5) -> Cascade:
 
 def cascade_of(file: CascadeFile, preference: float = 0.5) -> Cascade:
     """The cascade that a file describes, with all its experts built, at a preference."""
-    return Cascade(load_experts(file.specs), table=file.table, preference=preference, input_view=file.input_view)
+    members, space = load_experts(file.specs), file.space
+    return Cascade(members, table=file.table, preference=preference, input_view=file.input_view, names=space)
 
 
 def _check_version(path: Path, raw: Any) -> None:

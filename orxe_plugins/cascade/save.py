@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from orxe_plugins.cascade.cascade import Cascade
@@ -11,8 +12,8 @@ from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
-from orxe_plugins.experts.label_space import shared_labels
 from orxe_plugins.experts.packing import current_spec
+from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.policies.row import PolicyRow
 from orxe_plugins.policies.table import PolicyTable
 
@@ -37,31 +38,37 @@ def save_cascade(cascade: Cascade | CascadeFile, folder: str | Path, *, task: st
 
     Raises:
         OrxeError: an expert was made from a module by hand, the task is not known, or labels were renamed by
-            ``names`` or ``remap``, which the file cannot hold.
+            ``remap`` of the cascade, which the file cannot hold.
     """
     if isinstance(cascade, CascadeFile):
         return write_cascade(folder, cascade)
     _check_labels(cascade)
     specs = tuple(current_spec(expert) for expert in cascade.members)
     table = cascade.table or _table_of(cascade)
-    return write_cascade(folder, CascadeFile(specs, table, task or _task_of(cascade.members), cascade.input_view))
+    kind, labels = task or _task_of(cascade.members), cascade.answer_names or None
+    return write_cascade(folder, CascadeFile(specs, table, kind, cascade.input_view, labels=labels))
 
 
 def _check_labels(cascade: Cascade) -> None:
-    """Raise where a loaded cascade would answer in other labels than this one."""
+    """Raise where a loaded cascade would take other labels of its experts for the same."""
     detectors = [expert for expert in cascade.members if isinstance(expert, DetectorExpert)]
-    remapped = [repr(expert.name) for expert in detectors if expert.remap]
-    if cascade.setup.remap or remapped or not _same_labels(cascade):
+    remapped = [repr(expert.name) for expert in detectors if _renamed(expert.remap) != _renamed(_written_remap(expert))]
+    if _renamed(cascade.setup.remap) or remapped:
         which = f" of expert {' and '.join(remapped)}" if remapped else ""
         raise OrxeError(
-            f"the labels of this cascade{which} were renamed by names= or remap=, which {FILE_NAME} cannot hold: "
-            "save it without, and give them again to what loads it"
+            f"the labels of this cascade{which} were renamed by remap=, which {FILE_NAME} cannot hold: give it as the "
+            "option `remap` of each expert, or again to what loads the cascade"
         )
 
 
-def _same_labels(cascade: Cascade) -> bool:
-    own = (labels.names for labels in shared_labels(cascade.members).values())
-    return next(own, ()) == cascade.answer_names
+def _renamed(remap: Mapping[str, str | None]) -> dict[str, str]:
+    """The part of a remap that drops no label: labels that are not among the cascade's are dropped without it."""
+    return {old: new for old, new in remap.items() if new is not None}
+
+
+def _written_remap(expert: DetectorExpert) -> dict[str, str | None]:
+    """The remap that the expert's spec holds."""
+    return dict(expert.spec.options.get("remap") or {}) if isinstance(expert.spec, ExpertSpec) else {}
 
 
 def _table_of(cascade: Cascade) -> PolicyTable:

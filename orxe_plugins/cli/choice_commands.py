@@ -101,9 +101,7 @@ def train_gate(
 def evaluate(
     recipe: RecipeArgument,
     overrides: Overrides = None,
-    routed: Annotated[
-        bool, typer.Option("--routed", help="Also run cascade and experts for real, and time it.")
-    ] = False,
+    routed: Annotated[bool, typer.Option("--routed", help="Also run all for real, and time it.")] = False,
     preference: Annotated[float, typer.Option(min=0.0, max=1.0, help="Preference of the routed run.")] = 0.8,
     shift: Annotated[
         bool, typer.Option("--shift", help="Also print what each expert loses by a view derived from one tensor.")

@@ -29,7 +29,7 @@ def print_check(run: Run, cost: bool, time: bool = True) -> bool:
     _print_views(experts)
     problems = [f"{row.name}: {row.problem}" for row in experts if row.problem]
     for problem in problems:
-        tell(f"missing: {problem}")
+        tell(problem)
     missing = len(problems) + sum(bool(found.problem) for found in data)
     _print_estimate(experts)
     tell(f"{missing} things are missing: see above" if missing > 1 else "1 thing is missing: see above"
@@ -39,7 +39,7 @@ def print_check(run: Run, cost: bool, time: bool = True) -> bool:
 
 def _print_data(found: DataCheck) -> None:
     if found.problem:
-        tell(f"missing: data {found.root}: {found.problem}")
+        tell(f"data {found.root}: {found.problem}")
         return
     samples = "to be made by prepare" if found.samples is None else f"{found.samples:,} samples"
     tell(f"data {found.root}: {samples}")

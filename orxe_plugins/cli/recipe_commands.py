@@ -113,11 +113,15 @@ def search(recipe: RecipeArgument, overrides: Overrides = None, data: DataOption
 
     Example: orxe search digits skip_gates=false
     """
+    from orxe_plugins.evaluation.oddities import odd_experts
     from orxe_plugins.run.searching import search as search_policies
 
     with console.bars() as bars:
         run = open_run(RunArguments(recipe, overrides, data, out), bars)
-        file = search_policies(run).file
+        fitted = search_policies(run)
+    file = fitted.file
+    for warning in odd_experts(fitted.splits.fit):
+        console.say(f"Warning: {warning}")
     costs = [row.cost for row in file.table]
     console.out.print(
         f"{len(file.table)} policies from {min(costs):.4g} to {max(costs):.4g} {file.table.cost_unit} "

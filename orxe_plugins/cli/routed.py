@@ -90,12 +90,13 @@ def _routed_row(what: str, cost: float, score: float, share: Any, differ: str, m
 
 
 def _routed_table(rows: Sequence[tuple[str, ...]], records: Records, score_name: str, preference: float) -> Table:
+    answered = "share of the samples that it answered"
     columns = (
         Column("Way", numeric=False),
         Column(records.cost_unit),
         Column(f"{score_name} %"),
         Column("ms", hint="wall time of one sample on this machine, reading its image included"),
-        *(Column(f"{name} %", drop=1, hint="share of the samples that it answered") for name in short_names(records.names)),
+        *(Column(f"{name} %", drop=1, hint=answered) for name in short_names(records.names)),
         Column("Differ", hint="samples sent to another expert than replay says"),
     )  # fmt: skip
     note = (

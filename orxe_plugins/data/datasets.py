@@ -11,7 +11,15 @@ from typing import Any, Protocol
 from PIL import Image
 
 from orxe_plugins.data.class_folders import number_folders
-from orxe_plugins.data.reading import BadSampleError, decode, image_files, is_litter, left_out_notes, named
+from orxe_plugins.data.reading import (
+    BadSampleError,
+    decode,
+    image_files,
+    is_image_name,
+    is_litter,
+    left_out_notes,
+    named,
+)
 from orxe_plugins.errors import OrxeError
 
 #: a class map of this name, in the data folder or beside the class folders, is used without being named
@@ -96,7 +104,8 @@ class ImageFolder:
     The class folders are those of ``root``, or of ``root/images`` where that holds folders. Images
     may lie deeper inside a class folder. The class index of a folder is its line in a class map; a
     ``synsets.txt`` in ``root`` or beside the class folders is used without being named. Without any class
-    map, the sorted class folders are numbered 0, 1, 2, ...
+    map, folders that are named 0, 1, 2, ... are those classes, and others are counted in the order of their names, if
+    that order is clear: see :func:`orxe_plugins.data.class_folders.number_folders`.
 
     Args:
         root: the data folder; name the split, as in ``ImageFolder(root / "val")``, if there are some.
@@ -107,22 +116,23 @@ class ImageFolder:
         folder: where the class folders lie; sample ids are paths relative to it.
         classes: class index of each class folder.
         class_map: what numbered them; None if nothing did.
-        unmapped: whether the class folders were numbered in their own order, as there is no class map.
+        unmapped: whether the class folders were only counted, as no class map and no name says what they are.
 
     Raises:
-        OrxeError: there is no such folder, no class folder, no image, or the class map does not name a class
-            folder.
+        OrxeError: there is no such folder, no class folder, no image, no clear order of the class folders, or the
+            class map does not name one.
     """
 
     def __init__(self, root: str | Path, class_map: str | Path | Mapping[str, int] | None = None) -> None:
         self.root = Path(root)
         self.folder = _folder_of_classes(self.root)
-        names = sorted(entry.name for entry in _folders(self.folder))
+        names, loose = _class_folders(self.folder)
         self.class_map = class_map if class_map is not None else self._found_class_map()
         numbering = number_folders(names, self.class_map, self.folder)
         self.classes = numbering.indices
         self.unmapped = numbering.unmapped
-        files, left_out, empty = [], [], []
+        files: list[tuple[str, int, int]] = []
+        left_out, empty = [(name, "in no class folder") for name in loose], []
         for name in names:
             listed = image_files(self.folder / name)
             files += [
@@ -175,16 +185,18 @@ class ImageFolder:
 
 
 def folders_without_map(dataset: Dataset) -> int | None:
-    """Number of class folders that were numbered in their own order; None if a class map numbered them."""
-    while isinstance(dataset, Subset):
-        dataset = dataset.base
-    return len(dataset.classes) if isinstance(dataset, ImageFolder) and dataset.unmapped else None
+    """Number of class folders that were only counted; None if a class map or their own names number them."""
+    folders = _counted_folders(dataset)
+    return None if folders is None else len(folders.classes)
 
 
 def _empty_note(folders: Sequence[str]) -> tuple[str, ...]:
     if not folders:
         return ()
-    return (f"{len(folders)} class folders hold no image, and keep their numbers: {named(folders)}",)
+    what = "class folder holds no image, and keeps its number"
+    if len(folders) > 1:
+        what = "class folders hold no image, and keep their numbers"
+    return (f"{len(folders)} {what}: {named(folders)}",)
 
 
 def _folder_of_classes(root: Path) -> Path:
@@ -193,6 +205,8 @@ def _folder_of_classes(root: Path) -> Path:
         raise OrxeError(f"data folder {str(root)!r} {kind}: expected a folder with one folder of images per class")
     inner = root / "images"
     folder = inner if inner.is_dir() and _folders(inner) else root
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise OrxeError(f"data folder {str(folder)!r} may not be read: permission denied")
     names = [entry.name for entry in _folders(folder)]
     if not any(folder.iterdir()):
         raise OrxeError(f"data folder {str(root)!r} is empty: expected one folder of images per class")
@@ -209,3 +223,41 @@ def _folder_of_classes(root: Path) -> Path:
 def _folders(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         return [entry for entry in entries if entry.is_dir() and not is_litter(entry.name)]
+
+
+def _class_folders(folder: Path) -> tuple[list[str], list[str]]:
+    """The class folders' names, sorted, and the images that lie beside them.
+
+    Raises:
+        OrxeError: a link that might be a class folder leads to nothing, or to a folder that holds it.
+    """
+    names = [entry.name for entry in _folders(folder)]
+    with os.scandir(folder) as entries:
+        others = [entry for entry in entries if entry.name not in names and not is_litter(entry.name)]
+    for entry in others:
+        if entry.is_symlink() and not Path(entry.path).exists():
+            raise OrxeError(f"{entry.path} is a link to nothing: mend or remove it, for class folders are counted")
+    for name in names:
+        if folder.resolve().is_relative_to((folder / name).resolve()):
+            raise OrxeError(f"class folder {str(folder / name)!r} is a link to a folder that holds it: remove it")
+    return sorted(names), sorted(entry.name for entry in others if is_image_name(entry.name))
+
+
+def check_same_folders(dataset: Dataset, others: Iterable[Dataset]) -> None:
+    """Raise an error if class folders that were only counted are not the same in all data sets of one recipe."""
+    folders = _counted_folders(dataset)
+    for other in others:
+        there = _counted_folders(other)
+        if folders is not None and there is not None and folders.classes != there.classes:
+            only = sorted(set(folders.classes) ^ set(there.classes))
+            raise OrxeError(
+                f"{str(folders.folder)!r} and {str(there.folder)!r} have different class folders, so the same number "
+                f"would mean different classes; only one of them has {named(only)}. Name all classes in one file by "
+                "data.class_map=FILE"
+            )
+
+
+def _counted_folders(dataset: Dataset) -> ImageFolder | None:
+    while isinstance(dataset, Subset):
+        dataset = dataset.base
+    return dataset if isinstance(dataset, ImageFolder) and dataset.unmapped else None

@@ -115,7 +115,14 @@ def _no_mask(root: Path, image: str, masks: Sequence[str]) -> str:
 
 def _lonely(mask_of: Mapping[str, str], image_of: Mapping[str, str]) -> list[str]:
     lonely = [name for stem, name in mask_of.items() if stem not in image_of]
-    return [f"{len(lonely)} masks belong to no image, so they are left out: {named(lonely)}"] if lonely else []
+    if not lonely:
+        return []
+    what = (
+        "mask belongs to no image, and is left out"
+        if len(lonely) == 1
+        else "masks belong to no image, and are left out"
+    )
+    return [f"{len(lonely)} {what}: {named(lonely)}"]
 
 
 def _check_values(masks: Iterable[Mask]) -> None:

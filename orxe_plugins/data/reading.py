@@ -156,7 +156,8 @@ def image_files(folder: str | Path) -> ListedFiles:
     root = Path(folder)
     images: list[tuple[str, int]] = []
     left_out: list[tuple[str, str]] = []
-    for name, size, reason in _walk(root, "", [_identity(root)]):
+    real = root.resolve()
+    for name, size, reason in _walk(root, "", [_identity(each) for each in (real, *real.parents)]):
         if reason is None:
             images.append((name, size))
         else:

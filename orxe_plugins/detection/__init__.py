@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from orxe_plugins.detection.coco.matching import Matches, match_boxes, match_detections
     from orxe_plugins.detection.detections import Detections
     from orxe_plugins.detection.labels import match_labels, normalise_label
+    from orxe_plugins.detection.yolo.dataset import YoloFiles
 else:
     _PLACES = {
         "AveragePrecision": "orxe_plugins.detection.coco.average_precision",
@@ -30,6 +31,7 @@ else:
         "GroundTruth": "orxe_plugins.detection.coco.ground_truth",
         "Matches": "orxe_plugins.detection.coco.matching",
         "RoutedAP": "orxe_plugins.detection.coco.average_precision",
+        "YoloFiles": "orxe_plugins.detection.yolo.dataset",
         "calibrated": "orxe_plugins.detection.coco.calibrated",
         "calibration_effect": "orxe_plugins.detection.coco.calibrated",
         "calibration_from_dict": "orxe_plugins.detection.calibration",
@@ -53,6 +55,7 @@ __all__ = [
     "GroundTruth",
     "Matches",
     "RoutedAP",
+    "YoloFiles",
     "calibrated",
     "calibration_effect",
     "calibration_from_dict",

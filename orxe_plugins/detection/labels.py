@@ -97,12 +97,14 @@ def _mismatch(extra: Sequence[str], missing: Sequence[str], given: str, wanted: 
         parts.append(f"only {given} have {_listed(extra)}")
     if missing:
         parts.append(f"only {wanted} have {_listed(missing)}")
-    old = extra[0] if extra else "name"
-    new = missing[0] if missing else "other name"
-    return (
-        f"{given} do not fit {wanted}: {'; '.join(parts)}. Remap labels, as {{{old!r}: {new!r}}}, "
-        f"drop them, as {{{old!r}: None}}, or allow what is left with allow_extra or allow_missing"
-    )
+    ways = []
+    if extra and missing:
+        ways.append(f"`remap: {{{extra[0]!r}: {missing[0]!r}}}` says which label is called otherwise")
+    if extra:
+        ways.append("`classes: data` drops labels that only an expert knows")
+    if missing:
+        ways.append("`classes: intersect` keeps those that all know, and leaves out the other objects")
+    return f"{given} do not fit {wanted}: {'; '.join(parts)}. The ways out: {'; '.join(ways)}"
 
 
 def _listed(names: Iterable[str], most: int = 20) -> str:

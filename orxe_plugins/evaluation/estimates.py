@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from orxe_plugins.evaluation.intervals import bootstrap, clopper_pearson
 from orxe_plugins.evaluation.metric import Metric
-from orxe_plugins.evaluation.results import Estimate, IntervalSettings, Result
+from orxe_plugins.evaluation.results import Estimate, Result
+from orxe_plugins.evaluation.samples import IntervalSettings
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.row import PolicyRow, as_policy
 from orxe_plugins.records.records import Records
@@ -17,9 +19,47 @@ from orxe_plugins.search.replay import Outcome, replay
 from orxe_plugins.util.bootstrap import draw_positions, percentile_interval
 
 
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """Results of K distinct policies on the same samples, and the resamples that they come from.
+
+    Attributes:
+        results: one for each policy.
+        scores: the metric of each, (K,).
+        draws: the metric of each on every resample, (n, K).
+        level: confidence level of the intervals.
+    """
+
+    results: dict[Policy, Result]
+    scores: np.ndarray
+    draws: np.ndarray
+    level: float
+
+    def above_mixture(self, policy: Policy, parts: Sequence[tuple[Policy, float]]) -> Estimate:
+        """The metric of a policy minus what random mixing of others scores, paired.
+
+        Args:
+            policy: one of the policies.
+            parts: other ones, each with the share of the samples that it answers.
+        """
+        place = {each: k for k, each in enumerate(self.results)}
+        weights = np.zeros(len(place))
+        weights[place[policy]] = 1.0
+        for other, share in parts:
+            weights[place[other]] -= share
+        return _estimate(float(self.scores @ weights), self.draws @ weights, self.level)
+
+
 def estimate_policies(
     policies: Sequence[Policy | PolicyRow], records: Records, metric: Metric, settings: IntervalSettings
 ) -> dict[Policy, Result]:
+    """What :func:`estimates` gives, without the resamples."""
+    return estimates(policies, records, metric, settings).results
+
+
+def estimates(
+    policies: Sequence[Policy | PolicyRow], records: Records, metric: Metric, settings: IntervalSettings
+) -> Estimates:
     """Replay policies on the samples and on bootstrap resamples of them, which are the same for all policies.
 
     Args:
@@ -27,9 +67,6 @@ def estimate_policies(
         records: the reporting split.
         metric: what the score of a data set is.
         settings: how intervals are made.
-
-    Returns:
-        One result for each distinct policy.
     """
     wanted = [as_policy(policy) for policy in policies]
     distinct = list(dict.fromkeys(wanted))
@@ -54,7 +91,21 @@ def estimate_policies(
             mean_score=outcome.score,
             exit_share=tuple(outcome.exit_share.tolist()),
         )
-    return results
+    return Estimates(results, scores, score_draws, settings.level)
+
+
+def points(policies: Sequence[Policy], records: Records, metric: Metric) -> list[tuple[float, float]]:
+    """Cost and metric of each policy on the samples, without intervals: many policies take little time."""
+    outcomes = [replay(records, policy) for policy in policies]
+    if metric.function is None:
+        return [(outcome.cost, outcome.score) for outcome in outcomes]
+    everything = np.arange(len(records))
+    # The metric may be slow, and different policies often route all samples alike.
+    known: dict[bytes, float] = {}
+    for outcome in outcomes:
+        if outcome.expert.tobytes() not in known:
+            known[outcome.expert.tobytes()] = float(metric.function(outcome, everything))
+    return [(outcome.cost, known[outcome.expert.tobytes()]) for outcome in outcomes]
 
 
 def _score_draws(

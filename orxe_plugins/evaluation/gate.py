@@ -10,8 +10,8 @@ import numpy as np
 from scipy.stats import kendalltau, rankdata
 
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.evaluation.evaluate import samples_of
-from orxe_plugins.evaluation.results import Estimate, IntervalSettings, Samples
+from orxe_plugins.evaluation.results import Estimate
+from orxe_plugins.evaluation.samples import IntervalSettings, Samples, samples_of
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.records.records import Records

@@ -9,6 +9,7 @@ from itertools import islice
 import numpy as np
 
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.util.arguments import check_count, check_real
 from orxe_plugins.util.bootstrap import draw_positions, percentile_interval
 
 #: Above this many samples, the bootstrap draws random groups of samples instead of single ones.
@@ -63,6 +64,8 @@ def bootstrap(
     Raises:
         OrxeError: no series or no sample, different lengths, or a level out of range.
     """
+    check_real("level", level)
+    check_count("n", n)
     if not 0 < level < 1:
         raise OrxeError(f"level is {level!r}: expected a number between 0 and 1")
     if n < 1:

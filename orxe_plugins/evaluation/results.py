@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orxe_plugins.evaluation.merging import merge_adjacent
+from orxe_plugins.evaluation.samples import IntervalSettings, Samples
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.row import Promise
 
@@ -72,7 +74,7 @@ class PolicyResult:
     """One preference of the table on the reporting split.
 
     Attributes:
-        preference: lambda in [0, 1].
+        preference: lambda in [0, 1]; NaN for an expert alone that no preference gives.
         policy: its thresholds.
         result: how it did.
         fit_cost, fit_score: what replay on the fitting split said of it.
@@ -94,7 +96,7 @@ class PolicyResult:
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values; NaN becomes None."""
         return {
-            "preference": self.preference,
+            "preference": _json_number(self.preference),
             **self.policy.to_dict(),
             **self.result.to_dict(),
             "fit_cost": _json_number(self.fit_cost),
@@ -126,62 +128,29 @@ class ExpertResult:
 
 
 @dataclass(frozen=True)
-class Samples:
-    """The samples that figures come from.
+class OtherPolicy:
+    """One more policy that can be chosen at run time, between the fitted ones: its figures without intervals.
 
     Attributes:
-        data: name of the data set; empty if it is not known.
-        split: what the split is called, such as "reporting split".
-        count: number of samples M.
-        path: the way in which images reached the experts: "originals" or "tensor"; None if unknown.
-        augment: the training-time augmentation that the records were made with; None is none.
-        augment_known: whether the records say anything of augmentation.
-        skipped: samples that were left out, as (id, reason).
+        kind: "pareto" or "compact", as :class:`~orxe_plugins.PolicyTable` has it.
+        preference: the interpolated preference.
+        policy: its thresholds.
+        cost, score: on the reporting split; the score is the metric.
+        fit_cost, fit_score: what replay on the fitting split said of it.
     """
 
-    data: str
-    split: str
-    count: int
-    path: str | None = None
-    augment: str | None = None
-    augment_known: bool = False
-    skipped: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def title(self) -> str:
-        """Data set, split and size in few words, for titles of pictures."""
-        return ", ".join(part for part in (self.data, self.split, f"{self.count:,} samples") if part)
+    kind: str
+    preference: float
+    policy: Policy
+    cost: float
+    score: float
+    fit_cost: float
+    fit_score: float
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return {
-            "data": self.data,
-            "split": self.split,
-            "samples": self.count,
-            "path": self.path,
-            "augment": self.augment,
-            "augment_known": self.augment_known,
-            "skipped": [{"sample": sample, "reason": reason} for sample, reason in self.skipped],
-        }
-
-
-@dataclass(frozen=True)
-class IntervalSettings:
-    """How intervals are made: samples are drawn again with replacement, the same ones for all figures.
-
-    Attributes:
-        resamples: number of draws.
-        level: confidence level of the intervals.
-        seed: seed of the draws.
-    """
-
-    resamples: int = 2000
-    level: float = 0.95
-    seed: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return {"method": "paired percentile bootstrap over samples", **self.__dict__}
+        figures = {name: _json_number(getattr(self, name)) for name in ("cost", "score", "fit_cost", "fit_score")}
+        return {"kind": self.kind, "preference": self.preference, **self.policy.to_dict(), **figures}
 
 
 @dataclass(frozen=True)
@@ -189,12 +158,36 @@ class Choice:
     """The policy that the summary is about. Only the fitting split decides which one it is.
 
     Attributes:
-        index: its position in ``Evaluation.policies``.
+        chosen: the policy, with its figures on the reporting split.
+        kind: where it comes from: "fitted", "pareto", "compact" or "promised" rows of the table, or "expert": one
+            expert alone.
         reason: how it was chosen, to follow "chosen on the fitting split: ".
     """
 
-    index: int
+    chosen: PolicyResult
+    kind: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a report recommends, in plain words; :func:`orxe_plugins.evaluation.verdict.judge` gives it.
+
+    Attributes:
+        kind: "cascade": the chosen policy pays; "expert": one expert alone is the answer; "none": no cascade pays.
+        sentence: what was gained, with which certainty, or why nothing was.
+        certainty: what the paired interval says of the score: "no loss was shown", "a loss of ... is likely" and so on.
+        more: further sentences.
+    """
+
+    kind: str
+    sentence: str
+    certainty: str = ""
+    more: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {"kind": self.kind, "sentence": self.sentence, "certainty": self.certainty, "more": list(self.more)}
 
 
 @dataclass(frozen=True)
@@ -217,7 +210,7 @@ class PromiseResult:
         return {**self.promise.to_dict(), "reported": result, "reported_drop": self.mean_drop}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Every policy of a table and every single expert on the reporting split.
 
@@ -225,6 +218,7 @@ class Evaluation:
         policies: one for each preference, rising.
         experts: one for each expert, in routing order; the last one is what others are compared to.
         choice: the policy that the summary is about.
+        verdict: what the report recommends.
         metric_name: what tables and axes call the score.
         percent: whether scores are shown times 100.
         cost_unit: unit of every cost, per sample.
@@ -232,11 +226,14 @@ class Evaluation:
         shared_samples: how many samples lie in both splits; None if that is not known.
         intervals: how intervals were made.
         promises: promised drops, and the drops on the reporting split.
+        others: the policies between the fitted ones, which can be chosen at run time too.
+        notes: what is odd about the experts, the samples or the table, in whole sentences.
     """
 
     policies: tuple[PolicyResult, ...]
     experts: tuple[ExpertResult, ...]
     choice: Choice
+    verdict: Verdict
     metric_name: str
     percent: bool
     cost_unit: str
@@ -245,6 +242,14 @@ class Evaluation:
     shared_samples: int | None
     intervals: IntervalSettings
     promises: tuple[PromiseResult, ...] = ()
+    others: tuple[OtherPolicy, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"Evaluation({len(self.policies)} policies of {len(self.experts)} experts on {self.reported_on.count:,} "
+            f"samples: {self.verdict.sentence})"
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -254,7 +259,7 @@ class Evaluation:
     @property
     def chosen(self) -> PolicyResult:
         """The policy that the summary is about."""
-        return self.policies[self.choice.index]
+        return self.choice.chosen
 
     @property
     def reference(self) -> ExpertResult:
@@ -264,7 +269,12 @@ class Evaluation:
     @property
     def rival(self) -> ExpertResult | None:
         """The best expert before the last one that costs no more than the chosen policy; None if there is none."""
-        affordable = [e for e in self.experts[:-1] if e.result.cost.value <= self.chosen.result.cost.value]
+        affordable = [
+            expert
+            for expert in self.experts[:-1]
+            if expert.result.cost.value <= self.chosen.result.cost.value
+            and expert.result.exit_share != self.chosen.result.exit_share
+        ]
         return max(affordable, key=lambda expert: expert.result.score.value, default=None)
 
     def merged(self) -> tuple[tuple[PolicyResult, ...], ...]:
@@ -280,22 +290,14 @@ class Evaluation:
             "fitted_on": self.fitted_on.to_dict(),
             "shared_samples": self.shared_samples,
             "intervals": self.intervals.to_dict(),
-            "chosen": {"preference": self.chosen.preference, "reason": self.choice.reason},
+            "verdict": self.verdict.to_dict(),
+            "chosen": {"kind": self.choice.kind, "reason": self.choice.reason, **self.chosen.to_dict()},
             "experts": [expert.to_dict() for expert in self.experts],
             "policies": [policy.to_dict() for policy in self.policies],
             "promises": [promise.to_dict() for promise in self.promises],
+            "others": [other.to_dict() for other in self.others],
+            "notes": list(self.notes),
         }
-
-
-def merge_adjacent(policies: Sequence[PolicyResult]) -> tuple[tuple[PolicyResult, ...], ...]:
-    """Groups of neighbours that have the same policy."""
-    groups: list[list[PolicyResult]] = []
-    for row in policies:
-        if groups and groups[-1][-1].policy == row.policy:
-            groups[-1].append(row)
-        else:
-            groups.append([row])
-    return tuple(tuple(group) for group in groups)
 
 
 def _json_number(value: float) -> float | None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.errors import OrxeError, check_type
 from orxe_plugins.evaluation.estimates import estimate_policies
-from orxe_plugins.evaluation.evaluate import samples_of
 from orxe_plugins.evaluation.metric import Metric
-from orxe_plugins.evaluation.results import IntervalSettings, Result, Samples
+from orxe_plugins.evaluation.results import Result
+from orxe_plugins.evaluation.samples import IntervalSettings, Samples, samples_of
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.records.records import Records
 from orxe_plugins.search.savers import (
@@ -128,6 +128,8 @@ def evaluate_saver(
     Raises:
         OrxeError: the splits have different experts or no samples, or no expert is cheaper than the base.
     """
+    for name, records in (("fit", fit), ("report", report)):
+        check_type(name, records, Records, "Records.from_arrays(...) or load_records(...) gives them")
     if fit.names != report.names:
         raise OrxeError(
             f"the fitting split has the experts {', '.join(fit.names)}, but the reporting split has "

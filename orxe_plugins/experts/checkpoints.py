@@ -119,8 +119,9 @@ def read_checkpoint(path: Path) -> Any:
 
 def _harmless() -> list[Any]:
     """What training scripts leave beside the weights: their arguments, and numbers that came from numpy."""
-    core = getattr(np, "_core", None) or np.core
-    kinds = {type(np.dtype(kind)) for kind in (*np.sctypeDict.values(), "U", "S") if kind is not np.object_}
+    core: Any = getattr(np, "_core", None) or np.core
+    scalars: list[Any] = [*np.sctypeDict.values(), "U", "S"]
+    kinds = {type(np.dtype(kind)) for kind in scalars if kind is not np.object_}
     parts = [core.multiarray.scalar, core.multiarray._reconstruct, np.ndarray, np.dtype, codecs.encode, *kinds]
     # A file says where its writer's numpy kept them: versions 1 and 2 differ.
     other = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -10,6 +10,7 @@ from torch import nn
 from orxe_plugins.confidence.boxes import MeanBoxScore
 from orxe_plugins.detection.calibration import Calibration
 from orxe_plugins.detection.detections import Detections
+from orxe_plugins.detection.labels import normalise_label
 from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.expert import Answers, Expert
 from orxe_plugins.experts.label_map import LabelMap
@@ -32,6 +33,8 @@ class DetectorExpert(Expert):
         remap: what a label of the model is called in the label space that :meth:`remap_to` asks
             for; None drops the label. Labels that are not in it are matched by name.
         allow_missing: the label space may have labels that the model does not know.
+        classes: one of ``label_space.CLASSES``: whether the model may know labels that the label space lacks, which are
+            then dropped ("data", "intersect"), or not ("same").
         calibration: applied to the scores of what :meth:`run` answers, after the confidence was
             taken of the raw ones: it changes how boxes of several experts rank, not which expert answers.
     """
@@ -42,6 +45,7 @@ class DetectorExpert(Expert):
         self.names = tuple(names)
         self.remap: dict[str, str | None] = {}
         self.allow_missing = False
+        self.classes = "same"
         self.calibration: Calibration | None = None
         self._own_labels = LabelMap(self.names)
 
@@ -50,26 +54,48 @@ class DetectorExpert(Expert):
         """Label names of what :meth:`run` answers alone: those of the model unless :meth:`remap_to` changed them."""
         return self._own_labels.names
 
-    def remap_to(self, names: Sequence[str]) -> DetectorExpert:
-        """Answer in another label space from now on, by name and by ``remap``; labels may only be reordered.
+    def remap_to(self, names: Sequence[str], may_lack: Collection[str] = ()) -> DetectorExpert:
+        """Answer in another label space from now on, by name and by ``remap``; see ``classes`` for other labels.
 
         A cascade that the expert serves in has a label space of its own, which stays.
+
+        Args:
+            names: the label names.
+            may_lack: those of them that the model need not know.
 
         Raises:
             OrxeError: labels are left over on either side (see :func:`orxe_plugins.detection.labels.match_labels`).
         """
-        self._own_labels = self._map_to(names, self.remap)
+        self._own_labels = self._map_to(names, self.remap, self.classes, may_lack)
         return self
 
-    def labels_in(self, names: Sequence[str], remap: Mapping[str, str | None]) -> LabelMap:
+    def knows(self, name: str, remap: Mapping[str, str | None] | None = None) -> bool:
+        """Whether the model has a label that is called ``name`` in a label space, by name and by ``remap``."""
+        renamed = {normalise_label(old): new for old, new in (self.remap if remap is None else remap).items()}
+        answered = (renamed.get(normalise_label(own), own) for own in self.names)
+        return normalise_label(name) in {normalise_label(own) for own in answered if own is not None}
+
+    def labels_in(
+        self,
+        names: Sequence[str],
+        remap: Mapping[str, str | None],
+        classes: str | None = None,
+        may_lack: Collection[str] = (),
+    ) -> LabelMap:
         """How the expert answers in a label space, by name and by ``remap``; nothing is changed.
+
+        Args:
+            names: the label names.
+            remap: what a label of the model is called among them; None drops it.
+            classes: takes the place of the expert's own ``classes``.
+            may_lack: labels that the model need not know.
 
         Raises:
             OrxeError: labels are left over on either side (see :func:`orxe_plugins.detection.labels.match_labels`).
         """
         if not remap and self.answer_names == tuple(names):
             return self._own_labels
-        return self._map_to(names, remap)
+        return self._map_to(names, remap, classes or self.classes, may_lack)
 
     def labels_of(self, context: BatchContext) -> LabelMap:
         """The label space to answer in: the cascade's; the expert's own where it runs alone."""
@@ -97,5 +123,16 @@ class DetectorExpert(Expert):
             found = [self.calibration.of_detections(detections) for detections in found]
         return Answers(found, confidence)
 
-    def _map_to(self, names: Sequence[str], remap: Mapping[str, str | None]) -> LabelMap:
-        return LabelMap.between(self.names, names, remap, allow_missing=self.allow_missing, expert=self.name)
+    def _map_to(
+        self, names: Sequence[str], remap: Mapping[str, str | None], classes: str, may_lack: Collection[str]
+    ) -> LabelMap:
+        free = {normalise_label(name) for name in may_lack}
+        lacking = [name for name in names if normalise_label(name) not in free and not self.knows(name, remap)]
+        return LabelMap.between(
+            self.names,
+            names,
+            remap,
+            allow_missing=self.allow_missing or not lacking,
+            allow_extra=classes != "same",
+            expert=self.name,
+        )

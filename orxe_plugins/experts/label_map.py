@@ -34,6 +34,7 @@ class LabelMap:
         *,
         allow_missing: bool,
         expert: str,
+        allow_extra: bool = False,
     ) -> LabelMap:
         """The map by name and by ``remap``.
 
@@ -43,6 +44,7 @@ class LabelMap:
             remap: what a label of the model is called in the space; None drops it.
             allow_missing: the space may have labels that the model does not know.
             expert: what errors call the model.
+            allow_extra: the space may lack labels of the model; they are dropped.
 
         Raises:
             OrxeError: labels are left over on either side (see :func:`orxe_plugins.detection.labels.match_labels`).
@@ -51,6 +53,7 @@ class LabelMap:
             own,
             names,
             remap,
+            allow_extra=allow_extra,
             allow_missing=allow_missing,
             given=f"the labels of expert {expert!r}",
             wanted="the labels asked for",

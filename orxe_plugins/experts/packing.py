@@ -17,7 +17,7 @@ from orxe_plugins.detection.calibration import calibration_from_dict
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
-from orxe_plugins.experts.registry import load_adapter
+from orxe_plugins.experts.registry import load_adapter, without_label_options
 from orxe_plugins.experts.spec import ExpertSpec, parse_address
 
 _GATE_FILE = "gate.safetensors"
@@ -40,6 +40,7 @@ def pack_expert(expert: Expert) -> dict[str, Any]:
     if isinstance(expert, DetectorExpert):
         packed["remap"] = dict(expert.remap)
         packed["allow_missing"] = expert.allow_missing
+        packed["classes"] = expert.classes
     packed["built"] = _adapter_of(spec).pack_expert(expert)
     packed = plain(packed, f"expert {expert.name!r}")
     try:
@@ -62,7 +63,8 @@ def unpack_expert(packed: Mapping[str, Any]) -> Expert:
     """
     spec = ExpertSpec(**packed["spec"])
     _, name, in_address = parse_address(spec.address)
-    expert: Expert = _adapter_of(spec).unpack_expert(name, {**in_address, **spec.options}, packed["built"])
+    options = without_label_options({**in_address, **spec.options})
+    expert: Expert = _adapter_of(spec).unpack_expert(name, options, packed["built"])
     expert.spec, expert.name, expert.cost = spec, spec.name or spec.address, spec.cost
     expert.shared_cost = spec.shared_cost or expert.shared_cost
     expert.needs = spec.needs or expert.needs
@@ -70,6 +72,7 @@ def unpack_expert(packed: Mapping[str, Any]) -> Expert:
     if isinstance(expert, DetectorExpert):
         expert.remap = dict(packed["remap"])
         expert.allow_missing = packed["allow_missing"]
+        expert.classes = packed.get("classes", expert.classes)
         expert.calibration = None if spec.calibration is None else calibration_from_dict(spec.calibration)
     return expert.eval()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -17,9 +17,12 @@ from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
+from orxe_plugins.experts.label_space import check_classes
 from orxe_plugins.experts.spec import ExpertSpec, adapter_in, parse_address
 
 ADAPTER_GROUP = "orxe_plugins.adapters"
+#: options that experts of all adapters have: how their labels are brought into a label space
+LABEL_OPTIONS = ("classes", "remap")
 #: adapters that were imported: name -> module
 _REGISTERED: dict[str, str] = {}
 
@@ -171,9 +174,42 @@ def view_of(spec: ExpertSpec) -> ImageView | None:
 
 
 def _call_of(spec: ExpertSpec) -> tuple[str, str, dict[str, Any]]:
-    """Adapter, name and options that a spec asks for, the checkpoint aside."""
+    """Adapter, name and options of its own that a spec asks for, the checkpoint aside."""
     adapter, name, in_address = parse_address(spec.address)
-    return adapter, name, {**in_address, **spec.options}
+    return adapter, name, without_label_options({**in_address, **spec.options})
+
+
+def without_label_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are the adapter's own; ``classes`` is one where it is no word but label names."""
+    return {
+        key: value
+        for key, value in options.items()
+        if key not in LABEL_OPTIONS or (key == "classes" and not isinstance(value, str))
+    }
+
+
+def with_labels(built: Expert, spec: ExpertSpec) -> None:
+    """Give an expert the options ``classes`` and ``remap`` of its spec, which experts of all adapters have.
+
+    Raises:
+        OrxeError: the expert is no detector, or a value does not fit.
+    """
+    options = {**parse_address(spec.address)[2], **spec.options}
+    own = without_label_options(options)
+    given = {key: options[key] for key in LABEL_OPTIONS if key not in own and options.get(key) is not None}
+    if "classes" in given:
+        check_classes(given["classes"])
+    if not isinstance(built, DetectorExpert):
+        if "remap" in given:
+            raise OrxeError(f"expert {spec.address!r} has a remap of labels, but it is no detector")
+        return
+    built.classes = given.get("classes", built.classes)
+    if "remap" in given:
+        if not isinstance(given["remap"], Mapping):
+            raise OrxeError(
+                f"remap of expert {spec.address!r} is {given['remap']!r}: expected labels and what they are called"
+            )
+        built.remap = {str(old): new for old, new in given["remap"].items()}
 
 
 def _as_specified(built: Expert, spec: ExpertSpec) -> Expert:
@@ -183,6 +219,7 @@ def _as_specified(built: Expert, spec: ExpertSpec) -> Expert:
         built.confidence = confidence_from_dict(dict(spec.confidence))
     if spec.cost is not None:
         built.cost = spec.cost
+    with_labels(built, spec)
     return built.eval()
 
 

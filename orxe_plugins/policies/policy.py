@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.errors import OrxeError, OrxeTypeError, check_type, shortened
+from orxe_plugins.util.arguments import check_count
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,19 +55,20 @@ class Policy:
     @classmethod
     def never(cls, n_experts: int) -> Policy:
         """Every sample goes straight to the last of ``n_experts`` experts."""
-        return cls((None,) * (n_experts - 1))
+        return cls((None,) * (check_count("n_experts", n_experts, 1) - 1))
 
     @classmethod
     def only(cls, expert: int, n_experts: int) -> Policy:
         """Every sample is answered by expert number ``expert`` alone."""
-        if not 0 <= expert < n_experts:
+        check_count("n_experts", n_experts, 1)
+        if not 0 <= check_count("expert", expert) < n_experts:
             raise OrxeError(f"expert {expert} of {n_experts}: expected 0 to {n_experts - 1}")
         return cls(tuple(0.0 if i == expert else None for i in range(n_experts - 1)))
 
     @classmethod
     def uniform(cls, threshold: float, n_experts: int) -> Policy:
         """One common exit threshold, the usual hand-written cascade."""
-        return cls((threshold,) * (n_experts - 1))
+        return cls((threshold,) * (check_count("n_experts", n_experts, 1) - 1))
 
     @property
     def n_experts(self) -> int:
@@ -101,7 +103,7 @@ class Policy:
         Raises:
             OrxeError: the policy is not for ``n_experts`` experts.
         """
-        if self.n_experts != n_experts:
+        if self.n_experts != check_count("n_experts", n_experts, 1):
             raise OrxeError(
                 f"{len(self.exit_thresholds)} exit_thresholds for {n_experts} experts: "
                 f"expected {n_experts - 1}, one for every expert but the last"
@@ -114,13 +116,18 @@ class Policy:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Policy:
         """The inverse of :meth:`to_dict`."""
-        return cls(tuple(data["exit_thresholds"]), tuple(data.get("skip_thresholds", ())))
+        check_type("data", data, dict, "Policy.to_dict() gives one")
+        if "exit_thresholds" not in data:
+            raise OrxeError(f"data has the keys {', '.join(map(str, data)) or 'none'}: expected exit_thresholds")
+        return cls(data["exit_thresholds"], data.get("skip_thresholds", ()))
 
 
 def _thresholds(kind: str, values: Any, none: bool = False) -> tuple[Any, ...]:
-    if isinstance(values, str) or not isinstance(values, Iterable):
+    if isinstance(values, (str, bytes)) or not _is_flat(values):
         hint = f", such as ({values},)" if isinstance(values, numbers.Real) else ""
-        raise OrxeError(f"{kind}_thresholds is {values!r}: expected one threshold for every expert but the last{hint}")
+        raise OrxeTypeError(
+            f"{kind}_thresholds is {shortened(values)}: expected one threshold for every expert but the last{hint}"
+        )
     return tuple(_threshold(kind, i, value, none) for i, value in enumerate(values))
 
 
@@ -129,26 +136,51 @@ def _threshold(kind: str, index: int, value: Any, none: bool) -> float | None:
         return None
     if not _is_share(value):
         way_out = "a number in [0, 1]" + (", or None for never" if none else "")
-        raise OrxeError(f"{kind}_thresholds[{index}] is {value!r}: expected {way_out}")
+        raise OrxeError(f"{kind}_thresholds[{index}] is {shortened(value)}: expected {way_out}")
     return float(value)
 
 
 def check_preference(preference: float) -> float:
     """``preference`` as a float, or an error when it is not a number in [0, 1]."""
     if not _is_share(preference):
-        raise OrxeError(f"preference is {preference!r}: expected a number in [0, 1]")
+        raise OrxeError(f"preference is {shortened(preference)}: expected a number in [0, 1]")
     return float(preference)
 
 
 def check_preferences(preferences: Iterable[float]) -> tuple[float, ...]:
     """Every preference checked, without repeats and rising."""
-    if isinstance(preferences, str) or not isinstance(preferences, Iterable):
-        raise OrxeError(f"preferences is {preferences!r}: expected several numbers in [0, 1], such as [0.2, 0.5, 0.8]")
-    checked = tuple(sorted({check_preference(p) for p in preferences}))
+    return check_shares("preferences", preferences)
+
+
+def check_shares(name: str, values: Iterable[float]) -> tuple[float, ...]:
+    """Several numbers in [0, 1], without repeats and rising.
+
+    Raises:
+        OrxeError: there is none, one is out of range, or ``values`` is something else.
+    """
+    if isinstance(values, (str, bytes)) or not _is_flat(values):
+        hint = ""
+        if isinstance(values, int) and values > 1:
+            hint = f"; for {values} of them: numpy.linspace(0, 1, {values})"
+        raise OrxeTypeError(
+            f"{name} is {shortened(values)}: expected several numbers in [0, 1], such as [0.2, 0.5, 0.8]{hint}"
+        )
+    checked = tuple(sorted({_checked_share(name, value) for value in values}))
     if not checked:
-        raise OrxeError("no preference is given: expected at least one number in [0, 1]")
+        raise OrxeError(f"no {name.removesuffix('s')} is given: expected at least one number in [0, 1]")
     return checked
+
+
+def _checked_share(name: str, value: Any) -> float:
+    if not _is_share(value):
+        raise OrxeError(f"{name} holds {shortened(value)}: expected numbers in [0, 1]")
+    return float(value)
 
 
 def _is_share(value: Any) -> bool:
     return not isinstance(value, bool) and isinstance(value, numbers.Real) and 0.0 <= float(value) <= 1.0
+
+
+def _is_flat(values: Any) -> bool:
+    """Whether something can be gone through, and is no number in the shape of an array."""
+    return isinstance(values, Iterable) and getattr(values, "ndim", 1) == 1

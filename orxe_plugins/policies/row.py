@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.errors import OrxeError, check_type
 from orxe_plugins.policies.policy import Policy, check_preference
+from orxe_plugins.util.arguments import check_real
 from orxe_plugins.util.pareto import pareto_front
 
 #: scores are means of floats: what is exactly allowed must not fail by a rounding error
@@ -34,6 +35,9 @@ class PolicyRow:
 
     def __post_init__(self) -> None:
         check_preference(self.preference)
+        check_type("policy", self.policy, Policy, "such as Policy((0.9, None))")
+        check_real("cost", self.cost)
+        check_real("score", self.score)
 
     def __repr__(self) -> str:
         return f"PolicyRow({self.preference:g}, {self.policy!r}, cost={self.cost:.6g}, score={self.score:.6g})"

@@ -7,7 +7,7 @@ import numbers
 from dataclasses import dataclass, fields
 from typing import Any
 
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.errors import OrxeError, shortened
 from orxe_plugins.policies.policy import check_preference
 
 #: of these, exactly one is asked for
@@ -104,4 +104,4 @@ def check_number(name: str, value: Any, finite: bool = True) -> None:
         return
     number = not isinstance(value, bool) and isinstance(value, numbers.Real) and not math.isnan(value)
     if not number or (finite and math.isinf(value)):
-        raise OrxeError(f"{name} is {value!r}: expected a number")
+        raise OrxeError(f"{name} is {shortened(value)}: expected a number")

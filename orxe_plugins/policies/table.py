@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.errors import OrxeError, check_type
 from orxe_plugins.policies.policy import Policy, check_preference
 from orxe_plugins.policies.row import ROUNDING, PolicyRow, Promise, as_policy, mildest, pareto_rows
 from orxe_plugins.policies.selection import Selection, check_number
+from orxe_plugins.util.arguments import check_count, check_real
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,6 +49,12 @@ class PolicyTable:
     promises: tuple[Promise, ...] = ()
 
     def __post_init__(self) -> None:
+        for name, kind in (("rows", PolicyRow), ("pareto", PolicyRow), ("compact", PolicyRow), ("promises", Promise)):
+            _check_rows(name, getattr(self, name), kind)
+        check_type("cost_unit", self.cost_unit, str, "such as 'GMACs'")
+        for name in ("reference_cost", "reference_score"):
+            check_real(name, getattr(self, name))
+        check_count("n_samples", self.n_samples)
         rows, pareto = (tuple(sorted(some, key=lambda row: row.preference)) for some in (self.rows, self.pareto))
         if not rows:
             raise OrxeError("a policy table without a row: fit it with at least one preference")
@@ -223,10 +230,10 @@ class PolicyTable:
         """
         if max_experts is None and max_params is None:
             return self
-        if max_params is not None and not self.params:
-            raise OrxeError("max_params: this table does not know its experts' numbers of parameters; use max_experts")
         check_number("max_experts", max_experts, finite=False)
         check_number("max_params", max_params, finite=False)
+        if max_params is not None and not self.params:
+            raise OrxeError("max_params: this table does not know its experts' numbers of parameters; use max_experts")
 
         def fits(row: PolicyRow) -> bool:
             few = max_experts is None or len(row.policy.reachable) <= max_experts
@@ -297,6 +304,13 @@ class PolicyTable:
             params=tuple(data.get("params", ())),
             promises=tuple(Promise.from_dict(promise) for promise in data.get("promises", ())),
         )
+
+
+def _check_rows(name: str, rows: Any, kind: type) -> None:
+    """Refuse what is not several rows, or promises, of a table."""
+    check_type(name, rows, (tuple, list), f"several {kind.__name__} objects")
+    for row in rows:
+        check_type(f"an element of {name}", row, kind, "fit_policies(records, preferences) gives a whole table")
 
 
 def _span(values: list[float]) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from orxe_plugins.cost.sharing import routing_order
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.data.views import ImageView
+from orxe_plugins.errors import OrxeError, check_type
+from orxe_plugins.experts.views import view_text
 from orxe_plugins.records.columns import StoredColumn
 from orxe_plugins.records.manifest import recording_mark
 from orxe_plugins.records.records import Records
@@ -37,6 +40,7 @@ def load_records(folder: str | Path, experts: Sequence[str] | None = None) -> Re
         OrxeError: the folder holds no records, an expert is not in it, a recording is unfinished, or
             no sample is left.
     """
+    check_type("folder", folder, (str, PathLike), "a folder that `orxe record` wrote")
     store = RecordStore(folder)
     dataset = store.dataset()
     names = store.experts() if experts is None else tuple(experts)
@@ -204,4 +208,19 @@ def _details(dataset: Mapping[str, Any], manifests: Sequence[Mapping[str, Any]])
         **setup,
         "fingerprints": {manifest["name"]: manifest["fingerprint"] for manifest in manifests},
         "confidence": {manifest["name"]: manifest["parts"]["confidence"] for manifest in manifests},
+        **_labels(manifests),
+        **_views(manifests),
     }
+
+
+def _views(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What each classifier sees of an image, in words."""
+    known = {manifest["name"]: manifest["parts"].get("view") for manifest in manifests}
+    views = {name: view_text(ImageView.from_dict(dict(view))) for name, view in known.items() if view}
+    return {"views": views} if views else {}
+
+
+def _labels(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Names of the classes that all experts answered in, where they have names."""
+    known = [manifest["parts"].get("labels") for manifest in manifests]
+    return {"labels": list(known[0]["names"])} if known and all(known) else {}

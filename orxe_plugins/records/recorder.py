@@ -99,6 +99,7 @@ def write_records(
     options = options or RecordOptions()
     if not len(dataset):
         raise OrxeError(f"data set {dataset.name!r} has no samples")
+    task.check(dataset)
     options = replace(options, keep=task.default_keep if options.keep is None else options.keep)
     size = options.shard_size or default_shard_size(len(dataset))
     store = RecordStore(folder)

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import numbers
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
 from orxe_plugins.cost.sharing import check_sharing, positions_of, routing_order
-from orxe_plugins.errors import OrxeError, unknown
+from orxe_plugins.errors import OrxeError, OrxeTypeError, check_known, shortened, unknown
+from orxe_plugins.records.arrays import (
+    ORDERS,
+    check_details,
+    check_order,
+    checked_confidence,
+    checked_costs,
+    checked_ids,
+    checked_names,
+    checked_scores,
+)
+from orxe_plugins.util.arguments import check_count
 
 #: more experts than this are not all named in a ``repr``
 _NAMED = 4
@@ -61,54 +73,58 @@ class Records:
         pass_cost: Any = None,
         **more: Any,
     ) -> Records:
-        """Records out of arrays, checked.
+        """Records out of arrays, or lists, checked.
+
+        >>> Records.from_arrays(["small", "large"], [1, 9], [[0.9, 0.1], [0.9, 0.8]], [[1, 0], [1, 1]])
+        Records(2 samples, 2 experts: small, large; cost 1 to 9 GMACs)
 
         Args:
             names: N expert names, in routing order: cheapest first.
             cost: cost per sample of running each, (N,).
-            confidence: (N, M), in [0, 1]; NaN counts as 0.
+            confidence: (N, M), in [0, 1]; NaN counts as 0, with a warning.
             score: (N, M), higher is better, finite.
             sample_ids: M distinct names of the samples; their positions by default.
             pass_cost: what every sample pays that goes past an expert, whether or not it ran on it, and is
                 answered by a later one, (N,): the piece of a shared backbone between two exits. The last
                 expert's is never paid. Another way to give ``shared_cost``, of which it is the running sum.
             **more: the other attributes of :class:`Records`: ``shared_cost`` (N,), zeros by default; ``needs``,
-                N names of needed experts, None is none; ``cost_unit``, ``labels`` and so on.
+                N names of needed experts, None is none; ``cost_unit``, ``labels`` and so on. ``order`` says what is
+                done with experts that are not sorted by cost: "check" (the default) refuses them, "sort" sorts all
+                that is given, "keep" leaves them as they are.
 
         Raises:
-            OrxeError: shapes do not fit, or a value is out of range.
+            OrxeError: shapes do not fit, a value is out of range, or the experts are not sorted by cost.
         """
-        experts = tuple(str(name) for name in names)
-        if not experts or len(set(experts)) != len(experts):
-            raise OrxeError(f"expert names {list(experts)}: expected at least one, and no name twice")
-        conf = np.array(confidence, dtype=np.float32, ndmin=2)
-        n, m = conf.shape if conf.ndim == 2 else (-1, -1)
-        if n != len(experts):
-            raise OrxeError(f"confidence has shape {conf.shape}: expected (N, M) with N = {len(experts)} experts")
-        np.nan_to_num(conf, copy=False, nan=0.0, posinf=np.inf, neginf=-np.inf)
-        if m and not (conf.min() >= 0 and conf.max() <= 1):
-            raise OrxeError(f"confidence lies in [{conf.min():g}, {conf.max():g}]: expected values in [0, 1]")
-        ids = np.array([str(i) for i in range(m)] if sample_ids is None else list(sample_ids), dtype=object)
-        if ids.shape != (m,) or len(set(ids.tolist())) != m:
-            raise OrxeError(f"sample_ids has {len(ids)} names, {len(set(ids.tolist()))} of them distinct: expected {m}")
+        order = more.pop("order", "check")
         shared_cost, needs = more.pop("shared_cost", None), more.pop("needs", None)
-        shared = _costs("shared_cost", np.zeros(n) if shared_cost is None else shared_cost, n)
+        check_known("argument of Records.from_arrays", more, [one.name for one in fields(cls)][7:])
+        check_known("order", [order], ORDERS)
+        experts = checked_names(names)
+        conf = checked_confidence(confidence, experts)
+        n, m = conf.shape
+        own = checked_costs("cost", cost, n)
+        shared = checked_costs("shared_cost", np.zeros(n) if shared_cost is None else shared_cost, n)
         if pass_cost is not None:
             if shared_cost is not None:
                 raise OrxeError("pass_cost and shared_cost are two ways to say the same: give one of them")
-            shared = np.cumsum(np.append(0.0, _costs("pass_cost", pass_cost, n)))[:n]
+            shared = np.cumsum(np.append(0.0, checked_costs("pass_cost", pass_cost, n)))[:n]
         needed = positions_of(experts, [None] * n if needs is None else needs)
-        check_sharing(experts, shared.tolist(), needed)
-        return cls(
+        records = cls(
             names=experts,
-            cost=_costs("cost", cost, n),
+            cost=own,
             shared_cost=shared,
             needs=needed,
             confidence=conf,
-            score=_scores(score, (n, m)),
-            sample_ids=ids,
-            **more,
+            score=checked_scores(score, (n, m)),
+            sample_ids=checked_ids(sample_ids, m),
+            **check_details(more, (n, m)),
         )
+        if order == "sort":
+            records = records.sorted_by_cost()
+        check_sharing(records.names, records.shared_cost.tolist(), records.needs)
+        if order == "check":
+            check_order(experts, own, shared, needed)
+        return records
 
     def __len__(self) -> int:
         return self.confidence.shape[1]
@@ -154,6 +170,8 @@ class Records:
 
     def experts(self, names: Sequence[str | int]) -> Records:
         """The records of some experts, in the given order; those that they need have to be among them."""
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise OrxeTypeError(f"names is {shortened(names)}: expected several experts, such as [{shortened(names)}]")
         index = [self.index(name) for name in names]
         needed = [None if self.needs[i] < 0 else self.names[self.needs[i]] for i in index]
         return replace(
@@ -178,6 +196,8 @@ class Records:
             if not 0 <= name < self.n_experts:
                 raise OrxeError(f"expert {name} of {self.n_experts}: expected 0 to {self.n_experts - 1}")
             return int(name)
+        if not isinstance(name, str):
+            raise OrxeTypeError(f"expert {shortened(name)}: expected its name or its position")
         if name not in self.names:
             raise unknown("expert", name, self.names)
         return self.names.index(name)
@@ -188,28 +208,16 @@ class Records:
         The order of the samples does not matter, only their ids: the same samples fall into the
         same parts in every folder of records.
         """
-        if not 0 < fraction < 1:
-            raise OrxeError(f"fraction is {fraction!r}: expected a number between 0 and 1")
-        by_id = np.argsort(self.sample_ids.astype(str), kind="stable")
-        shuffled = by_id[np.random.default_rng(seed).permutation(len(by_id))]
-        cut = round(fraction * len(shuffled))
-        return self.samples(np.sort(shuffled[:cut])), self.samples(np.sort(shuffled[cut:]))
+        first, second = split_positions(self.sample_ids, fraction, seed)
+        return self.samples(first), self.samples(second)
 
 
-def _costs(name: str, values: Any, n: int) -> np.ndarray:
-    costs = np.array(values, dtype=np.float64)
-    if costs.shape != (n,) or not np.isfinite(costs).all() or (costs < 0).any():
-        raise OrxeError(f"{name} is {values!r}: expected {n} finite numbers of at least 0, one for each expert")
-    return costs
-
-
-def _scores(values: Any, shape: tuple[int, int]) -> np.ndarray:
-    scores = np.array(values, ndmin=2)
-    if scores.shape != shape:
-        raise OrxeError(f"score has shape {scores.shape}: expected {shape}, as confidence has")
-    if scores.dtype in (np.bool_, np.uint8) and (not scores.size or scores.max() <= 1):
-        return scores.astype(np.uint8)
-    scores = scores.astype(np.float64)
-    if not np.isfinite(scores).all():
-        raise OrxeError("score holds NaN or infinite values: leave such samples out")
-    return scores
+def split_positions(sample_ids: Any, fraction: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Which of M samples fall into the two parts of :meth:`Records.split`: rising positions, int64."""
+    if isinstance(fraction, bool) or not isinstance(fraction, numbers.Real) or not 0 < fraction < 1:
+        raise OrxeError(f"fraction is {shortened(fraction)}: expected a number between 0 and 1")
+    check_count("seed", seed)
+    by_id = np.argsort(np.asarray(sample_ids).astype(str), kind="stable")
+    shuffled = by_id[np.random.default_rng(seed).permutation(len(by_id))]
+    cut = round(fraction * len(shuffled))
+    return np.sort(shuffled[:cut]), np.sort(shuffled[cut:])

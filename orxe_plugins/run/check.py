@@ -82,6 +82,7 @@ def _check_folder(run: Run, root: str) -> DataCheck:
         if "{data}" in root:
             raise OrxeError("the recipe needs your data: add --data FOLDER")
         dataset = run.dataset(root)
+        run.task.check(dataset)
         _, unreadable, _ = few_samples(dataset)
     except OrxeError as error:
         made = run.recipe.prepare is not None and not Path(root).exists() and _is_inside(Path(root), run.out)

@@ -58,6 +58,7 @@ class Data(_Model):
         root: folder of the data set.
         report_root: another folder to report on; then all of ``root`` is for fitting.
         class_map: file that numbers the class folders; ``synsets.txt`` is found without being named.
+        images: folder of the images of a COCO annotation file, where it is another one than usual.
         limit: use at most so many samples of each folder, chosen evenly; None uses all.
         split: how ``root`` is split where there is no ``report_root``.
     """
@@ -65,6 +66,7 @@ class Data(_Model):
     root: str
     report_root: str | None = None
     class_map: str | None = None
+    images: str | None = None
     limit: int | None = Field(default=None, gt=0)
     split: Split = Split()
 
@@ -213,6 +215,9 @@ class Recipe(_Model):
         data: the labelled samples.
         experts: the pool: addresses, or entries with the keys of an expert. In the recipe's file the key may also name
             an experts file.
+        classes: what happens to classes that not all know. "same": they are an error. "data": the cascade answers in
+            the classes of the data, and what else an expert knows is dropped. "intersect": only those that the data and
+            every expert know; other objects are left out, and said.
         input_mode: "originals" hands original images to the experts, and each prepares its view; "tensor" hands
             them one tensor, as frameworks do (key ``path`` of the recipe).
         confidence: kind and options of the confidence provider, for experts that name none; the
@@ -237,6 +242,7 @@ class Recipe(_Model):
     prepare_options: dict[str, Any] = Field(default_factory=dict)
     data: Data
     experts: list[Annotated[ExpertSpec, BeforeValidator(_expert)]] = Field(min_length=1)
+    classes: Literal["same", "data", "intersect"] = "same"
     input_mode: Literal["originals", "tensor"] = Field(default="originals", alias="path")
     confidence: dict[str, Any] | None = None
     preferences: Annotated[list[float], BeforeValidator(_preferences)] = Field(

@@ -15,6 +15,7 @@ from orxe_plugins.records.options import RecordOptions
 from orxe_plugins.records.recorder import write_records
 from orxe_plugins.records.records import Records
 from orxe_plugins.run.latency import LatencyMeter, must_measure
+from orxe_plugins.run.measurable import check_measurable
 from orxe_plugins.run.run import Run
 
 
@@ -65,6 +66,7 @@ def record_pool(run: Run) -> Recorded:
     is done then: it is recorded in all places, and its latency is measured if that is the recipe's cost.
     """
     view = pool_view(run) if run.recipe.input_mode == "tensor" else None
+    check_measurable(run)
     # A folder or an option that does not fit is an error now, not after hours.
     wanted = [(place, run.dataset(place.root), _options(run, place, view)) for place in dict.fromkeys(places(run))]
     meter = LatencyMeter(run, view) if must_measure(run) else None

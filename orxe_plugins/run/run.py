@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -9,12 +10,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from orxe_plugins.data.datasets import Dataset
+from orxe_plugins.data.datasets import Dataset, check_same_folders
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.label_space import check_class_counts, class_counts
 from orxe_plugins.experts.registry import load_expert
-from orxe_plugins.experts.spec import ExpertSpec
+from orxe_plugins.experts.spec import ExpertSpec, parse_address
 from orxe_plugins.run.recipe import Recipe
 from orxe_plugins.tasks.task import Task, task_named
 from orxe_plugins.util.progress import Progress, Silent
@@ -67,7 +68,7 @@ class Run:
         if twice:
             raise OrxeError(f"experts are called {', '.join(twice)} more than once: give each a name of its own")
         confidence = self._confidence()
-        return tuple(replace(spec, confidence=spec.confidence or confidence) for spec in named)
+        return tuple(self._with_classes(replace(spec, confidence=spec.confidence or confidence)) for spec in named)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -86,7 +87,11 @@ class Run:
     def listed(self, root: str) -> Dataset:
         """The data set in a folder of the recipe, which is listed once."""
         if root not in self._listed:
-            self._listed[root] = self.task.dataset(Path(root), self.recipe.data.class_map)
+            dataset = self.task.dataset(Path(root), self.recipe.data.class_map, **self._images())
+            check_same_folders(dataset, self._listed.values())
+            if self.recipe.classes == "intersect":
+                dataset = self.task.with_classes(dataset, [load_expert(spec) for spec in self.specs])
+            self._listed[root] = dataset
         return self._listed[root]
 
     def dataset(self, root: str) -> Dataset:
@@ -111,6 +116,19 @@ class Run:
         path = self.recipe.folder / file
         name = f"orxe_recipe_{self.recipe.name}_{path.stem}"
         return import_file(path, name, f"recipe {self.recipe.name!r}", key)
+
+    def _images(self) -> dict[str, Any]:
+        """The argument of the task's ``dataset`` that says where images lie."""
+        images = self.recipe.data.images
+        if images is not None and "images" not in inspect.signature(self.task.dataset).parameters:
+            raise OrxeError(f"data.images is {images!r}, but task {self.recipe.task!r} finds images in data.root alone")
+        return {} if images is None else {"images": Path(images)}
+
+    def _with_classes(self, spec: ExpertSpec) -> ExpertSpec:
+        """The spec with the recipe's ``classes``, unless it says its own."""
+        if self.recipe.classes == "same" or "classes" in {**parse_address(spec.address)[2], **spec.options}:
+            return spec
+        return replace(spec, options={**spec.options, "classes": self.recipe.classes})
 
     def _confidence(self) -> dict[str, Any]:
         """The recipe's confidence without a temperature that is yet to be fitted."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.records.records import Records
+from orxe_plugins.run.measurable import in_parts
 from orxe_plugins.run.recipe import Data
 from orxe_plugins.run.recording import Recorded, read_recorded
 from orxe_plugins.run.run import Run
@@ -63,20 +64,11 @@ def split_records(data: Data, fit: Records, report: Records) -> Splits:
     Raises:
         OrxeError: a split is empty.
     """
-    share = data.split
-    choose = None
-    if data.report_root is None and share.fit < 1:
-        rest = report.split(share.fit, share.seed)[1]
-        fit = fit.split(share.fit, share.seed)[0]
-        if share.choose:
-            choose, rest = rest.split(share.choose / (1 - share.fit), share.seed + 2)
-        report = rest
-    elif data.report_root is not None and share.choose:
-        choose, fit = fit.split(share.choose, share.seed + 2)
+    fit, report, choose = in_parts(data, fit, report)
     if not len(fit) or not len(report) or (choose is not None and not len(choose)):
         between = "" if choose is None else f", {len(choose)} to choose on"
         raise OrxeError(
             f"{len(fit)} samples to fit on{between} and {len(report)} to report on: expected some for "
             + ("both" if choose is None else "each")
         )
-    return Splits(fit, report, data.report_root is None and share.fit == 1, choose=choose)
+    return Splits(fit, report, data.report_root is None and data.split.fit == 1, choose=choose)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -18,7 +19,7 @@ SAMPLES = 8
 _ENOUGH_SECONDS = 2.0
 
 
-def few_samples(dataset: Dataset, count: int = SAMPLES) -> tuple[list[object], list[str], float]:
+def few_samples(dataset: Dataset, count: int = SAMPLES) -> tuple[list[Any], list[str], float]:
     """Some samples, spread evenly over a data set.
 
     Returns:
@@ -37,7 +38,7 @@ def few_samples(dataset: Dataset, count: int = SAMPLES) -> tuple[list[object], l
 
 
 def seconds_per_sample(
-    expert: Expert, images: list[object], clock: Callable[[], float] = time.perf_counter
+    expert: Expert, images: list[Any], clock: Callable[[], float] = time.perf_counter
 ) -> float | None:
     """How long an expert takes for one sample, its own preprocessing included; None if it cannot be said.
 
@@ -62,7 +63,7 @@ def reading_seconds(seconds: float) -> float:
     return seconds / min(os.cpu_count() or 1, 8)
 
 
-def _timed(expert: Expert, images: list[object], clock: Callable[[], float]) -> float:
+def _timed(expert: Expert, images: list[Any], clock: Callable[[], float]) -> float:
     start = clock()
     expert.run(images, BatchContext.of(images))
     return clock() - start

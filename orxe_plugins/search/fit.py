@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from orxe_plugins.errors import check_type
 from orxe_plugins.policies.policy import check_preferences
 from orxe_plugins.policies.row import PolicyRow
 from orxe_plugins.policies.table import PolicyTable
@@ -20,6 +21,7 @@ from orxe_plugins.search.engine.objective import Objective
 from orxe_plugins.search.engine.problem import RankedRecords, cpu_count
 from orxe_plugins.search.engine.settings import Regulariser, SearchSettings
 from orxe_plugins.search.engine.two_experts import fit_two_experts
+from orxe_plugins.util.arguments import check_count
 
 
 def fit_policies(
@@ -61,8 +63,11 @@ def fit_policies(
     Raises:
         OrxeError: a preference is out of range, a regulariser is unknown or negative, or there is no sample.
     """
+    check_type("records", records, Records, "Records.from_arrays(...) or load_records(...) gives them")
+    check_type("skip_gates", skip_gates, (bool, np.bool_), "True searches skip thresholds too")
     wanted = check_preferences(preferences)
-    settings = SearchSettings(skip_gates, Regulariser.of(regulariser), seed, threads or cpu_count())
+    cores = cpu_count() if threads is None else check_count("threads", threads, 1)
+    settings = SearchSettings(skip_gates, Regulariser.of(regulariser), check_count("seed", seed), cores)
     objective = Objective.of(records)
     rows, bounds = (_two if records.n_experts == 2 else _many)(records, wanted, objective, settings)
     return PolicyTable(

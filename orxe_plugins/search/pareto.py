@@ -13,9 +13,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from orxe_plugins.errors import OrxeError
-from orxe_plugins.policies.policy import Policy
+from orxe_plugins.errors import OrxeError, check_type
+from orxe_plugins.policies.policy import Policy, check_preferences
 from orxe_plugins.policies.row import PolicyRow, pareto_rows
+from orxe_plugins.policies.selection import check_number
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.records.records import Records
 from orxe_plugins.search.engine.exit_lines import ExitLines
@@ -23,6 +24,7 @@ from orxe_plugins.search.engine.objective import Objective
 from orxe_plugins.search.fit import fit_policies
 from orxe_plugins.search.pool import PREFERENCES, select_pool
 from orxe_plugins.search.replay import replay
+from orxe_plugins.util.arguments import check_count
 from orxe_plugins.util.pareto import pareto_front
 
 _T = TypeVar("_T")
@@ -56,7 +58,12 @@ def with_choices(
     Raises:
         OrxeError: the table is for another number of experts.
     """
+    check_type("table", table, PolicyTable, "fit_policies(records, preferences) gives one")
+    check_type("records", records, Records, "Records.from_arrays(...) or load_records(...) gives them")
     table.check_n_experts(records.n_experts)
+    for name, value in (("max_rows", max_rows), ("max_samples", max_samples), ("expansions", expansions)):
+        check_count(name, value, 1)
+    check_count("seed", seed)
     explored = _explore(table, records, max_samples, expansions, seed)
     # A replay takes time in proportion to N x M: with very many samples, fewer policies are replayed.
     affordable = max(max_rows // 2, _REPLAYS // (records.n_experts * len(records)))
@@ -95,11 +102,15 @@ def choose_experts(
     Raises:
         OrxeError: not even one expert fits, or parameters are limited but not known.
     """
+    check_type("records", records, Records, "Records.from_arrays(...) or load_records(...) gives them")
+    check_number("max_experts", max_experts)
+    check_number("max_params", max_params)
+    check_count("seed", seed)
     if max_experts is not None and max_experts < 1:
         raise OrxeError(f"max_experts is {max_experts!r}: expected at least one")
     if max_params is not None and records.params is None:
         raise OrxeError("max_params: these records do not say how many parameters the experts have: use max_experts")
-    wanted = tuple(preferences)
+    wanted = check_preferences(preferences)
     sizes = range(1, min(max_experts or records.n_experts, records.n_experts) + 1)
     tried = {names for k in sizes if (names := _fitting_pool(records, k, max_params, wanted, seed))}
     if not tried:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.errors import OrxeError, check_type
 from orxe_plugins.policies.policy import check_preferences
 from orxe_plugins.records.records import Records
 from orxe_plugins.search.engine.grid import Grid
@@ -16,6 +16,7 @@ from orxe_plugins.search.engine.objective import Objective
 from orxe_plugins.search.engine.problem import Cuts, Descent, Problem, RankedRecords, coarsening, cpu_count
 from orxe_plugins.search.engine.settings import SearchSettings
 from orxe_plugins.search.fit import search_policies
+from orxe_plugins.util.arguments import check_count
 from orxe_plugins.util.pareto import pareto_front
 
 #: the preferences that a pool is chosen for by default
@@ -55,8 +56,11 @@ def select_pool(
     Raises:
         OrxeError: ``k`` is below 1.
     """
-    if k < 1:
+    check_type("records", records, Records, "Records.from_arrays(...) or load_records(...) gives them")
+    if check_count("k", k) < 1:
         raise OrxeError(f"k is {k!r}: expected at least one expert")
+    check_count("seed", seed)
+    check_count("max_samples", max_samples, 1)
     wanted = check_preferences(preferences)
     ordered = records.sorted_by_cost()
     if k >= ordered.n_experts:

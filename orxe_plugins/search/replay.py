@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from orxe_plugins.cost.sharing import ran_for_others
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.errors import OrxeError, check_type
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.row import PolicyRow, as_policy
 from orxe_plugins.records.records import Records
@@ -99,6 +99,7 @@ def replay(records: Records, policy: Policy | PolicyRow) -> Outcome:
     Raises:
         OrxeError: the policy is for another number of experts, or there is no sample.
     """
+    check_type("records", records, Records, "Records.from_arrays(...) or load_records(...) gives them")
     policy = as_policy(policy)
     policy.check_n_experts(records.n_experts)
     expert = np.zeros(len(records), dtype=np.int64)

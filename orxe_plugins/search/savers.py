@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.errors import OrxeError, check_type
 from orxe_plugins.records.records import Records
 from orxe_plugins.search.engine.grid import midpoint
 
@@ -102,7 +102,7 @@ def select_saver(records: Records, base: str | int) -> list[SaverRow]:
     Raises:
         OrxeError: there is no such expert, or none is cheaper.
     """
-    return select_savers(records, [base])[records.names[records.index(base)]]
+    return select_savers(records, [base]).popitem()[1]
 
 
 def select_savers(records: Records, bases: Iterable[str | int]) -> dict[str, list[SaverRow]]:
@@ -230,5 +230,6 @@ class _Exits:
 
 
 def _check_samples(records: Records) -> None:
+    check_type("records", records, Records, "Records.from_arrays(...) or load_records(...) gives them")
     if not len(records):
         raise OrxeError("the records hold no sample: there is nothing to choose a saver on")

@@ -11,14 +11,19 @@ import numpy as np
 
 from orxe_plugins.confidence.boxes import MeanBoxScore
 from orxe_plugins.confidence.provider import ConfidenceProvider
-from orxe_plugins.data.datasets import Dataset
+from orxe_plugins.data.datasets import Dataset, Subset
+from orxe_plugins.detection.chosen_classes import ChosenClasses, whole_of
 from orxe_plugins.detection.coco.average_precision import RoutedAP
 from orxe_plugins.detection.coco.boxes import BoxTable
 from orxe_plugins.detection.coco.dataset import CocoDataset
 from orxe_plugins.detection.coco.ground_truth import GroundTruth
 from orxe_plugins.detection.coco.image_score import pooled_ap
+from orxe_plugins.detection.coco.layouts import holds_annotations
 from orxe_plugins.detection.coco.matching import Matches, match_boxes, match_detections
 from orxe_plugins.detection.detections import Detections
+from orxe_plugins.detection.notes import some
+from orxe_plugins.detection.yolo.data_file import find_data_file
+from orxe_plugins.detection.yolo.dataset import YoloFiles
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
@@ -36,26 +41,70 @@ class Detection(Task):
     metric_name = "mAP50-95"
     score_name = "image AP"
     gate_summary = "boxes"
+    turns_images = True
     default_keep = "all"
 
-    def dataset(self, root: Path, class_map: str | None = None) -> CocoDataset:
+    def dataset(self, root: Path, class_map: str | None = None, images: Path | None = None) -> Dataset:
+        """The labelled images in a user's folder, in COCO's format or in YOLO's.
+
+        Args:
+            root: see :class:`~orxe_plugins.detection.CocoDataset` and
+                :meth:`YoloFiles.from_root <orxe_plugins.detection.YoloFiles.from_root>`.
+            class_map: must be None.
+            images: where the images of a COCO data set lie, if not in one of the usual places.
+        """
         if class_map is not None:
-            raise OrxeError(f"class_map is {class_map!r}: a COCO data set has its labels in its annotation file")
-        return CocoDataset(root)
+            raise OrxeError(f"class_map is {class_map!r}: detection data has its labels in its annotation file")
+        is_coco = root.suffix.lower() == ".json" or (root.is_dir() and holds_annotations(root))
+        if is_coco or find_data_file(root) is None:
+            return CocoDataset(root, images)
+        if images is not None:
+            raise OrxeError(f"data.images is {str(images)!r}: data in YOLO's format names its images itself")
+        return YoloFiles.from_root(root)
+
+    def check(self, dataset: Dataset, part: str = "") -> None:
+        found = [len(target) - int(np.sum(target.iscrowd)) for target in dataset.targets]
+        if not any(found):
+            crowds = sum(len(target) for target in dataset.targets)
+            of = f"{part} of data set" if part else "data set"
+            why = f"its {crowds} objects are all crowds (iscrowd)" if crowds else "they hold no object"
+            raise OrxeError(
+                f"nothing to measure on: {of} {dataset.name!r} has {len(dataset)} images, and {why}. Add labelled "
+                "images, or change the split or its seed"
+            )
+
+    def label_names(self, dataset: Dataset) -> tuple[str, ...]:
+        return tuple(dataset.targets[0].names) if len(dataset) else ()
+
+    def with_classes(self, dataset: Dataset, experts: Sequence[Expert]) -> Dataset:
+        detectors = [_detector(expert) for expert in experts]
+        names = self.label_names(dataset)
+        common = [name for name in names if all(expert.knows(name) for expert in detectors)]
+        if not common:
+            raise OrxeError(
+                f"data set {dataset.name!r} and the experts have no label in common: the data set has {_some(names)}, "
+                f"expert {detectors[0].name!r} has {_some(detectors[0].names)}. Name those that mean the same by "
+                "`remap`"
+            )
+        return dataset if len(common) == len(names) else ChosenClasses(dataset, common)
 
     def default_confidence(self) -> ConfidenceProvider:
         return MeanBoxScore()
 
     def prepare(self, expert: Expert, dataset: Dataset) -> None:
-        """Let the expert answer in the data set's labels.
+        """Let the expert answer in the data set's labels; it need not know those that no object of the data set has.
 
         Raises:
-            OrxeError: it is no detector, or has other labels and no ``remap`` that explains them.
+            OrxeError: it is no detector, or has other labels, which neither ``remap`` nor ``classes`` explains; or the
+                folder of the images was not found.
         """
-        if not isinstance(expert, DetectorExpert):
-            raise OrxeError(f"expert {expert.name!r} is a {type(expert).__name__}: detection needs detectors")
+        detector, files = _detector(expert), whole_of(dataset)
+        if isinstance(files, CocoDataset):
+            files.check_images()
         if len(dataset):
-            expert.remap_to(dataset.targets[0].names)
+            names = self.label_names(dataset)
+            used = {int(label) for target in _all_targets(dataset) for label in np.unique(target.labels)}
+            detector.remap_to(names, may_lack=[name for i, name in enumerate(names) if i not in used])
 
     def score(self, outputs: Sequence[Detections], targets: Sequence[GroundTruth]) -> np.ndarray:
         return pooled_ap(match_detections(outputs, targets))
@@ -108,6 +157,23 @@ class Detection(Task):
         self, predictions: Mapping[str, Any], targets: Sequence[GroundTruth]
     ) -> Callable[[np.ndarray, np.ndarray], float]:
         return evaluator(predictions, targets).of_draw
+
+
+def _detector(expert: Expert) -> DetectorExpert:
+    if not isinstance(expert, DetectorExpert):
+        raise OrxeError(f"expert {expert.name!r} is a {type(expert).__name__}: detection needs detectors")
+    return expert
+
+
+def _all_targets(dataset: Dataset) -> Sequence[GroundTruth]:
+    """The targets of all samples of a data set, where ``dataset`` is a part of it."""
+    while isinstance(dataset, Subset):
+        dataset = dataset.base
+    return dataset.targets
+
+
+def _some(names: Sequence[str]) -> str:
+    return some(map(repr, names), most=5)
 
 
 def _objects(found: Detections) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ class Segmentation(Task):
 
         The column ``confusion``, int32 (B, C, C), is how many pixels of each true class (rows) were given each class.
         """
-        matrices = [confusion(logits, mask.pixels()) for logits, mask in zip(outputs, targets, strict=True)]
+        matrices = [_confusion(logits, mask) for logits, mask in zip(outputs, targets, strict=True)]
         score = np.array([mean_iou(matrix) for matrix in matrices])
         return Scored(score, {} if keep == "none" else {"confusion": np.stack(matrices).astype(np.int32)})
 
@@ -65,6 +65,13 @@ class Segmentation(Task):
         if "confusion" not in predictions:
             raise OrxeError("the records hold no confusion matrices: record segmentation with keep 'all'")
         return mean_iou(np.asarray(predictions["confusion"], dtype=np.int64).sum(axis=0))
+
+
+def _confusion(logits: Tensor, mask: Mask) -> np.ndarray:
+    try:
+        return confusion(logits, mask.pixels())
+    except OrxeError as error:
+        raise OrxeError(f"{mask.path}: {error}") from error
 
 
 def confusion(logits: Tensor, mask: np.ndarray) -> np.ndarray:

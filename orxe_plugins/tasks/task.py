@@ -48,12 +48,40 @@ class Task:
     gate_summary: ClassVar[str] = "values"
     #: whether reports write scores and metric times 100
     percent: ClassVar[bool] = True
+    #: whether images are turned as the camera's note (EXIF) says; else they are taken as stored
+    turns_images: ClassVar[bool] = False
     #: how much of the outputs records keep where it is not said; see :meth:`assess`
     default_keep: ClassVar[str] = "top5"
 
     def dataset(self, root: Path, class_map: str | None = None) -> Dataset:
-        """The labelled samples in a user's folder."""
+        """The labelled samples in a user's folder.
+
+        A task whose images may lie elsewhere also takes ``images``, the folder that a recipe names so.
+        """
         raise NotImplementedError
+
+    def check(self, dataset: Dataset, part: str = "") -> None:
+        """Raise if nothing can be measured on some samples; before anything is recorded.
+
+        Args:
+            dataset: the samples.
+            part: what they are for, where they are a part of a data set, as errors call it.
+
+        Raises:
+            OrxeError: no metric can be made of their targets.
+        """
+
+    def label_names(self, dataset: Dataset) -> tuple[str, ...]:
+        """Names of the classes of a data set, in their order; empty where it names none."""
+        return ()
+
+    def with_classes(self, dataset: Dataset, experts: Sequence[Expert]) -> Dataset:
+        """The data set with only those classes that all these experts know: what ``classes: intersect`` measures on.
+
+        Raises:
+            OrxeError: the task has no classes, or none is left.
+        """
+        raise OrxeError(f"task {self.kind!r} has no `classes: intersect`: leave it out")
 
     def default_confidence(self) -> ConfidenceProvider:
         """The confidence of an expert that names none."""

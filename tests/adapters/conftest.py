@@ -25,41 +25,14 @@ NAMES = ("cat", "dog", "bird")
 IMGSZ = 64
 
 
-def _make_yolo(path: Path, config: str, names: tuple[str, ...] = NAMES, imgsz: int = IMGSZ) -> Path:
-    """A YOLO with random weights whose answers differ from image to image, with boxes of all sizes."""
-    tasks = pytest.importorskip("ultralytics.nn.tasks")
-    model = tasks.DetectionModel(config, nc=len(names), verbose=False)
-    for norm in (part for part in model.modules() if isinstance(part, nn.BatchNorm2d)):
-        norm.momentum = 1.0
-    model.train()
-    with torch.no_grad():
-        # The norms fit the weights after one pass; without it, every image gets the same answer.
-        model(torch.rand(8, 3, 64, 64))
-        for scores, sides in zip(model.model[-1].cv3, model.model[-1].cv2, strict=True):
-            scores[-1].bias.fill_(-1.5)
-            scores[-1].weight.mul_(4)
-            sides[-1].bias.copy_(-torch.arange(16.0).repeat(4) / 2)
-    model.eval()
-    model.names = dict(enumerate(names))
-    model.args = {"imgsz": imgsz, "task": "detect"}
-    torch.save({"model": model, "train_args": dict(model.args)}, path)
-    return path
-
-
 @pytest.fixture(scope="session")
-def make_yolo() -> Callable[..., Path]:
-    """Writes a YOLO with random weights: ``make_yolo(path, config, names=NAMES, imgsz=IMGSZ)``."""
-    return _make_yolo
-
-
-@pytest.fixture(scope="session")
-def yolos(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def yolos(tmp_path_factory: pytest.TempPathFactory, make_yolo: Callable[..., Path]) -> list[str]:
     """Two YOLO files, the cheap one first, as addresses of experts."""
     folder = tmp_path_factory.mktemp("yolo")
     torch.manual_seed(0)
     return [
-        f"ultralytics:{_make_yolo(folder / 'small.pt', 'yolov8n.yaml')}?imgsz=64",
-        f"ultralytics:{_make_yolo(folder / 'large.pt', 'yolo11n.yaml')}?imgsz=96",
+        f"ultralytics:{make_yolo(folder / 'small.pt', 'yolov8n.yaml')}?imgsz=64",
+        f"ultralytics:{make_yolo(folder / 'large.pt', 'yolo11n.yaml')}?imgsz=96",
     ]
 
 

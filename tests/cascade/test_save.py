@@ -133,8 +133,11 @@ def test_renamed_labels_are_refused_for_the_file_cannot_hold_them(tmp_path: Path
     assert read_cascade(tmp_path).task == "detection"
     for names, remap in ((("dog", "cat"), None), (("cat",), {"dog": None})):
         cascade.answer_in(names, remap)
-        with pytest.raises(OrxeError, match="renamed by names= or remap=.*give them again"):
-            save_cascade(cascade, tmp_path)
+        save_cascade(cascade, tmp_path)
+        assert read_cascade(tmp_path).labels == names
+    both = Cascade([Finder("one", ("auto",)), Finder("two", ("car",))], Policy((0.5,)), remap={"auto": "car"})
+    with pytest.raises(OrxeError, match="renamed by remap=.*give it as the option `remap` of each expert"):
+        save_cascade(both, tmp_path)
     one = Finder("one", ("feline",))
     one.remap = {"feline": "cat"}
     with pytest.raises(OrxeError, match="labels of this cascade of expert 'one' were renamed"):

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import csv
-import io
 import json
 import random
 import shutil
@@ -10,8 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import torch
@@ -24,48 +22,12 @@ from orxe_plugins.records import load_records
 COMMANDS = sorted(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
 
 
-@dataclass(frozen=True)
-class Done:
-    """What a command did."""
+class Done(Protocol):
+    """What a command did: see conftest."""
 
     code: int
     out: str
     err: str
-
-
-@pytest.fixture
-def orxe(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """``orxe(*arguments)`` runs the command in this process."""
-
-    def run(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["orxe", *map(str, arguments)])
-        capfd.readouterr()
-        code: object = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code
-        said = capfd.readouterr()
-        return Done(0 if code is None else int(str(code)), said.out, said.err)
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def finished(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output folder of a whole run; not to be changed."""
-    out = tmp_path_factory.mktemp("finished")
-    command = [sys.executable, "-m", "orxe_plugins.cli", "run", str(tiny_recipe), "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    (out / "stdout.txt").write_text(done.stdout)
-    (out / "stderr.txt").write_text(done.stderr)
-    return out
-
-
-@pytest.fixture
-def out(finished: Path, tmp_path: Path) -> Path:
-    """A copy of it for one test alone, beside it: cascade.json names checkpoints by their way from its folder."""
-    return shutil.copytree(finished, finished.parent / f"{tmp_path.name}-out")
 
 
 # --- help -----------------------------------------------------------------------------------------
@@ -111,9 +73,10 @@ def test_what_is_no_terminal_gets_no_bars_and_no_colours(finished: Path) -> None
         text = (finished / name).read_text()
         assert "\x1b" not in text and "\r" not in text
         assert "%|" not in text and "━" not in text
-    assert (finished / "stderr.txt").read_text().splitlines() == [
-        "searching thresholds", "evaluating on the reporting split",
-    ]  # fmt: skip
+    said = (finished / "stderr.txt").read_text().splitlines()
+    for name in ("small", "medium", "large"):
+        assert f"{name}: 45 to do" in said and any(line.startswith(f"{name}: 45 done in ") for line in said)
+    assert said[-2:] == ["searching thresholds", "evaluating on the reporting split"]
 
 
 def test_the_steps_one_by_one_are_the_run(
@@ -152,29 +115,13 @@ def test_eval_shows_routed_inference_and_shifts_beside_replay(
     lines = [line.split() for line in done.out.splitlines()]
     replayed = next(line for line in lines if line[:2] == ["replay", "of"])
     routed = next(line for line in lines if line[:3] == ["routed", "inference,", "originals"])
-    assert routed[3:-1] == replayed[4:] and routed[-1] == "0"
+    cost, score, ms, *shares, differ = routed[3:]
+    assert [cost, score, *shares] == replayed[4:] and differ == "0" and float(ms) > 0
+    for name in ("small", "medium", "large"):
+        alone = next(line for line in lines if line[:2] == [name, "alone"])
+        assert float(alone[4]) > 0 and alone[5:].count("100.0") == 1
     assert any(line[:3] == ["routed", "inference,", "tensor"] for line in lines)
     assert "Views derived from one tensor (18 samples)" in done.out
-
-
-def test_predictions_are_csv_and_bad_files_are_named(
-    finished: Path, tiny_recipe: Path, tmp_path: Path, orxe: Callable[..., Done]
-) -> None:
-    good = sorted((tiny_recipe / "images" / "bee").iterdir())[:3]
-    bad = tmp_path / "bad.jpg"
-    bad.write_bytes(good[0].read_bytes()[:100])
-    done = orxe("predict", finished / "cascade", good[0], bad, *good[1:], "--preference", "1", "--batch-size", 2)
-    assert done.code == 0
-    rows = list(csv.DictReader(io.StringIO(done.out)))
-    assert [row["image"] for row in rows] == [str(path) for path in good]
-    assert all(row["expert"] in ("small", "medium", "large") for row in rows)
-    assert all(0 <= float(row["confidence"]) <= 1 and float(row["cost"]) > 0 for row in rows)
-    assert {row["cost_unit"] for row in rows} == {"GMACs"}
-    assert f"skipped {bad}: cannot be decoded" in done.err
-    refused = orxe("predict", finished / "cascade", bad)
-    assert refused.code == 2 and "none of the 1 files is a readable image" in refused.err
-    two = orxe("predict", finished / "cascade", good[0], "--preference", "1", "--budget", "1")
-    assert two.code == 2 and two.err.startswith("error: ")
 
 
 def test_bad_images_are_counted_and_listed(tiny_recipe: Path, tmp_path: Path, orxe: Callable[..., Done]) -> None:
@@ -318,5 +265,5 @@ def test_ctrl_c_says_that_the_same_command_goes_on(tiny_recipe: Path, tmp_path: 
         process.send_signal(signal.SIGINT)
         _, said = process.communicate()
     assert process.returncode == 130
-    assert said == "stopped; the same command goes on where this one was\n"
+    assert said.endswith("\nstopped; the same command goes on where this one was\n")
     assert not list(tmp_path.rglob("*.tmp*"))

@@ -24,13 +24,17 @@ def test_bars_show_how_far_a_job_is_on_a_terminal(monkeypatch: pytest.MonkeyPatc
     assert said.rstrip().endswith("\x1b[?25h"), "the cursor must be back"
 
 
-def test_elsewhere_they_are_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_elsewhere_they_are_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(console, "err", Console(file=screen, force_terminal=False))
     with console.bars() as bars:
-        bars.start(40, "job")
-        bars.advance(5)
-    assert screen.getvalue().strip() == ""
+        bars.start(40, "timm:[resnet18]", done=30)
+        bars.advance(10)
+        bars.start(5, "again", done=5)
+    first, second, third = screen.getvalue().splitlines()
+    assert first == "timm:[resnet18]: 40 to do, 30 done before"
+    assert second.startswith("timm:[resnet18]: 40 done in ")
+    assert third == "again: 5 done before"
 
 
 def test_bars_are_closed_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +88,41 @@ def masks(tmp_path: Path) -> Path:
         Image.fromarray(np.full((3, 4), 255 if name == "b" else 2, np.uint8)).save(tmp_path / "masks" / f"{name}.png")
     (tmp_path / "images" / "notes.txt").write_text("no image")
     return tmp_path
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfimage,age\r\na.png,1.5\r\n",
+        b"image;age\na.png;1,5\n",
+        b"image\tage\n./a.png\t1.5\n\n",
+        b" Image , age \n a.png , 1.5 \n",
+        b'"image","age"\n"a.png","1.5"\n',
+        "image,age\r\na.png,1.5\r\n".encode("utf-16"),
+    ],
+)
+def test_tables_as_spreadsheets_write_them(table: Path, content: bytes) -> None:
+    (table / "targets.csv").write_bytes(content)
+    dataset = table_of_images(table)
+    assert (dataset.sample_ids, dataset.targets) == (["a.png"], [1.5])
+
+
+def test_paths_of_other_systems_are_found_and_images_without_a_row_noted(table: Path) -> None:
+    (table / "more").mkdir()
+    name = unicodedata.normalize("NFD", "caf\u00e9.png")
+    (table / "a.png").rename(table / "more" / name)
+    text = "image,age\nmore\\caf\u00e9.png,1\n"
+    (table / "targets.csv").write_text(text, encoding="utf-8")
+    dataset = table_of_images(table)
+    assert dataset.sample_ids == [f"more/{name}"]
+    assert dataset.load(0).size
+    others = sum(path.suffix == ".png" for path in table.iterdir())
+    assert len(dataset.notes) == (others > 0)
+    Image.new("RGB", (4, 3)).save(table / "new.png")
+    assert re.search(r"not in targets\.csv, so they are left out: .*new\.png", " ".join(table_of_images(table).notes))
+    (table / "targets.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(OrxeError, match=r"line 2: not UTF-8 text"):
+        table_of_images(table)
 
 
 def test_masks_are_class_indices(masks: Path) -> None:

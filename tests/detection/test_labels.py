@@ -15,7 +15,7 @@ from orxe_plugins.detection.labels import match_labels, normalise_label
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.batch_context import BatchContext, CascadeSetup
 from orxe_plugins.experts.detector import DetectorExpert
-from orxe_plugins.experts.label_space import shared_labels
+from orxe_plugins.experts.label_space import LabelSpace, shared_labels
 
 LABELS = st.lists(st.text("abcXYZ _", min_size=1), unique_by=normalise_label, min_size=1, max_size=8)
 
@@ -51,9 +51,9 @@ def test_what_is_left_over_may_be_allowed() -> None:
 @pytest.mark.parametrize(
     ("one", "other", "remap", "message"),
     [
-        (["cat", "cow"], ["cat"], {}, "only the labels have 'cow'.*{'cow': None}"),
-        (["cat"], ["cat", "cow"], {}, "only the wanted labels have 'cow'"),
-        (["motorbike"], ["motorcycle"], {}, "as {'motorbike': 'motorcycle'}"),
+        (["cat", "cow"], ["cat"], {}, "only the labels have 'cow'.*`classes: data` drops labels"),
+        (["cat"], ["cat", "cow"], {}, "only the wanted labels have 'cow'.*`classes: intersect` keeps"),
+        (["motorbike"], ["motorcycle"], {}, "`remap: {'motorbike': 'motorcycle'}` says"),
         (["cat", "Cat"], ["cat"], {}, "hold 'Cat' twice, at 0 and 1"),
         (["cat"], ["cat"], {"cta": "cat"}, "unknown label in the remap of the labels 'cta': did you mean 'cat'"),
         (["cat"], ["cat"], {"cat": "cta"}, "unknown label of the wanted labels 'cta': did you mean 'cat'"),
@@ -79,7 +79,7 @@ def expert(*names: str) -> Fixed:
 
 def test_detectors_answer_in_the_space_of_the_first_without_a_remap() -> None:
     first, second = expert("auto", "bird"), expert("bird", "car")
-    labels = shared_labels([first, second], None, {"auto": "car"})
+    labels = shared_labels([first, second], LabelSpace(remap={"auto": "car"}))
     assert labels[first].names == labels[second].names == ("bird", "car")
     (found,) = first.run([None], BatchContext(1, CascadeSetup(labels=labels))).outputs
     assert [found.names[i] for i in found.labels.tolist()] == ["car", "bird"]

@@ -14,6 +14,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,8 @@ import pytest
 import yaml
 from filelock import FileLock
 from PIL import Image
+
+from orxe_plugins import load_expert
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -31,13 +35,13 @@ _COMMAND = re.compile(r"(?:orxe|make|pip|yolo|python|git|cp|mkdir) ")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
+def home(digits: Path, make_yolo: Callable[..., Path]) -> Path:
     """A reader's home folder: data sets, weights, finished runs, and commands that need no network."""
     folder = digits.parent.parent / "home"
     with FileLock(folder.with_suffix(".lock")):
         if not (folder / "done").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            _furnish(folder)
+            _furnish(folder, make_yolo)
             (folder / "done").touch()
     return folder
 
@@ -86,7 +90,7 @@ def test_a_block_that_fails_is_named(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == ["page.md:4 python", "page.md:8 python"]
 
 
-def _furnish(folder: Path) -> None:
+def _furnish(folder: Path, make_yolo: Callable[..., Path]) -> None:
     rng = np.random.default_rng(0)
     _write_commands(folder / "bin")
     _write_imagenet(folder / "imagenet" / "val", rng)
@@ -96,7 +100,10 @@ def _furnish(folder: Path) -> None:
     _write_yolo(folder / "datasets" / "coco8", folder / "coco8.yaml", rng)
     for name in ("bus.jpg", "demo.jpg"):
         Image.fromarray(rng.integers(0, 255, (120, 160, 3), dtype=np.uint8)).save(folder / name)
-    _write_yolo_weights(folder)
+    _write_yolo_weights(folder, make_yolo)
+    if (folder / "yolov8n.pt").exists():
+        coco = folder / "coco"
+        _annotate_by(folder / "yolov8n.pt", coco / "val2017", coco / "annotations" / "instances_val2017.json")
     shutil.copy(HERE / "validate.py", folder)
 
 
@@ -159,19 +166,26 @@ def _write_yolo(folder: Path, file: Path, rng: np.random.Generator) -> None:
     file.write_text(yaml.safe_dump(content))
 
 
-def _write_yolo_weights(folder: Path) -> None:
+def _write_yolo_weights(folder: Path, make_yolo: Callable[..., Path]) -> None:
     """Files with the names of published weights, all of them small models with random values."""
-    try:
-        import torch
-        from ultralytics.nn.tasks import DetectionModel
-    except ImportError:
-        return
-    for name in ("yolov8n.pt", "yolo11n.pt", "yolo11x.pt"):
-        torch.manual_seed(0)
-        model = DetectionModel("yolov8n.yaml" if "v8" in name else "yolo11n.yaml", verbose=False)
-        model.names = dict(enumerate(_coco_names()))
-        model.args = {"imgsz": 640, "task": "detect"}
-        torch.save({"model": model.eval(), "train_args": dict(model.args)}, folder / name)
+    if find_spec("ultralytics") is not None:
+        for name, config in (("yolov8n", "yolov8n"), ("yolo11n", "yolo11n"), ("yolo11x", "yolo11n")):
+            make_yolo(folder / f"{name}.pt", f"{config}.yaml", _coco_names(), 640)
+
+
+def _annotate_by(model: Path, images: Path, annotations: Path) -> None:
+    """Some boxes of a detector become the truth, so that others can be right or wrong."""
+    content = json.loads(annotations.read_text())
+    expert = load_expert(f"ultralytics:{model}?imgsz=320")
+    content["annotations"] = []
+    for image in content["images"]:
+        (found,) = expert.run([Image.open(images / image["file_name"])]).outputs
+        for box, label in list(zip(found.boxes.tolist(), found.labels.tolist(), strict=True))[:6:2]:
+            left, top, right, bottom = box
+            row = {"id": len(content["annotations"]) + 1, "image_id": image["id"], "category_id": label + 1}
+            row |= {"bbox": [left, top, right - left, bottom - top], "area": (right - left) * (bottom - top)}
+            content["annotations"].append({**row, "iscrowd": 0})
+    annotations.write_text(json.dumps(content))
 
 
 def _coco_names() -> list[str]:

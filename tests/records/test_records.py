@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orxe_plugins import OrxeError, Policy, Records, replay
+from orxe_plugins import OrxeError, OrxeWarning, Policy, Records, replay
 
 NAMES = ["small", "medium", "large"]
 
@@ -46,8 +46,32 @@ def test_the_arrays_of_the_caller_stay_his_own() -> None:
 def test_a_nan_confidence_counts_as_zero() -> None:
     confidence = np.full((3, 4), 0.5)
     confidence[1, 2] = np.nan
-    records = Records.from_arrays(**arrays(confidence=confidence))
+    with pytest.warns(OrxeWarning, match="1 of 12 confidences are NaN .1 of medium.: they count as 0"):
+        records = Records.from_arrays(**arrays(confidence=confidence))
     assert records.confidence[1].tolist() == [0.5, 0.5, 0.0, 0.5]
+
+
+def test_experts_that_are_not_sorted_by_cost_are_refused_or_sorted() -> None:
+    """The last expert answers what no other did: were it the worst one, it would win at every preference."""
+    given_ = arrays(cost=[4.0, 1.0, 2.0], labels=[0, 1, 2, 3], params=[7, 5, 6])
+    with pytest.raises(
+        OrxeError, match=r"not in order of cost: expected medium \(1.00\), large \(2.00\), small \(4.00\)"
+    ):
+        Records.from_arrays(**given_)
+    records = Records.from_arrays(**given_, order="sort")
+    assert records.names == ("medium", "large", "small")
+    assert records.cost.tolist() == [1, 2, 4]
+    assert records.score.tolist() == given_["score"][[1, 2, 0]].tolist()
+    assert records.params is not None and records.params.tolist() == [5, 6, 7]
+    assert Records.from_arrays(**given_, order="keep").names == ("small", "medium", "large")
+    with pytest.raises(OrxeError, match="unknown order 'srot': did you mean 'sort'"):
+        Records.from_arrays(**given_, order="srot")
+
+
+def test_lists_become_arrays() -> None:
+    records = Records.from_arrays(["a", "b"], [1, 2], [[0.5, 0.6], [1, 0]], [[True, False], [True, True]])
+    assert records.score.dtype == np.uint8
+    assert repr(records) == "Records(2 samples, 2 experts: a, b; cost 1 to 2 GMACs)"
 
 
 @pytest.mark.parametrize(
@@ -60,7 +84,18 @@ def test_a_nan_confidence_counts_as_zero() -> None:
         ({"confidence": np.full((3, 4), -0.1)}, r"expected values in \[0, 1\]"),
         ({"confidence": np.full((3, 4), np.inf)}, r"confidence lies in \[inf, inf\]"),
         ({"score": np.zeros((3, 5))}, r"score has shape \(3, 5\): expected \(3, 4\)"),
-        ({"score": np.full((3, 4), np.nan)}, "score holds NaN"),
+        ({"score": np.full((3, 4), np.nan)}, "score holds NaN or infinite values .12 of 12."),
+        ({"score": [["a"] * 4] * 3}, "score is .*of dtype"),
+        ({"score": [[1, 2], [1]]}, "score cannot be made an array"),
+        ({"confidence": "high"}, "confidence is 'high', of dtype"),
+        ({"confidence": np.full((4, 3), 0.5)}, "a row for each sample: give confidence.T"),
+        ({"cost": "cheap"}, "cost is 'cheap', of dtype"),
+        ({"cost": 3}, "cost is 3: expected 3 finite numbers"),
+        ({"names": 3}, "names is 3: expected the experts' names"),
+        ({"labels": [1, 2]}, r"labels has shape \(2,\): expected \(4,\), one for each sample"),
+        ({"params": [1, 2]}, r"params has shape \(2,\): expected \(3,\), one for each expert"),
+        ({"lables": [1, 2, 3, 4]}, "unknown argument of Records.from_arrays 'lables': did you mean 'labels'"),
+        ({"cost_unit": 5}, "cost_unit is 5: expected a name"),
         ({"cost": [1, 2]}, "cost is .*: expected 3 finite numbers"),
         ({"cost": [1, 2, -1]}, "at least 0"),
         ({"cost": [1, 2, np.nan]}, "finite"),

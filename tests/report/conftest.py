@@ -16,12 +16,12 @@ from orxe_plugins.evaluation.results import (
     Estimate,
     Evaluation,
     ExpertResult,
-    IntervalSettings,
     PolicyResult,
     PromiseResult,
     Result,
-    Samples,
+    Verdict,
 )
+from orxe_plugins.evaluation.samples import IntervalSettings, Samples
 from orxe_plugins.evaluation.saver import ChosenThreshold, SaverEvaluation
 from orxe_plugins.policies.row import Promise
 from orxe_plugins.search.savers import SaverCurves, SaverRow, SaverTable
@@ -64,17 +64,19 @@ def make_evaluation(
         (1.0, Policy((0.9, None)), 7.0, 0.91, (0.3, 0.0, 0.7)),
     )
     n, last = len(names), (costs[-1], scores[-1])
+    results = tuple(
+        PolicyResult(p, policy, result_of(cost, score, share, *last), fit_cost=cost, fit_score=score + 0.01)
+        for p, policy, cost, score, share in rows
+    )
     return replace(
         Evaluation(
-            policies=tuple(
-                PolicyResult(p, policy, result_of(cost, score, share, *last), fit_cost=cost, fit_score=score + 0.01)
-                for p, policy, cost, score, share in rows
-            ),
+            policies=results,
             experts=tuple(
                 ExpertResult(i, names[i], None, result_of(costs[i], scores[i], np.eye(n)[i].tolist(), *last))
                 for i in range(n)
             ),
-            choice=Choice(chosen, "the cheapest one within a point of the last expert"),
+            choice=Choice(results[chosen], "fitted", "the cheapest one within a point of the last expert"),
+            verdict=Verdict("cascade", "The cascade saves 60 % of the GMACs.", "no loss was shown", ("Well done.",)),
             metric_name="top1",
             percent=True,
             cost_unit="GMACs",

@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from orxe_plugins.evaluation.results import Evaluation, Samples
+from orxe_plugins.evaluation.results import Evaluation
+from orxe_plugins.evaluation.samples import Samples
 from orxe_plugins.report.content.evaluation import evaluation_document
 from orxe_plugins.report.document import Document, Picture
 from orxe_plugins.report.html import to_html

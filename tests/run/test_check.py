@@ -48,7 +48,7 @@ def test_yolov8_is_built_without_its_weights_and_codino_says_what_it_needs(tmp_p
         assert 2 * found[name].gmacs == pytest.approx(gflops, rel=0.01)
     assert not found["codino"].built
     assert "git clone https://github.com/open-mmlab/mmdetection" in found["codino"].problem
-    assert "data folder" in data[0].problem
+    assert "add --data FOLDER" in data[0].problem
 
 
 def test_a_checkout_is_named_by_an_override(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 
+from orxe_plugins.errors import check_type
 from orxe_plugins.evaluation.results import Evaluation
 from orxe_plugins.report.content.origin import evaluation_facts
 from orxe_plugins.report.content.policy_rows import policy_rows
@@ -33,7 +35,10 @@ def evaluation_document(evaluation: Evaluation, title: str = "") -> Document:
     return Document(
         title=title or (f"Cascade on {name}" if name else "Cascade"),
         summary=summary(evaluation),
-        warnings=warnings(evaluation.reported_on, evaluation.fitted_on, evaluation.shared_samples),
+        warnings=(
+            *(f"{note}." for note in evaluation.notes),
+            *warnings(evaluation.reported_on, evaluation.fitted_on, evaluation.shared_samples),
+        ),
         tables=(
             policy_table(evaluation),
             *((promise_table(evaluation),) if evaluation.promises else ()),
@@ -52,9 +57,11 @@ def evaluation_document(evaluation: Evaluation, title: str = "") -> Document:
 def frontier_caption(evaluation: Evaluation) -> str:
     """Caption of the picture of score against cost."""
     return (
-        f"{evaluation.metric_name} against cost ({evaluation.reported_on.title}). The band and the bars are "
-        f"{100 * evaluation.intervals.level:g} % intervals; the dashed line is reached by answering a random share of "
-        f"the samples with one expert and the rest with another. {cost_unit_meaning(evaluation.cost_unit)}."
+        f"{evaluation.metric_name} against cost ({evaluation.reported_on.title}). Every policy that can be chosen is "
+        "there; the line joins those that no other one beat where they were fitted, in steps, as nothing lies between "
+        f"two of them. Bars are {100 * evaluation.intervals.level:g} % intervals; the dashed line is reached by "
+        "answering a random share of the samples with one expert and the rest with another. "
+        f"{cost_unit_meaning(evaluation.cost_unit)}."
     )
 
 
@@ -66,5 +73,7 @@ def write_report(evaluation: Evaluation, folder: str | Path, *, title: str = "")
         folder: is made if it is not there; files of an earlier report are replaced, each by one rename.
         title: title of the report; by default it names the data set.
     """
+    check_type("evaluation", evaluation, Evaluation, "evaluate(table, records) gives one")
+    check_type("folder", folder, (str, PathLike), "the path of a folder")
     document = evaluation_document(evaluation, title)
     return write_document(document, Path(folder), "report", evaluation.to_dict(), "policies", policy_rows(evaluation))

@@ -10,9 +10,10 @@ from orxe_plugins.policies.policy import Policy
 
 
 def policy_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """One row for each preference, then one for each expert, in full precision.
+    """One row for each preference, then the policies between them, then one for each expert, in full precision.
 
-    ``kind`` is "policy" or "expert"; scores are fractions; the exit threshold of a disabled expert is empty.
+    ``kind`` is "policy", "pareto", "compact" or "expert"; scores are fractions; the exit threshold of a disabled
+    expert is empty, and so is what was not computed for the policies between.
     """
     names = evaluation.names
     extras = list(dict.fromkeys(key for row in evaluation.policies for key in row.extras))
@@ -23,6 +24,10 @@ def policy_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
         head = {"kind": "policy", "preference": row.preference, "expert": None}
         rows.append({**head, **_figures(row.result), **fit, **more, **_shares(row.result, names),
                      **_thresholds(row.policy, names)})  # fmt: skip
+    for other in evaluation.others:
+        head = {"kind": other.kind, "preference": other.preference, "cost": other.cost, "score": other.score}
+        fit = {"fit_cost": other.fit_cost, "fit_score": other.fit_score}
+        rows.append({**dict.fromkeys(rows[0]), **head, **fit, **_thresholds(other.policy, names)})
     for expert in evaluation.experts:
         head = {"kind": "expert", "preference": None, "expert": expert.name}
         blank = dict.fromkeys(rows[0])

@@ -8,7 +8,7 @@ from orxe_plugins.report.formats import Formats, preference_range, short_names
 
 
 def summary(evaluation: Evaluation) -> tuple[str, ...]:
-    """What was found, in a few sentences. The policy they speak of was chosen on the fitting split."""
+    """What was found, the verdict first. The policy that they speak of was chosen on the fitting split."""
     formats = Formats.of(evaluation)
     chosen, last = evaluation.chosen, evaluation.reference
     result = chosen.result
@@ -22,16 +22,28 @@ def summary(evaluation: Evaluation) -> tuple[str, ...]:
         f"against {formats.score_interval(last.result.score)} of {short_names([last.name])[0]}, "
         f"paired difference {formats.difference_interval(result.score_difference)}."
     )
-    group = next(group for group in evaluation.merged() if chosen in group)
-    preferences = preference_range([row.preference for row in group])
-    chosen_by = f"That policy was chosen on the fitting split: {evaluation.choice.reason} (preference {preferences})."
-    return (found, chosen_by, *_rival(evaluation, formats))
+    verdict = evaluation.verdict
+    chosen_by = f"{_subject(evaluation)} was chosen on the fitting split: {evaluation.choice.reason}."
+    return (verdict.sentence, *verdict.more, found, chosen_by, *_rival(evaluation, formats))
+
+
+def _subject(evaluation: Evaluation) -> str:
+    """What was chosen: "That policy (preference 0.35-0.50)"."""
+    chosen = evaluation.chosen
+    what = "That expert" if len(chosen.policy.reachable) == 1 else "That policy"
+    group = next((group for group in evaluation.merged() if chosen in group), None)
+    if group is not None:
+        return f"{what} (preference {preference_range([round(row.preference, 3) for row in group])})"
+    if evaluation.choice.kind == "expert":
+        return what
+    return f"{what} (between the fitted preferences, at {chosen.preference:.3f})"
 
 
 def _rival(evaluation: Evaluation, formats: Formats) -> tuple[str, ...]:
     """What a user could take instead of the cascade: the best single expert at no higher cost."""
     rival = evaluation.rival
-    if rival is None:
+    # One expert alone is compared with all others by the choice itself.
+    if rival is None or len(evaluation.chosen.policy.reachable) == 1:
         return ()
     name = short_names(evaluation.names)[rival.index]
     return (
@@ -74,6 +86,13 @@ def warnings(reported_on: Samples, fitted_on: Samples, shared_samples: int | Non
         shared_samples: how many samples lie in both splits; None if that is not known.
     """
     found = []
+    for samples in {reported_on.split: reported_on, fitted_on.split: fitted_on}.values():
+        # Both splits of one recording name the same samples.
+        if samples.skipped and (samples is reported_on or samples.skipped != reported_on.skipped):
+            found.append(
+                f"{len(samples.skipped):,} samples of the {samples.split} are left out, as an expert could not answer "
+                "them: they are listed below."
+            )
     if shared_samples:
         found.append(
             f"{shared_samples:,} of the {reported_on.count:,} samples reported on were fitted on too: "

@@ -16,7 +16,8 @@ def policy_table(evaluation: Evaluation) -> Table:
     """One row for each policy; adjacent preferences with the same policy share a row."""
     formats = Formats.of(evaluation)
     groups = evaluation.merged()
-    used = [i for i in range(len(evaluation.experts)) if any(g[0].result.exit_share[i] for g in groups)]
+    shown = [*(group[0] for group in groups), *_chosen_between(evaluation)]
+    used = [i for i in range(len(evaluation.experts)) if any(row.result.exit_share[i] for row in shown)]
     names = short_names(evaluation.names)
     extras = list(dict.fromkeys(key for row in evaluation.policies for key in row.extras))
     columns = (
@@ -28,14 +29,17 @@ def policy_table(evaluation: Evaluation) -> Table:
         *(Column(f"#{i + 1} %", hint=f"share of the samples that {names[i]} answers", in_terminal=False) for i in used),
     )
     rows = tuple(_policy_row(group, formats, used, extras) for group in groups)
+    between = _chosen_between(evaluation)
+    if between:
+        rows += (_policy_row(between, formats, used, extras),)
     note = "#1, #2, ... are the experts below, cheapest first. The marked row was chosen on the fitting split."
     return Table(f"Policies ({evaluation.reported_on.title})", columns, rows, _chosen_row(evaluation), note)
 
 
 def threshold_table(evaluation: Evaluation) -> Table:
     """The thresholds of each policy; only files show it."""
-    groups = evaluation.merged()
-    rows = tuple((preference_range([row.preference for row in g]), thresholds_text(g[0].policy)) for g in groups)
+    groups = [*evaluation.merged(), *((between,) if (between := _chosen_between(evaluation)) else ())]
+    rows = tuple((_preferences(g), thresholds_text(g[0].policy)) for g in groups)
     columns = (Column("Preference", numeric=False), Column("Experts and thresholds", numeric=False))
     note = "A sample exits at the first expert that runs on it with a confidence of at least the exit threshold."
     return Table("Thresholds", columns, rows, _chosen_row(evaluation), note, in_terminal=False)
@@ -65,11 +69,26 @@ def expert_table(evaluation: Evaluation) -> Table:
     )
     names = short_names(evaluation.names, width=48)
     rows = tuple(_expert_row(expert, names[expert.index], formats, with_params) for expert in evaluation.experts)
-    return Table(f"Single experts ({evaluation.reported_on.title})", columns, rows)
+    marked = frozenset({i for i in range(len(rows)) if evaluation.choice.kind == "expert" and _answers(evaluation, i)})
+    return Table(f"Single experts ({evaluation.reported_on.title})", columns, rows, marked)
+
+
+def _answers(evaluation: Evaluation, expert: int) -> bool:
+    return evaluation.chosen.policy.reachable == (expert,)
 
 
 def _chosen_row(evaluation: Evaluation) -> frozenset[int]:
-    return frozenset(i for i, group in enumerate(evaluation.merged()) if evaluation.chosen in group)
+    groups = [*evaluation.merged(), _chosen_between(evaluation)]
+    return frozenset(i for i, group in enumerate(groups) if evaluation.chosen in group)
+
+
+def _chosen_between(evaluation: Evaluation) -> tuple[PolicyResult, ...]:
+    """The chosen policy, where it is a row between the fitted ones: it has a line of its own at the end."""
+    return () if evaluation.choice.kind in ("fitted", "expert") else (evaluation.chosen,)
+
+
+def _preferences(group: Sequence[PolicyResult]) -> str:
+    return preference_range([round(row.preference, 3) for row in group])
 
 
 def _policy_row(
@@ -79,7 +98,7 @@ def _policy_row(
     share = first.result.exit_share
     answering = ", ".join(f"#{i + 1} {formats.share(share[i])}" for i in used if share[i])
     return (
-        preference_range([row.preference for row in group]),
+        _preferences(group),
         *_figures(first.result, formats),
         formats.difference(first.optimism),
         *(f"{first.extras[name]:.4g}" if name in first.extras else "" for name in extras),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -10,7 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from orxe_plugins.evaluation.results import Evaluation, Result
+from orxe_plugins.errors import check_type
+from orxe_plugins.evaluation.baselines import Baseline
+from orxe_plugins.evaluation.results import Evaluation
+from orxe_plugins.report.figures.curves import draw_baselines, draw_policies
 from orxe_plugins.report.figures.label_layout import along, place_labels
 from orxe_plugins.report.formats import Formats, metric_axis, short_names, significant
 from orxe_plugins.report.theme import LIGHT, Theme, new_figure, styled
@@ -21,12 +25,14 @@ LOG_SPAN = 10
 #: more experts than this are labelled by their numbers, with a key beside the picture
 MAX_NAMED = 10
 _STEPS = 20
-_CASCADE, _MIXING = "cascade", "random mixing of experts"
-_LINES = (_CASCADE, _MIXING)
+_MIXING = "random mixing of experts"
+CHOSEN = "chosen on the fitting split"
 
 
-def frontier_figure(evaluation: Evaluation, theme: Theme = LIGHT, mixing: bool = True) -> Figure:
-    """Score against cost: the cascade's curve with its interval band, every single expert with its error bar.
+def frontier_figure(
+    evaluation: Evaluation, theme: Theme = LIGHT, mixing: bool = True, baselines: Sequence[Baseline] = ()
+) -> Figure:
+    """Score against cost: every policy that can be chosen, in steps, and every single expert with its error bar.
 
     If the scores of the experts lie so far apart that the cascade fills only a strip at the top, a second panel
     shows that strip enlarged.
@@ -35,7 +41,16 @@ def frontier_figure(evaluation: Evaluation, theme: Theme = LIGHT, mixing: bool =
         evaluation: what to draw.
         theme: its colours.
         mixing: whether to draw what random mixing of two experts reaches too, the upper hull of the experts.
+        baselines: more curves, as :mod:`orxe_plugins.evaluation.baselines` gives them.
+
+    Raises:
+        OrxeError: an argument is something else.
     """
+    check_type("evaluation", evaluation, Evaluation, "evaluate(table, records) gives one")
+    check_type("theme", theme, Theme, "orxe_plugins.report offers LIGHT and DARK")
+    check_type("baselines", baselines, (list, tuple), "such as [oracle(records)]")
+    for baseline in baselines:
+        check_type("a baseline", baseline, Baseline, "oracle(records) of orxe_plugins.evaluation gives one")
     with styled(theme):
         floor = _zoom_floor(evaluation)
         panels = 1 if floor is None else 2
@@ -44,6 +59,7 @@ def frontier_figure(evaluation: Evaluation, theme: Theme = LIGHT, mixing: bool =
         axes = figure.subplots(1, panels, squeeze=False)[0]
         for panel, low in zip(axes, [None, floor], strict=False):
             _draw(panel, evaluation, theme, mixing, low)
+            draw_baselines(panel, baselines, Formats.of(evaluation).scale, theme)
         axes[0].set_title(_title(evaluation))
         if panels == 2:
             axes[1].set_title("The same, enlarged")
@@ -63,10 +79,11 @@ def _title(evaluation: Evaluation) -> str:
 def _zoom_floor(evaluation: Evaluation) -> float | None:
     """Lowest score of the enlarged panel; None if one panel is enough."""
     experts = [expert.result.score for expert in evaluation.experts]
-    cascade = [row.result.score for row in evaluation.policies]
-    best = max(estimate.value for estimate in [*experts, *cascade])
-    worst = min(estimate.value for estimate in [*experts, *cascade])
-    last = experts[-1]
+    cascade = [row.result.score for row in (*evaluation.policies, evaluation.chosen)]
+    values = [each.value for each in [*experts, *cascade] if math.isfinite(each.value)]
+    if not values:
+        return None
+    best, worst, last = max(values), min(values), experts[-1]
     span = max(0.03 if evaluation.percent else 0.0, 2 * (last.high - last.low), 0.12 * (best - worst))
     # The last expert, which the cascade is compared to, belongs in the enlarged panel too.
     span = max(span, best - last.low + 0.1 * span)
@@ -79,9 +96,8 @@ def _zoom_floor(evaluation: Evaluation) -> float | None:
 def _draw(axes: Axes, evaluation: Evaluation, theme: Theme, mixing: bool, floor: float | None) -> None:
     formats = Formats.of(evaluation)
     scale = formats.scale
-    rows = [group[0].result for group in evaluation.merged()]
     _limit(axes, evaluation, scale, floor)
-    _draw_cascade(axes, rows, scale, theme, f"{100 * evaluation.intervals.level:g} % interval")
+    draw_policies(axes, evaluation, scale, theme)
     if mixing:
         _draw_mixing(axes, evaluation, scale, theme)
     for expert in evaluation.experts:
@@ -96,35 +112,14 @@ def _draw(axes: Axes, evaluation: Evaluation, theme: Theme, mixing: bool, floor:
     axes.plot(
         chosen.cost.value, scale * chosen.score.value, linestyle="none", marker="o", markersize=12, zorder=5,
         markerfacecolor="none", markeredgecolor=theme.mark, markeredgewidth=1.6,
-        label=f"chosen on the fitting split (preference {evaluation.chosen.preference:g})",
+        label=CHOSEN,
     )  # fmt: skip
     axes.set_xlabel(cost_axis(evaluation.cost_unit))
     axes.set_ylabel(metric_axis(evaluation.metric_name, evaluation.percent))
 
 
-def _draw_cascade(axes: Axes, rows: Sequence[Result], scale: float, theme: Theme, band: str) -> None:
-    ordered = sorted(rows, key=lambda result: (result.cost.value, result.score.value))
-    x = np.array([result.cost.value for result in ordered])
-    y, low, high = (
-        scale * np.array([getattr(result.score, end) for result in ordered]) for end in ("value", "low", "high")
-    )
-    dense = _between(x)
-    axes.plot(dense, np.interp(dense, x, y), color=theme.cascade, zorder=3, label=_CASCADE,
-              marker="o", markersize=4, markevery=_STEPS)  # fmt: skip
-    if len(np.unique(x)) > 1:
-        axes.fill_between(dense, np.interp(dense, x, low), np.interp(dense, x, high), color=theme.cascade,
-                          alpha=0.2, linewidth=0, zorder=1, label=band)  # fmt: skip
-    else:
-        # A band over a single cost has no area.
-        axes.errorbar(x[:1], y[:1], yerr=[y[:1] - low[:1], high[:1] - y[:1]], fmt="none", ecolor=theme.cascade,
-                      elinewidth=3, alpha=0.5, zorder=2, label=band)  # fmt: skip
-
-
 def _between(x: np.ndarray) -> np.ndarray:
-    """``x`` with points in between, since a line that is straight in cost is bent on a logarithmic axis.
-
-    Every ``_STEPS``-th point is one of ``x``.
-    """
+    """``x`` with points in between, since a line that is straight in cost is bent on a logarithmic axis."""
     # The steps are even on a logarithmic axis. They suit a linear one too, which spans at most about a decade.
     even = [(np.geomspace if a > 0 else np.linspace)(a, b, _STEPS, endpoint=False) for a, b in pairwise(x)]
     return np.concatenate([*even, x[-1:]])
@@ -134,6 +129,8 @@ def _draw_mixing(axes: Axes, evaluation: Evaluation, scale: float, theme: Theme)
     """What random mixing of two experts reaches: a cascade that is no better than this is of no use."""
     experts = [expert.result for expert in evaluation.experts]
     cost, score = np.array([(result.cost.value, result.score.value) for result in experts]).T
+    if not np.isfinite(score).all():
+        return
     hull = upper_hull(cost, score)
     if len(hull) < 2:
         return
@@ -146,6 +143,10 @@ def _draw_mixing(axes: Axes, evaluation: Evaluation, scale: float, theme: Theme)
 def _limit(axes: Axes, evaluation: Evaluation, scale: float, floor: float | None) -> None:
     """Set the scale and the limits of a panel that shows what scores at least ``floor``."""
     results = [*(row.result for row in evaluation.policies), *(expert.result for expert in evaluation.experts)]
+    results = [result for result in (*results, evaluation.chosen.result) if math.isfinite(result.score.value)]
+    if not results:
+        axes.set_ylim(0, scale)
+        return
     shown = [result for result in results if floor is None or result.score.value >= floor]
     x = [result.cost.value for result in shown]
     least, most = min(x), max(x)
@@ -186,11 +187,12 @@ def _label_experts(axes: Axes, evaluation: Evaluation, theme: Theme, keyed: bool
     points = [(e.result.cost.value, scale * e.result.score.value) for e in shown]
     texts = [str(e.index + 1) if keyed else names[e.index] for e in shown]
     bars = [
-        (e.result.cost.value, scale * (e.result.score.low + t * (e.result.score.high - e.result.score.low)))
-        for e in shown
+        (result.cost.value, scale * (result.score.low + t * (result.score.high - result.score.low)))
+        for result in [*(each.result for each in shown), *(group[0].result for group in evaluation.merged())]
         for t in np.linspace(0, 1, 40)
     ]
-    lines = [along(axes, line.get_xydata()) for line in axes.lines if line.get_label() in _LINES]
+    drawn = [line for line in axes.lines if not str(line.get_label()).startswith(("_", CHOSEN))]
+    lines = [along(axes, line.get_xydata()) if line.get_linestyle() != "None" else line.get_xydata() for line in drawn]
     obstacles = np.concatenate([np.array(bars).reshape(-1, 2), *lines])
     place_labels(axes, points, texts, obstacles, color=theme.expert)
 

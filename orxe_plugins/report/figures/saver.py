@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from orxe_plugins.errors import check_type
 from orxe_plugins.evaluation.saver import SaverEvaluation
 from orxe_plugins.report.formats import metric_axis, short_names
 from orxe_plugins.report.theme import LIGHT, Theme, new_figure, styled
@@ -26,6 +27,7 @@ def saver_figure(evaluation: SaverEvaluation, theme: Theme = LIGHT) -> Figure:
         evaluation: what to draw.
         theme: its colours.
     """
+    check_type("evaluation", evaluation, SaverEvaluation, "evaluate_saver(fit, report, base) gives one")
     with styled(theme):
         figure = new_figure(width=7.4, height=4.8)
         axes = figure.subplots()

@@ -11,6 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from orxe_plugins.errors import check_type
 from orxe_plugins.evaluation.results import Evaluation, PolicyResult
 from orxe_plugins.report.formats import short_names
 from orxe_plugins.report.theme import LIGHT, Theme, new_figure, styled
@@ -29,6 +30,7 @@ def shares_figure(evaluation: Evaluation, theme: Theme = LIGHT) -> Figure:
         evaluation: what to draw.
         theme: its colours, but for the bands, which have the same ones in every theme.
     """
+    check_type("evaluation", evaluation, Evaluation, "evaluate(table, records) gives one")
     with styled(theme):
         figure = new_figure(width=8.6, height=4.2)
         axes = figure.subplots()

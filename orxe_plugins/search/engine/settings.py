@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from orxe_plugins.errors import OrxeError, unknown
+from orxe_plugins.errors import OrxeError, shortened, unknown
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Regulariser:
     def __post_init__(self) -> None:
         for name, value in self.to_dict().items():
             if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) < math.inf:
-                raise OrxeError(f"{name} is {value!r}: expected a number of at least 0; 0 switches it off")
+                raise OrxeError(f"{name} is {shortened(value)}: expected a number of at least 0; 0 switches it off")
 
     @classmethod
     def of(cls, named: Mapping[str, Any]) -> Regulariser:

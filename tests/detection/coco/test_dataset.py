@@ -74,7 +74,7 @@ def test_the_usual_layouts_are_found(tmp_path: Path, file: str, folder: str, roo
 def test_the_folder_of_images_may_be_named(tmp_path: Path) -> None:
     write(tmp_path / "instances.json")
     images(tmp_path / "elsewhere")
-    with pytest.raises(OrxeError, match="name their folder with images="):
+    with pytest.raises(OrxeError, match="name their folder by data.images of a recipe, or CocoDataset"):
         CocoDataset(tmp_path).load(0)
     assert CocoDataset(tmp_path, tmp_path / "elsewhere").load(0).size == (6, 5)
 
@@ -107,14 +107,16 @@ def test_the_fingerprint_follows_boxes_and_names(tmp_path: Path) -> None:
     [
         ({"images": []}, "lists no image"),
         ({"images": "none"}, "no list of images"),
-        ({"images": CONTENT["images"] * 2}, "image entries share an id"),
+        ({"images": [*CONTENT["images"], {"id": 9, "file_name": "c.png"}]}, "1 of 3 image entries share an id"),
         ({"images": [{"id": 9, "file_name": "a"}, {"id": 4, "file_name": "a"}]}, "names 1 image files twice"),
         ({"images": [{"id": 9}]}, "needs an id and a file_name"),
         ({"categories": [{"id": 90}]}, "needs an id and a name"),
         ({"annotations": [{"id": 5, "image_id": 9, "category_id": 3, "bbox": [0, 0, 1, 1]}]}, "annotation 5 is wrong"),
-        ({"annotations": [{"id": 5, "image_id": 8, "category_id": 90, "bbox": [0, 0, 1, 1]}]}, "annotation 5 is wrong"),
         ({"annotations": [{"id": 5, "image_id": 9, "category_id": 90, "bbox": [0, 0, 1]}]}, "expected bbox with four"),
-        ({"annotations": [{"id": 5, "image_id": 9, "category_id": 90, "bbox": [0, 0, -1, 1]}]}, "ground truth boxes"),
+        (
+            {"annotations": [{"id": 5, "image_id": 9, "category_id": 90, "bbox": [0, 0, -1, 1]}]},
+            "width and height of 0",
+        ),
     ],
 )
 def test_what_is_no_annotation_file_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

@@ -3,7 +3,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from orxe_plugins.evaluation.results import Evaluation, IntervalSettings, Samples
+from orxe_plugins.evaluation.results import Evaluation
+from orxe_plugins.evaluation.samples import IntervalSettings, Samples
 from orxe_plugins.report.content.evaluation import evaluation_document, frontier_caption, write_report
 
 
@@ -22,5 +23,5 @@ def test_captions_name_the_samples_the_level_and_the_unit(evaluation: Callable[.
 
 def test_the_files_say_what_the_document_says(evaluation: Callable[..., Evaluation], tmp_path: Path) -> None:
     files = write_report(evaluation(), tmp_path, title="Mine")
-    assert files.markdown.read_text(encoding="utf-8").startswith("# Mine\n\nOn the reporting split (1,000 samples")
+    assert files.markdown.read_text(encoding="utf-8").startswith("# Mine\n\nThe cascade saves 60 % of the GMACs.\n\n")
     assert len(files.csv.read_text(encoding="utf-8").splitlines()) == 1 + 4 + 3

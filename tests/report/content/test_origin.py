@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from orxe_plugins.evaluation.results import Evaluation, IntervalSettings, PromiseResult, Samples
+from orxe_plugins.evaluation.results import Evaluation, PromiseResult
+from orxe_plugins.evaluation.samples import IntervalSettings, Samples
 from orxe_plugins.report.content.origin import evaluation_facts, intervals_text, sample_facts
 
 
@@ -25,6 +26,16 @@ def test_promises_name_the_split_that_they_were_tested_on(
     plain = evaluation()
     facts = dict(evaluation_facts(replace(plain, promises=(promised(plain),))))
     assert facts["Promises tested on"] == "choosing split, 300 samples, apart from both; an exact test"
+
+
+def test_notes_of_the_data_set_are_shown_once(evaluation: Callable[..., Evaluation]) -> None:
+    notes = ("2 of 12 files are left out, as they are no images: notes.txt, a.heic",)
+    plain = evaluation()
+    told = replace(plain, reported_on=replace(plain.reported_on, notes=notes),
+                   fitted_on=replace(plain.fitted_on, notes=(*notes, "classes stand in natural order")))  # fmt: skip
+    assert [how for what, how in evaluation_facts(told) if what == "Note on the data"] == [
+        *notes, "classes stand in natural order",
+    ]  # fmt: skip
 
 
 def test_what_is_not_known_is_said_to_be_unknown(evaluation: Callable[..., Evaluation]) -> None:

@@ -11,9 +11,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from orxe_plugins import Policy
-from orxe_plugins.evaluation.results import Evaluation
-from orxe_plugins.report.figures.frontier import MAX_NAMED, cost_axis, frontier_figure
+from orxe_plugins import OrxeError, Policy
+from orxe_plugins.evaluation.baselines import Baseline
+from orxe_plugins.evaluation.results import Evaluation, OtherPolicy
+from orxe_plugins.report.figures.curves import CASCADE
+from orxe_plugins.report.figures.frontier import CHOSEN, MAX_NAMED, cost_axis, frontier_figure
 from orxe_plugins.report.formats import short_names
 from orxe_plugins.report.theme import DARK, DPI, LIGHT, Theme, save_figure
 
@@ -91,17 +93,59 @@ def test_many_experts_are_numbered_and_listed_in_a_key(evaluation: Callable[...,
     assert [line.split()[1].rstrip(",") for line in key.splitlines()[1:]] == list(short_names(made.names))
 
 
-def test_curve_marks_and_ring_lie_where_the_figures_are(evaluation: Callable[..., Evaluation]) -> None:
-    made = evaluation()
-    axes = frontier_figure(made).axes[0]
-    lines = {str(line.get_label()): line for line in axes.lines}
-    curve = lines["cascade"]
-    corners = np.asarray(curve.get_xydata())[:: curve.get_markevery()]  # type: ignore[misc]
-    assert corners == pytest.approx(np.array([[1.0, 80.0], [4.0, 90.0], [7.0, 91.0]]))
-    (ring,) = [line for label, line in lines.items() if label.startswith("chosen on the fitting split")]
-    assert ring.get_xydata() == pytest.approx(np.array([[4.0, 90.0]]))
+def lines_of(axes: Axes) -> dict[str, np.ndarray]:
+    return {str(line.get_label()): np.asarray(line.get_xydata()) for line in axes.lines}
+
+
+def test_steps_marks_and_ring_lie_where_the_figures_are(evaluation: Callable[..., Evaluation]) -> None:
+    axes = frontier_figure(evaluation()).axes[0]
+    lines = lines_of(axes)
+    corners = [(1, 80), (4, 80), (4, 90), (7, 90), (7, 91), (10, 91)]
+    assert lines[CASCADE] == pytest.approx(np.array(corners, dtype=float))
+    assert lines[CHOSEN] == pytest.approx(np.array([[4.0, 90.0]]))
     marks = np.array([line.get_xydata()[0] for line in axes.lines if line.get_marker() == "D"])
     assert marks == pytest.approx(np.array([[1.0, 80.0], [3.0, 86.0], [10.0, 91.0]]))
+
+
+def test_every_policy_that_can_be_chosen_is_drawn(evaluation: Callable[..., Evaluation]) -> None:
+    """Those between the fitted ones belong to the steps, unless another one beats them where they were fitted."""
+    others = (
+        OtherPolicy("pareto", 0.6, Policy((0.7, 0.7)), 5.0, 0.905, 5.0, 0.915),
+        OtherPolicy("pareto", 0.7, Policy((0.8, 0.7)), 6.0, 0.95, 6.0, 0.90),
+        OtherPolicy("compact", 0.5, Policy((0.6, None)), 6.5, 0.88, 6.5, 0.88),
+    )
+    lines = lines_of(frontier_figure(evaluation(others=others)).axes[0])
+    assert lines["policies between them"] == pytest.approx(np.array([[5, 90.5], [6, 95.0]]))
+    assert lines["policies of few experts"] == pytest.approx(np.array([[6.5, 88.0]]))
+    assert [5.0, 90.5] in lines[CASCADE].round(6).tolist()
+    assert 6.0 not in lines[CASCADE][:, 0]
+
+
+def test_two_hundred_policies_leave_every_label_readable(evaluation: Callable[..., Evaluation]) -> None:
+    cost = np.linspace(1, 9.9, 200)
+    others = tuple(
+        OtherPolicy("pareto", 0.5, Policy((0.6, 0.7)), float(c), 0.8 + 0.1 * float(c / 10) ** 0.5, float(c), float(c))
+        for c in cost
+    )
+    made = evaluation(others=others)
+    assert check_labels(frontier_figure(made), made) >= 3
+
+
+def test_baselines_are_drawn_with_their_names(evaluation: Callable[..., Evaluation]) -> None:
+    line = Baseline("oracle", np.array([1.0, 4.0]), np.array([0.8, 0.99]))
+    points = Baseline("one common threshold", np.array([2.0, 3.0]), np.array([0.7, 0.8]), steps=True)
+    axes = frontier_figure(evaluation(), baselines=[line, points]).axes[0]
+    lines = lines_of(axes)
+    assert lines["oracle"] == pytest.approx(np.array([[1, 80], [4, 99.0]]))
+    (marks,) = [each for each in axes.lines if each.get_label() == "one common threshold"]
+    assert marks.get_linestyle() == "None"
+
+
+def test_what_is_no_evaluation_is_refused_by_name(evaluation: Callable[..., Evaluation]) -> None:
+    with pytest.raises(OrxeError, match=r"evaluation is 3, an int: expected an Evaluation; evaluate\(table"):
+        frontier_figure(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a baseline is 'oracle'"):
+        frontier_figure(evaluation(), baselines=["oracle"])  # type: ignore[list-item]
 
 
 def test_mixing_is_drawn_unless_it_is_not_wanted(evaluation: Callable[..., Evaluation]) -> None:
@@ -130,10 +174,10 @@ def test_scores_far_apart_get_an_enlarged_panel(evaluation: Callable[..., Evalua
     assert [text.get_text() for text in labels_of(enlarged, ["small", "medium", "large"])][-1] == "large"
 
 
-def test_one_policy_is_drawn_as_a_bar(evaluation: Callable[..., Evaluation]) -> None:
+def test_one_policy_is_drawn_with_its_bar(evaluation: Callable[..., Evaluation]) -> None:
     rows = ((0.5, Policy((0.6, 0.7)), 4.0, 0.9, (0.5, 0.3, 0.2)),)
     axes = frontier_figure(evaluation(policies=rows, chosen=0)).axes[0]
-    (interval,) = [container for container in axes.containers if container.get_label() == "95 % interval"]
+    (interval,) = [container for container in axes.containers if container.get_label() == "fitted policies"]
     (bar,) = interval.lines[2]  # type: ignore[attr-defined]
     assert bar.get_segments()[0] == pytest.approx(np.array([[4.0, 88.0], [4.0, 92.0]]))
 

@@ -1,0 +1,92 @@
+"""How the figures of an evaluation are written."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from orxe_plugins.evaluation.results import Estimate, Evaluation
+from orxe_plugins.util.wording import signed, significant
+
+_MANY_SAMPLES = 5000
+
+
+@dataclass(frozen=True)
+class Formats:
+    """Number formats of one report.
+
+    Attributes:
+        percent: whether scores are written times 100.
+        digits: digits after the point of a score.
+        cost_unit: unit of the costs.
+    """
+
+    percent: bool
+    digits: int
+    cost_unit: str
+
+    @classmethod
+    def of(cls, evaluation: Evaluation) -> Formats:
+        """The formats that suit an evaluation."""
+        return cls.for_samples(evaluation.reported_on.count, evaluation.percent, evaluation.cost_unit)
+
+    @classmethod
+    def for_samples(cls, count: int, percent: bool, cost_unit: str) -> Formats:
+        """Formats with as many digits as ``count`` samples support."""
+        digits = 2 if count >= _MANY_SAMPLES else 1
+        return cls(percent, digits if percent else digits + 2, cost_unit)
+
+    @property
+    def scale(self) -> float:
+        """The factor that a score is multiplied by before it is written."""
+        return 100.0 if self.percent else 1.0
+
+    def score(self, value: float) -> str:
+        """A score, such as 91.1; "-" where it is not known."""
+        return "-" if math.isnan(value) else f"{self.scale * value:.{self.digits}f}"
+
+    def score_interval(self, estimate: Estimate) -> str:
+        """A score with its interval: 91.1 (88.3 to 93.5)."""
+        return f"{self.score(estimate.value)} ({self.score(estimate.low)} to {self.score(estimate.high)})"
+
+    def difference(self, value: float) -> str:
+        """A signed difference of scores, such as -0.4; 0 has no sign."""
+        return "-" if math.isnan(value) else signed(self.scale * value, self.digits)
+
+    def difference_interval(self, estimate: Estimate) -> str:
+        """A difference with its interval: -0.4 (-1.6 to +0.8)."""
+        ends = f"{self.difference(estimate.low)} to {self.difference(estimate.high)}"
+        return f"{self.difference(estimate.value)} ({ends})"
+
+    def cost(self, value: float) -> str:
+        """A cost with three significant digits."""
+        return significant(value)
+
+    def cost_interval(self, estimate: Estimate) -> str:
+        """A cost with its interval; the cost of a single expert does not vary and has no interval."""
+        ends = self.cost_ends(estimate)
+        return f"{significant(estimate.value)} ({ends})" if ends else significant(estimate.value)
+
+    @staticmethod
+    def cost_ends(estimate: Estimate) -> str:
+        """The interval of a cost alone: 0.177 to 0.252; empty if it does not vary."""
+        if estimate.low == estimate.high:
+            return ""
+        return f"{significant(estimate.low)} to {significant(estimate.high)}"
+
+    @staticmethod
+    def change(ratio: float) -> str:
+        """A ratio of costs as the change in percent: 0.36 is -64 %."""
+        return "-" if math.isnan(ratio) else f"{signed(100 * (ratio - 1), 0)} %"
+
+    @classmethod
+    def change_interval(cls, ratio: Estimate) -> str:
+        """A change of cost with its interval; a change that does not vary has no interval."""
+        if ratio.low == ratio.high:
+            return cls.change(ratio.value)
+        return f"{cls.change(ratio.value)} ({cls.change(ratio.low)} to {cls.change(ratio.high)})"
+
+    @staticmethod
+    def share(value: float) -> str:
+        """A share of the samples in percent, without the percent sign: 62.1; "." for no sample at all."""
+        return "." if value == 0 else f"{100 * value:.1f}"

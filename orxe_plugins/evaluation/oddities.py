@@ -1,0 +1,106 @@
+"""What is odd about experts, samples or a table: reasons to look again before a report is trusted."""
+
+from __future__ import annotations
+
+from orxe_plugins.evaluation.candidates import Candidate, Chosen
+from orxe_plugins.evaluation.intervals import bootstrap
+from orxe_plugins.evaluation.merging import merge_adjacent
+from orxe_plugins.policies.row import PolicyRow
+from orxe_plugins.policies.table import PolicyTable
+from orxe_plugins.records.records import Records
+from orxe_plugins.util.wording import short_names, significant
+
+#: fewer samples than this say little of anything
+FEW = 30
+#: an expert so far below a cheaper one, of scores in [0, 1], was probably not set up as it was trained
+FAR_BELOW = 0.1
+#: so much of it must lie outside the paired interval
+_BEYOND = 0.05
+#: so large a share of the preferences with one policy is worth a word
+_MOST = 0.8
+
+
+def odd_experts(records: Records) -> tuple[str, ...]:
+    """A sentence for each expert that scores far below a cheaper one, by more than chance explains.
+
+    A forgotten mean, std, interpolation or size, or classes in another order, look like this: the expert runs, and
+    answers badly. Only scores in [0, 1] are judged.
+
+    >>> import numpy as np
+    >>> score = np.ones((2, 100), dtype=np.uint8)
+    >>> score[1, ::3] = 0
+    >>> print(*odd_experts(Records.from_arrays(["small", "large"], [1, 9], np.ones((2, 100)), score)))
+    large scores 0.660, but small, which costs less, scores 1.00: if that is a surprise, ...
+    """
+    score, cost = records.score, records.standalone_cost
+    if len(records) < 2 or score.min() < 0 or score.max() > 1:
+        return ()
+    names, means = short_names(records.names), records.mean_score
+    found = []
+    for i in range(records.n_experts):
+        cheaper = [j for j in range(records.n_experts) if cost[j] < cost[i]]
+        best = max(cheaper, key=lambda j: means[j], default=i)
+        if means[best] - means[i] < FAR_BELOW:
+            continue
+        _, _, high = bootstrap([score[i].astype(float), score[best].astype(float)], n=500).difference(0, 1)
+        if high < -_BEYOND:
+            found.append(
+                f"{names[i]} scores {significant(means[i])}, but {names[best]}, which costs less, scores "
+                f"{significant(means[best])}: if that is a surprise, check its view (size, mean, std, interpolation: "
+                "`orxe check` shows them) and the order of its classes"
+            )
+    return tuple(found)
+
+
+def odd_samples(records: Records) -> tuple[str, ...]:
+    """Sentences on a reporting split that is small, or that cannot tell experts apart."""
+    found = []
+    if len(records) < FEW:
+        found.append(
+            f"the reporting split holds only {len(records)} sample{'s' if len(records) > 1 else ''}: "
+            "such intervals are rough, and little can be shown"
+        )
+    if records.n_experts > 1 and (records.score == records.score[:1]).all():
+        found.append("all experts score the same on every sample reported on: these samples tell no policies apart")
+    if (records.confidence == records.confidence[:, :1]).all():
+        found.append("no expert's confidence varies over the samples reported on: nothing can be routed by it")
+    return tuple(found)
+
+
+def odd_preferences(table: PolicyTable) -> tuple[str, ...]:
+    """A sentence where most preferences give one policy."""
+    rows = table.rows
+    most: tuple[PolicyRow, ...] = max(merge_adjacent(rows), key=len)
+    if len(rows) < 3 or len(most) < _MOST * len(rows):
+        return ()
+    which = f"preferences {most[0].preference:g} to {most[-1].preference:g}"
+    others = len({row.policy for row in table.pareto})
+    way_out = f"a budget, a target or max_drop reaches {others} more" if others else "only other experts change that"
+    what = "all preferences give" if len(most) == len(rows) else f"{which} all give"
+    return (f"{what} one policy, so that they change nothing: {way_out}",)
+
+
+def odd_choice(chosen: Chosen, last_cost: float, names: tuple[str, ...], cost_unit: str) -> tuple[str, ...]:
+    """A sentence where what was asked for is beaten on the fitting split, or costs more than the last expert alone."""
+    if not chosen.asked:
+        return ()
+    found = []
+    asked, better = chosen.candidate, chosen.beaten_by
+    if better is not None:
+        found.append(
+            f"on the fitting split {_named(better, names)} scores {better.score:.4g} at {significant(better.cost)} "
+            f"{cost_unit}, better than what was asked for ({asked.score:.4g} at {significant(asked.cost)})"
+        )
+    if asked.cost > last_cost:
+        found.append(
+            f"what was asked for costs {significant(asked.cost)} {cost_unit} on the fitting split, more than "
+            f"{names[-1]} alone ({significant(last_cost)})"
+        )
+    return tuple(found)
+
+
+def _named(candidate: Candidate, names: tuple[str, ...]) -> str:
+    reachable = candidate.policy.reachable
+    if len(reachable) == 1:
+        return f"{names[reachable[0]]} alone"
+    return f"the {candidate.kind} row of preference {candidate.preference:.3g}"
