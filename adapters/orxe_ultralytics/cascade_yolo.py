@@ -21,7 +21,7 @@ from orxe_plugins.cascade.controls import CascadeControls
 from orxe_plugins.errors import OrxeError, check_known
 from orxe_plugins.util.files import write_atomically
 from orxe_ultralytics.cascade_model import CascadeModel
-from orxe_ultralytics.predict import CascadePredictor
+from orxe_ultralytics.predict import NO_EMBEDDINGS, CascadePredictor
 from orxe_ultralytics.saved import pack_cascade, unpack_cascade
 from orxe_ultralytics.val import CascadeValidator
 
@@ -101,7 +101,7 @@ class CascadeYOLO(CascadeControls, Model):
         Each expert keeps its own imgsz. As in Ultralytics, images are padded to the smallest
         rectangle unless ``rect=False``.
         """
-        self._warn_of_size(kwargs)
+        self._warn_of_ignored(kwargs)
         return super().predict(source, stream, predictor, **kwargs)
 
     def val(self, validator: Any = None, **kwargs: Any) -> Any:
@@ -109,7 +109,7 @@ class CascadeYOLO(CascadeControls, Model):
 
         Each expert keeps its own imgsz, and pads to squares unless its address says ``rect=true``.
         """
-        self._warn_of_size(kwargs)
+        self._warn_of_ignored(kwargs)
         # The loader's rectangle for a batch has no effect on experts, which prepare each image themselves.
         return super().val(validator, **{**kwargs, "rect": False})
 
@@ -159,6 +159,10 @@ class CascadeYOLO(CascadeControls, Model):
         """Not offered: it compares exported formats."""
         raise OrxeError("benchmark compares exported formats, and a cascade cannot be exported: use val")
 
+    def embed(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not offered: embeddings of different models do not compare."""
+        raise OrxeError(NO_EMBEDDINGS)
+
     def load(self, weights: Any = None) -> NoReturn:
         """Not offered: weights belong to experts."""
         raise OrxeError("weights cannot be loaded into a cascade: build it out of experts that have them")
@@ -167,12 +171,19 @@ class CascadeYOLO(CascadeControls, Model):
         """Not offered: weights belong to experts."""
         raise OrxeError("the weights of a cascade are those of its experts: reset them before the cascade is built")
 
-    def _warn_of_size(self, kwargs: Mapping[str, Any]) -> None:
-        if "imgsz" in kwargs and kwargs["imgsz"] != self.model.args["imgsz"]:
+    def _warn_of_ignored(self, kwargs: Mapping[str, Any]) -> None:
+        """Name what the experts decide for themselves, so that asking for it has no effect."""
+        imgsz = kwargs.get("imgsz", self.model.args["imgsz"])
+        if imgsz != self.model.args["imgsz"]:
             LOGGER.warning(
-                f"imgsz={kwargs['imgsz']} changes nothing in a cascade: each expert has its own, "
+                f"imgsz={imgsz} changes nothing in a cascade: each expert has its own, "
                 "as in ultralytics:yolov8n.pt?imgsz=320"
             )
+        for name in ("nms", "end2end", "dnn"):
+            if kwargs.get(name) is not None:
+                LOGGER.warning(
+                    f"{name}={kwargs[name]} changes nothing in a cascade: each expert answers by its own head"
+                )
 
 
 def _build(model: CascadeLike | None, experts: Sequence[ExpertLike] | None, wanted: Mapping[str, Any]) -> Cascade:

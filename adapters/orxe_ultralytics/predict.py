@@ -17,6 +17,11 @@ from orxe_plugins.errors import OrxeError
 from orxe_ultralytics.cascade_model import CascadeModel, Routed, as_rows, wanted
 from orxe_ultralytics.suppression import DetectSettings
 
+NO_EMBEDDINGS = (
+    "a cascade has no embeddings, because its experts' features differ from each other: embed by one of them, as in "
+    'YOLO("yolo11x.pt").embed(...)'
+)
+
 
 @dataclass(frozen=True)
 class ImageRoute:
@@ -69,6 +74,8 @@ class CascadePredictor(BasePredictor):
         """Wrap a copy of the cascade; its thresholds follow those of the original, also while it runs."""
         if self.args.compile:
             raise OrxeError("compile does not work on a cascade, whose path depends on the image: leave it out")
+        if self.args.embed:
+            raise OrxeError(NO_EMBEDDINGS)
         self.source_model = model if isinstance(model, CascadeModel) else None
         super().setup_model(model, verbose)
         if self.device.type != "cpu":

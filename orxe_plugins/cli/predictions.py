@@ -23,8 +23,6 @@ from orxe_plugins.tasks.task import Task, task_named
 from orxe_plugins.util.progress import Progress
 
 PREDICTION_HEAD = ("image", "answer", "confidence", "expert", "cost", "cost_unit")
-#: tasks whose experts are handed images turned by the camera's tag, as the recorder reads them
-_TURNED = ("detection",)
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def print_predictions(folder: Path, named: Sequence[str], options: PredictOption
     with _opened(options.out) as stream:
         write = _json_writer(stream) if options.as_json else _csv_writer(stream)
         teller = _Teller(file, cascade, task_named(file.task))
-        for readable, unreadable in _batches(inputs, options, file.task in _TURNED, progress):
+        for readable, unreadable in _batches(inputs, options, task_named(file.task).turns_images, progress):
             for item in unreadable:
                 console.say(f"skipped {item.name}: {item.problem}")
             for row in teller.rows(readable):

@@ -42,6 +42,12 @@ class ClassifierExpert(Expert):
             "make a Cascade with input_view=view"
         )
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the parameters; what is prepared of original images has it too."""
+        kinds = (p.dtype for p in self.module.parameters() if p.is_floating_point())
+        return next(kinds, torch.float32)
+
     def prepare(self, batch: Any) -> Tensor:
         """The expert's view, float tensor (B, C, h, w).
 
@@ -51,7 +57,7 @@ class ClassifierExpert(Expert):
         """
         if _is_float(batch):
             return self.view.from_tensor(batch, self.view)
-        return self.view.from_images(batch).to(self.device)
+        return self.view.from_images(batch).to(self.device, self.dtype)
 
     def as_if_alone(self, batch: Any, context: BatchContext) -> Any:
         """Float tensors of the cascade's input view as tensors of the expert's own; original images stay."""
@@ -59,7 +65,7 @@ class ClassifierExpert(Expert):
         return self.view.from_tensor(batch, shown) if shown is not None and _is_float(batch) else batch
 
     def example(self) -> Tensor:
-        return torch.zeros((1, self.view.channels, *self.view.size), device=self.device)
+        return torch.zeros((1, self.view.channels, *self.view.size), device=self.device, dtype=self.dtype)
 
 
 def _is_float(batch: Any) -> bool:

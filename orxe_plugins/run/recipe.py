@@ -216,8 +216,8 @@ class Recipe(_Model):
         experts: the pool: addresses, or entries with the keys of an expert. In the recipe's file the key may also name
             an experts file.
         classes: what happens to classes that not all know. "same": they are an error. "data": the cascade answers in
-            the classes of the data, and what else an expert knows is dropped. "intersect": only those that the data
-            and every expert know; other objects or samples are left out, and said.
+            the classes of the data, and what else an expert knows is dropped. "intersect": only those that the data and
+            every expert know; other objects are left out, and said.
         input_mode: "originals" hands original images to the experts, and each prepares its view; "tensor" hands
             them one tensor, as frameworks do (key ``path`` of the recipe).
         confidence: kind and options of the confidence provider, for experts that name none; the
