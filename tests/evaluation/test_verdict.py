@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,10 @@ from orxe_plugins.evaluation.evaluate import evaluate
 from orxe_plugins.evaluation.formats import Formats
 from orxe_plugins.evaluation.metric import Metric
 from orxe_plugins.evaluation.results import Estimate, Evaluation
+from orxe_plugins.evaluation.samples import IntervalSettings
 from orxe_plugins.evaluation.verdict import Words
 from orxe_plugins.policies.selection import Selection
+from orxe_plugins.report.content.evaluation import write_report
 from orxe_plugins.search.pareto import with_choices
 
 TOP1 = Metric("top1")
@@ -222,3 +226,15 @@ def test_a_random_mixture_takes_the_neighbours_on_the_upper_hull() -> None:
     assert mixture(cost, score, 1.0) == ((0, 1.0),)
     assert mixture(cost, score, 9.0) == ((2, 1.0),)
     assert mixture(cost, score, 0.5) == ((0, 1.0),)
+
+
+def test_a_metric_without_a_value_is_said_and_drawn(tmp_path: Path) -> None:
+    """As where the reporting split holds no object."""
+    metric = Metric("mAP50-95", lambda outcome, samples: float("nan"))
+    fit, report = made_up(), made_up(m=60, seed=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        evaluation = evaluate(fit_policies(fit, [0.5]), report, metric=metric, intervals=IntervalSettings(20))
+    assert evaluation.verdict.kind == "none"
+    assert "the mAP50-95 has no value on the reporting split" in evaluation.verdict.sentence
+    assert write_report(evaluation, tmp_path).html.exists()
