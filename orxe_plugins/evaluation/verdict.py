@@ -104,7 +104,7 @@ def judge(
     """
     difference = result.result.score_difference
     certainty = words.certainty(difference)
-    if not math.isfinite(difference.value):
+    if not math.isfinite(result.result.score.value):
         return Verdict("none", f"Nothing can be said here: the {words.metric} has no value on the reporting split.")
     asked = asked_alone(result)
     if asked == len(experts) - 1:

@@ -48,6 +48,7 @@ def frontier_figure(
     """
     check_type("evaluation", evaluation, Evaluation, "evaluate(table, records) gives one")
     check_type("theme", theme, Theme, "orxe_plugins.report offers LIGHT and DARK")
+    check_type("mixing", mixing, (bool, np.bool_), "True draws random mixing")
     check_type("baselines", baselines, (list, tuple), "such as [oracle(records)]")
     for baseline in baselines:
         check_type("a baseline", baseline, Baseline, "oracle(records) of orxe_plugins.evaluation gives one")
