@@ -223,4 +223,7 @@ def _views(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _labels(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Names of the classes that all experts answered in, where they have names."""
     known = [manifest["parts"].get("labels") for manifest in manifests]
-    return {"labels": list(known[0]["names"])} if known and all(known) else {}
+    if not known or not all(known):
+        return {}
+    columns = {manifest["name"]: manifest["parts"]["labels"].get("columns") for manifest in manifests}
+    return {"labels": list(known[0]["names"]), **({"columns": columns} if any(columns.values()) else {})}

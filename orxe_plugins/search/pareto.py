@@ -107,10 +107,9 @@ def choose_experts(
         OrxeError: not even one expert fits, or parameters are limited but not known.
     """
     check_type("records", records, Records, "Records.from_arrays(...) or load_records(...) gives them")
-    check_number("max_experts", max_experts)
     check_number("max_params", max_params)
     check_count("seed", seed)
-    if max_experts is not None and max_experts < 1:
+    if max_experts is not None and check_count("max_experts", max_experts) < 1:
         raise OrxeError(f"max_experts is {max_experts!r}: expected at least one")
     if max_params is not None and records.params is None:
         raise OrxeError("max_params: these records do not say how many parameters the experts have: use max_experts")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,10 @@ from orxe_plugins.evaluation.evaluate import evaluate
 from orxe_plugins.evaluation.formats import Formats
 from orxe_plugins.evaluation.metric import Metric
 from orxe_plugins.evaluation.results import Estimate, Evaluation
+from orxe_plugins.evaluation.samples import IntervalSettings
 from orxe_plugins.evaluation.verdict import Words
 from orxe_plugins.policies.selection import Selection
+from orxe_plugins.report.content.evaluation import write_report
 from orxe_plugins.search.pareto import with_choices
 
 TOP1 = Metric("top1")
@@ -36,10 +40,8 @@ def made_up(
     return Records.from_arrays([f"e{i}" for i in range(n)], cost, confidence, score, [f"{seed}-{i}" for i in range(m)])
 
 
-def judged(
-    fit: Records, report: Records, preferences: Any = (0.0, 0.3, 0.6, 0.8, 1.0), scores: Any = "auto", **more: Any
-) -> Evaluation:
-    table = with_choices(fit_policies(fit, preferences, scores=scores), fit)
+def judged(fit: Records, report: Records, preferences: Any = (0.0, 0.3, 0.6, 0.8, 1.0), **more: Any) -> Evaluation:
+    table = with_choices(fit_policies(fit, preferences), fit)
     return evaluate(table, report, fitted_on=fit, metric=TOP1, **more)
 
 
@@ -113,9 +115,9 @@ def test_one_expert_that_answers_nearly_everything_is_named() -> None:
 
 
 def test_a_last_expert_that_is_worse_than_a_cheaper_one_is_no_measure() -> None:
-    evaluation = judged(made_up((0.6, 0.9, 0.5)), made_up((0.6, 0.9, 0.5), seed=1), scores="raw")
+    evaluation = judged(made_up((0.05, 0.9, 0.5)), made_up((0.05, 0.9, 0.5), seed=1))
     assert "One expert alone is the answer: e1." in evaluation.verdict.sentence
-    assert any(note.startswith("e2 scores 0.5") and "e1, which costs less" in note for note in evaluation.notes)
+    assert any(note.startswith("e2 scores 0.") and "e1, which costs less" in note for note in evaluation.notes)
 
 
 def test_a_loss_is_not_called_nothing() -> None:
@@ -188,7 +190,11 @@ def test_less_than_one_answer_counts_as_nothing_where_scores_are_expected_ones()
     )
     raw, expected = (
         PolicyTable(
-            (last, near, far), reference_cost=10, reference_score=0.9, n_samples=200, details={"scores": {"kind": kind}}
+            (last, near, far),
+            reference_cost=10,
+            reference_score=0.9,
+            n_samples=200,
+            details={"scores": {"kind": kind}},
         )
         for kind in ("raw", "denoised")
     )
@@ -241,3 +247,15 @@ def test_a_random_mixture_takes_the_neighbours_on_the_upper_hull() -> None:
     assert mixture(cost, score, 1.0) == ((0, 1.0),)
     assert mixture(cost, score, 9.0) == ((2, 1.0),)
     assert mixture(cost, score, 0.5) == ((0, 1.0),)
+
+
+def test_a_metric_without_a_value_is_said_and_drawn(tmp_path: Path) -> None:
+    """As where the reporting split holds no object."""
+    metric = Metric("mAP50-95", lambda outcome, samples: float("nan"))
+    fit, report = made_up(), made_up(m=60, seed=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        evaluation = evaluate(fit_policies(fit, [0.5]), report, metric=metric, intervals=IntervalSettings(20))
+    assert evaluation.verdict.kind == "none"
+    assert "the mAP50-95 has no value on the reporting split" in evaluation.verdict.sentence
+    assert write_report(evaluation, tmp_path).html.exists()
