@@ -58,6 +58,10 @@ experts: [timm:resnet18, timm:resnet50]
 - Results lie in `runs/NAME`, by the recipe's `name`, unless `--out` says otherwise.
 - Any key can be changed for one run: `orxe run mine.yaml data.split.fit=0.3 experts.large.options.input_size=288`. An
   entry of a list is named by its `name` or its number.
+- What a classifier sees of an image is said by `orxe check` and in the report. If it is not what the model was trained
+  on, its answers are poor and nothing fails: change it by the `options` of the expert. timm takes `input_size`, `mean`,
+  `std`, `interpolation`, `crop_pct`, `crop_mode` and what `timm.create_model` takes, as `pad_type`; torchvision takes
+  `input_size`, `resize_size`, `mean`, `std`, `interpolation`; Ultralytics takes `imgsz`.
 - A key that does not exist, stands twice or has a value of the wrong kind is an error that names it.
 - A run that finds other records in its folder (other weights, options or images) stops and says so. `--fresh` records
   again what differs and keeps the rest, `--fresh-all` records everything again.

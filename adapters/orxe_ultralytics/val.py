@@ -29,8 +29,6 @@ class CascadeValidator(DetectionValidator):
         """Validate a cascade. There is no trainer, since a cascade is not trained."""
         if trainer is not None:
             raise OrxeError("a cascade is not trained: train its experts, then build the cascade of them")
-        if self.args.compile:
-            raise OrxeError("compile does not work on a cascade, whose path depends on the image: leave it out")
         self.source_model = model if isinstance(model, CascadeModel) else None
         self.routes: list[Route] = []
         return super().__call__(None, model, **kwargs)

@@ -60,6 +60,7 @@ def print_predictions(folder: Path, named: Sequence[str], options: PredictOption
         OrxeError: there is no such cascade or policy, or nothing could be read.
     """
     file = read_cascade(folder)
+    task = task_named(file.task)
     inputs = find_inputs(named)
     _say_what_is_left_out(inputs)
     if not inputs.files:
@@ -70,8 +71,8 @@ def print_predictions(folder: Path, named: Sequence[str], options: PredictOption
     failed = len(inputs.missing)
     with _opened(options.out) as stream:
         write = _json_writer(stream) if options.as_json else _csv_writer(stream)
-        teller = _Teller(file, cascade, task_named(file.task))
-        for readable, unreadable in _batches(inputs, options, task_named(file.task).turns_images, progress):
+        teller = _Teller(file, cascade, task)
+        for readable, unreadable in _batches(inputs, options, task.turns_images, progress):
             for item in unreadable:
                 console.say(f"skipped {item.name}: {item.problem}")
             for row in teller.rows(readable):

@@ -68,7 +68,7 @@ def evaluate(
     check_type("intervals", settings, IntervalSettings, "such as IntervalSettings(resamples=2000)")
     if selection is not None:
         check_type("selection", selection, Selection, "such as Selection(budget=1.2)")
-    figures = _row_extras(table, extras or {})
+    figures = _row_extras(table, {} if extras is None else extras)
     candidates = candidates_of(table, fitted_on)
     chosen = choose(candidates, fitted_on) if selection is None else choose_asked(table, candidates, selection)
     alone = [Policy.only(i, records.n_experts) for i in range(records.n_experts)]

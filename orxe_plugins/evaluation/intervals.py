@@ -8,7 +8,7 @@ from itertools import islice
 
 import numpy as np
 
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.errors import OrxeError, OrxeTypeError, check_type, shortened
 from orxe_plugins.util.arguments import check_count, check_real
 from orxe_plugins.util.bootstrap import draw_positions, percentile_interval
 
@@ -90,7 +90,10 @@ def _units(
     means, sums = [], []
     group: np.ndarray | None = None
     m = units = -1
+    if not isinstance(series, Iterable) or isinstance(series, (str, bytes)):
+        raise OrxeTypeError(f"series is {shortened(series)}: expected an array (K, M), or K arrays (M,)")
     for values in series:
+        check_type("a series", values, np.ndarray, "an array of shape (M,)")
         if m < 0:
             m = len(values)
             units = min(m, MAX_UNITS)
@@ -118,6 +121,10 @@ def clopper_pearson(successes: int, trials: int, level: float = 0.95) -> tuple[f
     # Imported here: scipy.stats takes long to load, and few evaluations need it.
     from scipy.stats import binomtest
 
+    for name, value in (("successes", successes), ("trials", trials), ("level", level)):
+        check_real(name, value)
+    if not 0 < level < 1:
+        raise OrxeError(f"level is {level!r}: expected a number between 0 and 1")
     if not 0 <= successes <= trials or trials < 1:
         raise OrxeError(f"{successes} successes in {trials} trials: expected 0 <= successes <= trials, trials > 0")
     interval = binomtest(successes, trials).proportion_ci(level, method="exact")

@@ -24,6 +24,7 @@ from orxe_plugins.search.savers import (
     saver_table,
     select_saver,
 )
+from orxe_plugins.util.arguments import check_real
 
 # So many cuts of the fitting split are tried at most when a threshold is chosen.
 _CUTS = 20_000
@@ -135,7 +136,13 @@ def evaluate_saver(
             f"the fitting split has the experts {', '.join(fit.names)}, but the reporting split has "
             f"{', '.join(report.names)}: record the same experts on both"
         )
-    settings, metric = intervals or IntervalSettings(), metric or Metric()
+    settings = IntervalSettings() if intervals is None else intervals
+    metric = Metric() if metric is None else metric
+    check_type("intervals", settings, IntervalSettings, "such as IntervalSettings(resamples=2000)")
+    check_type("metric", metric, Metric, "such as Metric('top1')")
+    check_type("drops", drops, (tuple, list), "such as (0.01, 0.005)")
+    for drop in drops:
+        check_real("an element of drops", drop)
     candidates = tuple(select_saver(fit, base))
     best = candidates[0] if saver is None else _candidate(candidates, fit.names[fit.index(saver)], fit, base)
     return SaverEvaluation(

@@ -6,6 +6,7 @@ nothing, but they may show that what was chosen does not pay.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -101,7 +102,10 @@ def judge(
         mixing: how it stands against random mixing; None where that cannot be said, as for one expert alone.
         words: how figures are written.
     """
-    difference, certainty = result.result.score_difference, words.certainty(result.result.score_difference)
+    difference = result.result.score_difference
+    certainty = words.certainty(difference)
+    if not math.isfinite(result.result.score.value):
+        return Verdict("none", f"Nothing can be said here: the {words.metric} has no value on the reporting split.")
     asked = asked_alone(result)
     if asked == len(experts) - 1:
         return Verdict("none", _last_alone(chosen, result, words), certainty)

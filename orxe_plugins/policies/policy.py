@@ -173,7 +173,7 @@ def check_shares(name: str, values: Iterable[float]) -> tuple[float, ...]:
 
 def _checked_share(name: str, value: Any) -> float:
     if not _is_share(value):
-        raise OrxeError(f"{name} holds {shortened(value)}: expected numbers in [0, 1]")
+        raise OrxeError(f"{name.removesuffix('s')} is {shortened(value)}: expected a number in [0, 1]")
     return float(value)
 
 

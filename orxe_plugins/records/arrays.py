@@ -95,6 +95,8 @@ def checked_scores(values: Any, shape: tuple[int, int]) -> np.ndarray:
 
 def checked_ids(values: Any, m: int) -> np.ndarray:
     """M distinct strings."""
+    if values is not None and (not isinstance(values, Iterable) or isinstance(values, (bytes, Mapping))):
+        raise OrxeTypeError(f"sample_ids is {shortened(values)}: expected {m} names, one for each sample")
     ids = np.array([str(i) for i in range(m)] if values is None else [str(i) for i in values], dtype=object)
     distinct = len(set(ids.tolist()))
     if ids.shape != (m,) or distinct != m:
@@ -102,6 +104,18 @@ def checked_ids(values: Any, m: int) -> np.ndarray:
             f"sample_ids has {len(ids)} names, {distinct} of them distinct: expected {m}, one for each sample"
         )
     return ids
+
+
+def checked_needs(values: Any, experts: Sequence[str]) -> list[str | None]:
+    """Name of the expert that each of N experts builds on; None for none."""
+    if values is None:
+        return [None] * len(experts)
+    listed = list(values) if isinstance(values, (list, tuple)) else []
+    if len(listed) != len(experts) or any(not (one is None or isinstance(one, str)) for one in listed):
+        raise OrxeTypeError(
+            f"needs is {shortened(values)}: expected {len(experts)} names of experts, None for one that needs no other"
+        )
+    return listed
 
 
 def check_details(more: Mapping[str, Any], shape: tuple[int, int]) -> dict[str, Any]:

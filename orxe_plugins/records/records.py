@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from orxe_plugins.cost.sharing import check_sharing, positions_of, routing_order
-from orxe_plugins.errors import OrxeError, OrxeTypeError, check_known, shortened, unknown
+from orxe_plugins.errors import OrxeError, OrxeTypeError, check_known, check_type, shortened, unknown
 from orxe_plugins.records.arrays import (
     ORDERS,
     check_details,
@@ -19,6 +19,7 @@ from orxe_plugins.records.arrays import (
     checked_costs,
     checked_ids,
     checked_names,
+    checked_needs,
     checked_scores,
 )
 from orxe_plugins.util.arguments import check_count
@@ -98,6 +99,7 @@ class Records:
         order = more.pop("order", "check")
         shared_cost, needs = more.pop("shared_cost", None), more.pop("needs", None)
         check_known("argument of Records.from_arrays", more, [one.name for one in fields(cls)][7:])
+        check_type("order", order, str, "one of " + ", ".join(ORDERS))
         check_known("order", [order], ORDERS)
         experts = checked_names(names)
         conf = checked_confidence(confidence, experts)
@@ -108,7 +110,7 @@ class Records:
             if shared_cost is not None:
                 raise OrxeError("pass_cost and shared_cost are two ways to say the same: give one of them")
             shared = np.cumsum(np.append(0.0, checked_costs("pass_cost", pass_cost, n)))[:n]
-        needed = positions_of(experts, [None] * n if needs is None else needs)
+        needed = positions_of(experts, checked_needs(needs, experts))
         records = cls(
             names=experts,
             cost=own,

@@ -36,6 +36,7 @@ _CLASSES = {
 }
 _MORE = """\
 # More keys that are often wanted; take away the "# " in front. All of them: docs/recipes.md
+# classes: data                             # detectors that know more labels than the data has
 # select_pool: {k: 2}                       # only the 2 experts that work best together
 # cost: {kind: latency, batch_size: 32}     # milliseconds on this machine in place of GMACs
 # promise: {max_drop: 0.01}                 # needs data.split.choose, such as 0.25
@@ -108,17 +109,21 @@ def _check_kind(experts: Sequence[Draft], data: DraftData) -> None:
 
 def _classes_key(experts: Sequence[Draft], data: DraftData) -> str:
     """The recipe's ``classes`` with which each detector fits the data: "same" where none has to give way."""
+    detectors = [draft.expert for draft in experts if isinstance(draft.expert, DetectorExpert)]
     for choice in ("same", "data", "intersect"):
-        dataset = data.dataset
         with contextlib.suppress(OrxeError):
-            detectors = [draft.expert for draft in experts if isinstance(draft.expert, DetectorExpert)]
-            for expert in detectors:
-                expert.classes = choice
-            if choice == "intersect":
-                dataset = task_named(data.task).with_classes(dataset, detectors)
+            _set_classes(detectors, choice)
+            whole = data.dataset
+            dataset = task_named(data.task).with_classes(whole, detectors) if choice == "intersect" else whole
             if not _misfits(experts, data.task, dataset):
                 return choice
+    _set_classes(detectors, "same")
     return "same"
+
+
+def _set_classes(detectors: Sequence[DetectorExpert], choice: str) -> None:
+    for expert in detectors:
+        expert.classes = choice
 
 
 def _misfits(experts: Sequence[Draft], kind: str, dataset: Dataset) -> list[str]:

@@ -224,6 +224,7 @@ class Recipe(_Model):
             option ``temperature: fit`` fits one temperature per expert on the fitting split.
         preferences: the preferences to fit, rising.
         skip_gates: search for skip thresholds too.
+        scores: what the search runs on: "raw", "denoised" or "auto"; see :func:`orxe_plugins.search.fit_policies`.
         record: how records are made.
         gates: train ranking gates, which take the place of the experts' own confidence.
         select_pool, select_saver: optional choices before the search.
@@ -249,6 +250,7 @@ class Recipe(_Model):
         default_factory=lambda: _preferences({"step": 0.05})
     )
     skip_gates: bool = True
+    scores: Literal["auto", "raw", "denoised"] = "auto"
     record: Recording = Recording()
     gates: Gates | None = None
     select_pool: PoolChoice | None = None

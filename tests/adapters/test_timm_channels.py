@@ -33,7 +33,7 @@ def build(**options: Any) -> orxe_timm.CascadeClassifier:
     return timm.create_model("orxe_metamodel", **options)
 
 
-@pytest.mark.parametrize("channels", [1, 2, 4, 7])
+@pytest.mark.parametrize("channels", [1, 4])
 @pytest.mark.parametrize("name", POOLS)
 def test_every_expert_of_every_pool_sees_that_many_channels(name: str, channels: int) -> None:
     for expert in POOLS[name]:
@@ -42,7 +42,7 @@ def test_every_expert_of_every_pool_sees_that_many_channels(name: str, channels:
         assert view.channels == channels
 
 
-@pytest.mark.parametrize("channels", [1, 2, 4, 7])
+@pytest.mark.parametrize("channels", [1, 7])
 def test_a_registered_pool_runs_on_any_number_of_channels(channels: int) -> None:
     model = timm.create_model("orxe_metamodel_tiny", in_chans=channels, num_classes=3, exit_thresholds=[0.4, None])
     size = model.pretrained_cfg["input_size"]
@@ -87,9 +87,11 @@ def test_channels_that_do_not_fit_are_named() -> None:
     model = build(in_chans=4)
     with pytest.raises(OrxeError, match=r"a batch has shape \(2, 3, 64, 64\): expected \(B, 4, H, W\)"):
         model(torch.randn(2, 3, 64, 64))
+    with pytest.raises(OrxeError, match="mode 'RGB' and no alpha channel, but the model takes 4"):
+        model([Image.new("RGB", (70, 70))])
     with pytest.raises(OrxeError, match="an original image has no 7 channels: hand the model float tensors"):
         build(in_chans=7)([Image.new("RGB", (70, 70))])
-    with pytest.raises(OrxeError, match=r"input_size is \(3, 64, 64\) and in_chans is 1"):
+    with pytest.raises(OrxeError, match=r"input_size is \[3, 64, 64\] and in_chans is 1"):
         load_expert("timm:test_resnet?pretrained=false&in_chans=1&input_size=[3,64,64]")
     with pytest.raises(OrxeError, match=r"mean is \(0\.5, 0\.5\): expected one value, or 4"):
         load_expert("timm:test_resnet?pretrained=false&in_chans=4&mean=[0.5,0.5]")

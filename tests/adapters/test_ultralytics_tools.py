@@ -62,10 +62,11 @@ def data(picture_files: list[Path], tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.mark.parametrize("call", [lambda m, s: m.embed(s), lambda m, s: m.predict(s, embed=[1], verbose=False)])
 def test_embeddings_are_refused(model: Any, pictures: list[np.ndarray], call: Any) -> None:
-    model.predictor = None
+    before = model.predict(pictures[0], verbose=False)[0].boxes.data
     with pytest.raises(OrxeError, match="a cascade has no embeddings"):
         call(model, pictures[0])
-    model.predictor = None
+    # What failed leaves no trace behind.
+    torch.testing.assert_close(model.predict(pictures[0], verbose=False)[0].boxes.data, before)
 
 
 @pytest.mark.parametrize("name", ["nms", "dnn", "imgsz"])
@@ -96,8 +97,13 @@ def test_val_warns_of_classes_in_another_order(model: Any, data: Path, warned: p
 
 
 def test_benchmarks_measure_the_file_and_leave_exports_out(saved: Path, data: Path) -> None:
-    table = benchmark(model=str(saved), data=str(data), imgsz=64, format="-")
-    assert float(table["metrics/mAP50-95(B)"][0]) >= 0
+    for table in (
+        benchmark(model=str(saved), data=str(data), imgsz=64, format="-"),
+        YOLO(saved).benchmark(data=str(data), imgsz=64),
+    ):
+        assert float(table["metrics/mAP50-95(B)"][0]) >= 0
+    with pytest.raises(OrxeError, match="format is 'onnx', and a cascade cannot be exported"):
+        YOLO(saved).benchmark(format="onnx")
     profile = ProfileModels([str(saved)], imgsz=64, num_timed_runs=1, num_warmup_runs=1, trt=False)
     with pytest.raises(OrxeError, match="a cascade cannot be exported"):
         profile.run()
@@ -111,7 +117,9 @@ def test_a_stripped_file_and_the_bare_backend_answer(
     strip_optimizer(str(copied))
     image = np.ascontiguousarray(pictures[0][..., ::-1])
     found, expected = (one.predict(image, verbose=False)[0] for one in (YOLO(copied), model))
-    torch.testing.assert_close(found.boxes.data, expected.boxes.data, atol=0.1, rtol=0.01)
+    # Ultralytics stores what it strips in half precision.
+    assert found.orxe_route.name == expected.orxe_route.name
+    assert found.orxe_route.confidence == pytest.approx(expected.orxe_route.confidence, abs=0.02)
     assert AutoBackend(str(saved), device=torch.device("cpu"))(torch.rand(2, 3, 64, 64)).shape[::2] == (2, 6)
 
 

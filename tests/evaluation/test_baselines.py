@@ -55,5 +55,5 @@ def test_wrong_arguments_are_named() -> None:
         oracle([1, 2])  # type: ignore[arg-type]
     with pytest.raises(OrxeError, match="hold no sample"):
         single_experts(RECORDS.samples([]))
-    with pytest.raises(OrxeError, match=r"thresholds holds 2: expected numbers in \[0, 1\]"):
+    with pytest.raises(OrxeError, match=r"threshold is 2: expected a number in \[0, 1\]"):
         common_threshold(RECORDS, [0.5, 2])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,10 @@ from orxe_plugins.evaluation.evaluate import evaluate
 from orxe_plugins.evaluation.formats import Formats
 from orxe_plugins.evaluation.metric import Metric
 from orxe_plugins.evaluation.results import Estimate, Evaluation
+from orxe_plugins.evaluation.samples import IntervalSettings
 from orxe_plugins.evaluation.verdict import Words
 from orxe_plugins.policies.selection import Selection
+from orxe_plugins.report.content.evaluation import write_report
 from orxe_plugins.search.pareto import with_choices
 
 TOP1 = Metric("top1")
@@ -111,9 +115,9 @@ def test_one_expert_that_answers_nearly_everything_is_named() -> None:
 
 
 def test_a_last_expert_that_is_worse_than_a_cheaper_one_is_no_measure() -> None:
-    evaluation = judged(made_up((0.6, 0.9, 0.5)), made_up((0.6, 0.9, 0.5), seed=1))
+    evaluation = judged(made_up((0.05, 0.9, 0.5)), made_up((0.05, 0.9, 0.5), seed=1))
     assert "One expert alone is the answer: e1." in evaluation.verdict.sentence
-    assert any(note.startswith("e2 scores 0.5") and "e1, which costs less" in note for note in evaluation.notes)
+    assert any(note.startswith("e2 scores 0.") and "e1, which costs less" in note for note in evaluation.notes)
 
 
 def test_a_loss_is_not_called_nothing() -> None:
@@ -222,3 +226,15 @@ def test_a_random_mixture_takes_the_neighbours_on_the_upper_hull() -> None:
     assert mixture(cost, score, 1.0) == ((0, 1.0),)
     assert mixture(cost, score, 9.0) == ((2, 1.0),)
     assert mixture(cost, score, 0.5) == ((0, 1.0),)
+
+
+def test_a_metric_without_a_value_is_said_and_drawn(tmp_path: Path) -> None:
+    """As where the reporting split holds no object."""
+    metric = Metric("mAP50-95", lambda outcome, samples: float("nan"))
+    fit, report = made_up(), made_up(m=60, seed=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        evaluation = evaluate(fit_policies(fit, [0.5]), report, metric=metric, intervals=IntervalSettings(20))
+    assert evaluation.verdict.kind == "none"
+    assert "the mAP50-95 has no value on the reporting split" in evaluation.verdict.sentence
+    assert write_report(evaluation, tmp_path).html.exists()

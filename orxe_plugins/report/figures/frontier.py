@@ -48,6 +48,7 @@ def frontier_figure(
     """
     check_type("evaluation", evaluation, Evaluation, "evaluate(table, records) gives one")
     check_type("theme", theme, Theme, "orxe_plugins.report offers LIGHT and DARK")
+    check_type("mixing", mixing, (bool, np.bool_), "True draws random mixing")
     check_type("baselines", baselines, (list, tuple), "such as [oracle(records)]")
     for baseline in baselines:
         check_type("a baseline", baseline, Baseline, "oracle(records) of orxe_plugins.evaluation gives one")
@@ -183,7 +184,8 @@ def _plain_log_ticks(axes: Axes, span: float) -> None:
 def _label_experts(axes: Axes, evaluation: Evaluation, theme: Theme, keyed: bool, floor: float | None) -> None:
     scale = 100.0 if evaluation.percent else 1.0
     names = short_names(evaluation.names)
-    shown = [e for e in evaluation.experts if floor is None or e.result.score.value >= floor]
+    known = [e for e in evaluation.experts if math.isfinite(e.result.score.value)]
+    shown = [e for e in known if floor is None or e.result.score.value >= floor]
     points = [(e.result.cost.value, scale * e.result.score.value) for e in shown]
     texts = [str(e.index + 1) if keyed else names[e.index] for e in shown]
     bars = [
@@ -192,8 +194,11 @@ def _label_experts(axes: Axes, evaluation: Evaluation, theme: Theme, keyed: bool
         for t in np.linspace(0, 1, 40)
     ]
     drawn = [line for line in axes.lines if not str(line.get_label()).startswith(("_", CHOSEN))]
+    # A metric without a value is a NaN, which lies nowhere.
+    drawn = [line for line in drawn if np.isfinite(np.asarray(line.get_xydata())).all()]
     lines = [along(axes, line.get_xydata()) if line.get_linestyle() != "None" else line.get_xydata() for line in drawn]
     obstacles = np.concatenate([np.array(bars).reshape(-1, 2), *lines])
+    obstacles = obstacles[np.isfinite(obstacles).all(axis=1)]
     place_labels(axes, points, texts, obstacles, color=theme.expert)
 
 
