@@ -89,12 +89,10 @@ class Tables:
     def methods(self) -> dict[str, Method]:
         """What is compared, in the order of the table."""
         return {
-            "plain argmin": lambda fit, drop: self.fit("plain", fit).choose(max_drop=drop).policy,
-            "plain, Pareto set": lambda fit, drop: self.fit("pareto", fit).choose(max_drop=drop).policy,
-            "min_exits=10": lambda fit, drop: self.fit("exits", fit, min_exits=10).choose(max_drop=drop).policy,
-            "alpha=2, beta=0.2": lambda fit, drop: (
-                self.fit("ab", fit, alpha=2.0, beta=0.2).choose(max_drop=drop).policy
-            ),
+            "plain argmin": lambda fit, drop: _plainly(self.fit("plain", fit), drop),
+            "plain, Pareto set": lambda fit, drop: _plainly(self.fit("pareto", fit), drop),
+            "min_exits=10": lambda fit, drop: _plainly(self.fit("exits", fit, min_exits=10), drop),
+            "alpha=2, beta=0.2": lambda fit, drop: _plainly(self.fit("ab", fit, alpha=2.0, beta=0.2), drop),
             f"promised, {100 * self.confidence:g} %": self.promised,
         }
 
@@ -105,7 +103,7 @@ class Tables:
             if kind == "pareto":
                 self._kept[key] = with_choices(self.fit("plain", fit), fit, max_samples=2048, expansions=64)
             else:
-                self._kept[key] = fit_policies(fit, self.preferences, **regulariser)  # type: ignore[arg-type]
+                self._kept[key] = fit_policies(fit, self.preferences, scores="raw", **regulariser)  # type: ignore[arg-type]
         return self._kept[key]
 
     def promised(self, half: Records, max_drop: float) -> Policy | None:
@@ -117,6 +115,11 @@ class Tables:
             return tested.choose(max_drop=max_drop, confidence=self.confidence).policy
         except OrxeError:
             return None
+
+
+def _plainly(table: PolicyTable, max_drop: float) -> Policy:
+    """The cheapest policy whose recorded drop is allowed."""
+    return table.choose(max_drop=max_drop, safety=0).policy
 
 
 def _over_splits(records: Records, method: Method, max_drop: float, options: argparse.Namespace) -> dict[str, Any]:

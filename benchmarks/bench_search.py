@@ -136,7 +136,7 @@ def measure(job: Job) -> dict[str, Any]:
 
 def _search(job: Job, records: Records) -> PolicyTable:
     if job.method == SEARCH:
-        return fit_policies(records, job.values)
+        return fit_policies(records, job.values, scores="raw")
     rows = []
     for preference in job.values[:: job.timed]:
         policy = BASELINES[job.method](records, preference, True)

@@ -10,7 +10,7 @@ class OrxeError(ValueError):
     """Something that the caller gave does not fit; the message says what and how to mend it."""
 
 
-class MissingAttribute(OrxeError, AttributeError):
+class MissingAttributeError(OrxeError, AttributeError):
     """Something that a model of a framework may have and this one has not, so that ``hasattr`` says no."""
 
 

@@ -10,9 +10,10 @@ from orxe_plugins.experts.registry import import_framework, register_adapter
 import_framework("mmcv", "mmdet")
 
 from orxe_mmdet import ops  # noqa: E402
+from orxe_mmdet.framework import import_mmdet  # noqa: E402
 
 ops.install()
-import_framework("mmdet", "mmdet")
+import_mmdet()
 register_adapter("mmdet", __name__)
 
 from orxe_mmdet.cascade_detector import TEST_PIPELINE, CascadeDetector  # noqa: E402

@@ -111,8 +111,8 @@ class CascadeDetector(CascadeControls, BaseDetector):
         return self._cfg
 
     @cfg.setter
-    def cfg(self, cfg: Config) -> None:
-        self._cfg = KeptConfig.of(cfg)
+    def cfg(self, cfg: Config | ConfigDict) -> None:
+        self._cfg = KeptConfig.of(cfg if isinstance(cfg, Config) else Config(cfg))
 
     def save_checkpoint(self, path: str | Path) -> Path:
         """Write the small file that ``tools/test.py`` takes as its checkpoint: class names, no weights.

@@ -1,5 +1,7 @@
 """The timm adapter: timm models as experts, and cascades as timm models."""
 
+from typing import TYPE_CHECKING
+
 from orxe_plugins.experts.registry import import_framework, register_adapter
 from orxe_plugins.util.deprecated import renamed
 
@@ -24,4 +26,6 @@ __all__ = [
     "view_of",
 ]
 
-__getattr__ = renamed(__name__, {"Metamodel": ("CascadeClassifier", CascadeClassifier)})
+# A type checker that saw this would accept any name.
+if not TYPE_CHECKING:
+    __getattr__ = renamed(__name__, {"Metamodel": ("CascadeClassifier", CascadeClassifier)})

@@ -14,7 +14,7 @@ from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.policies.table import PolicyTable
 from orxe_timm import saved
 from orxe_timm.config import feature_width, model_config
-from orxe_timm.methods import TimmMethods, refuse_proxy
+from orxe_timm.methods import TimmMethods
 
 
 class CascadeClassifier(CascadeControls, TimmMethods):
@@ -64,7 +64,6 @@ class CascadeClassifier(CascadeControls, TimmMethods):
 
     def forward(self, images: Any) -> Tensor:
         """Logits (B, C); features of the last expert where the classifier was removed."""
-        refuse_proxy(images)
         if self.num_classes == 0:
             return self.forward_head(self.forward_features(images))
         return self.cascade(images)

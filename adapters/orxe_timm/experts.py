@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 import timm
 import torch
+from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from timm.models import is_model, list_models
 from torch import nn
 
@@ -80,7 +82,15 @@ def load_expert(
     num_classes = cast(int, module.num_classes)
     expert = ClassifierExpert(f"timm:{name}", module.eval(), view=view, num_classes=num_classes)
     expert.feature_layer = _feature_layer(module)
+    subset = infer_imagenet_subset({"num_classes": num_classes})
+    expert.synonyms = None if subset is None else partial(_imagenet_names, subset)
     return expert
+
+
+def _imagenet_names(subset: str) -> list[str]:
+    """WordNet id and names of each class, as timm numbers a part of ImageNet."""
+    info = ImageNetInfo(subset)
+    return [f"{name},{info.label_name_to_description(name, detailed=False)}" for name in info.label_names()]
 
 
 def load_untrained(name: str, **options: Any) -> ClassifierExpert:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
-import torch.fx
 from timm.models import group_parameters
 from torch import Tensor, nn
 
 from orxe_plugins.cascade.cascade import Cascade
-from orxe_plugins.errors import MissingAttribute, OrxeError
+from orxe_plugins.errors import MissingAttributeError, OrxeError
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_timm.config import prefix_of
 
@@ -54,7 +53,7 @@ class TimmMethods(nn.Module):
         if name == "group_matcher":
             return self._grouping()
         if not hasattr(self._last, name):
-            raise MissingAttribute(
+            raise MissingAttributeError(
                 f"the cascade has no {name}, as its last expert {self.members[-1].name!r} has none: take another last "
                 "expert, or build one of the experts by itself"
             )
@@ -102,7 +101,7 @@ class TimmMethods(nn.Module):
         """timm's ``group_matcher``: layers of all experts counted from their ends, so that heads learn alike."""
         lacking = [expert.name for expert in self.members if not hasattr(expert.module, "group_matcher")]
         if lacking:
-            raise MissingAttribute(f"the cascade has no group_matcher, as expert {lacking[0]!r} has none")
+            raise MissingAttributeError(f"the cascade has no group_matcher, as expert {lacking[0]!r} has none")
 
         def group_matcher(coarse: bool = False) -> Callable[[str], int]:
             layers = [_layers(expert.module, coarse) for expert in self.members]
@@ -116,7 +115,7 @@ class TimmMethods(nn.Module):
 
         return group_matcher
 
-    # --- what a cascade cannot be ---------------------------------------------------------------
+    # --- weights --------------------------------------------------------------------------------
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
         """As torch does; weights of another model raise an OrxeError that says whose they are, strict or not."""
@@ -134,21 +133,6 @@ class TimmMethods(nn.Module):
                     "checkpoints=[FILE, ...] with one file, or None, for each expert"
                 )
         return f"{facts}, and of none of its experts: {', '.join(expert.name for expert in self.members)}"
-
-    def __prepare_scriptable__(self) -> NoReturn:
-        raise OrxeError(
-            "torch.jit.script cannot compile a cascade, whose path depends on the data: use torch.jit.trace or "
-            "torch.onnx.export, which run every expert and select (model.cascade.dense)"
-        )
-
-
-def refuse_proxy(images: Any) -> None:
-    """Raise where torch.fx traces symbolically: it would ask a stand-in how many images need the next expert."""
-    if isinstance(images, torch.fx.Proxy):
-        raise OrxeError(
-            "torch.fx cannot trace a cascade, whose path depends on the data: trace one expert "
-            "(model.cascade.members[-1].module), or use model.forward_intermediates for features"
-        )
 
 
 def _set_checkpointing(module: nn.Module, enable: bool) -> bool:

@@ -49,7 +49,7 @@ def _create(
     in_chans: int | None = None,
     **options: Any,
 ) -> CascadeClassifier:
-    """The model called ``name``, as :func:`orxe_metamodel` says, with ``pool`` where neither experts nor a cascade are given."""
+    """The model called ``name``, with the experts of ``pool`` where neither experts nor a cascade are given."""
     source = weights_in(options.pop("pretrained_cfg", None), options.pop("pretrained_cfg_overlay", None), name)
     # How the saved weights were made: the cascade's own description says it.
     options.pop("pretrained_model_args", None)

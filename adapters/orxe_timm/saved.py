@@ -112,7 +112,9 @@ def load_weights(model: CascadeClassifier, config: Mapping[str, Any]) -> None:
         OrxeError: they are not those of this cascade.
     """
     layers = {key: model.pretrained_cfg[key] for key in ("first_conv", "classifier")}
-    config = {"num_classes": model.num_classes, "input_size": model.pretrained_cfg["input_size"], **config, **layers}
+    # Where nothing is said of the images that the weights were trained on, they had three channels, as ever in timm.
+    images = (3, *model.pretrained_cfg["input_size"][1:])
+    config = {"num_classes": model.num_classes, "input_size": images, **config, **layers}
     try:
         load_pretrained(model, config, num_classes=model.num_classes, in_chans=model.in_chans)
     except RuntimeError as error:

@@ -4,6 +4,8 @@
 ``torchvision.models.get_model``.
 """
 
+from typing import TYPE_CHECKING
+
 from orxe_plugins.experts.registry import import_framework, register_adapter
 from orxe_plugins.util.deprecated import renamed
 
@@ -27,10 +29,12 @@ __all__ = [
     "view_of",
 ]
 
-__getattr__ = renamed(
-    __name__,
-    {
-        "MetaModel": ("CascadeClassifier", CascadeClassifier),
-        "DetectionMetaModel": ("CascadeDetector", CascadeDetector),
-    },
-)
+# A type checker that saw this would accept any name.
+if not TYPE_CHECKING:
+    __getattr__ = renamed(
+        __name__,
+        {
+            "MetaModel": ("CascadeClassifier", CascadeClassifier),
+            "DetectionMetaModel": ("CascadeDetector", CascadeDetector),
+        },
+    )

@@ -15,8 +15,11 @@ from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.controls import CascadeControls
 from orxe_plugins.detection.detections import Detections
 from orxe_plugins.detection.labels import normalise_label
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.errors import MissingAttributeError, OrxeError
 from orxe_torchvision.detection import BACKGROUND, NOT_A_LABEL, TorchvisionDetector
+
+#: parts of torchvision's detectors that tools reach for to change them
+_PARTS = ("transform", "backbone", "rpn", "roi_heads", "anchor_generator")
 
 
 class CascadeDetector(CascadeControls, nn.Module):
@@ -48,6 +51,14 @@ class CascadeDetector(CascadeControls, nn.Module):
             )
         self._number_of_label = torch.tensor([number[normalise_label(name)] for name in names], dtype=torch.int64)
         self.eval()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _PARTS:
+            raise MissingAttributeError(
+                f"a cascade of detectors has no {name}: each expert has its own "
+                f"(model.cascade.members[i].module.{name}), and options such as min_size go to the experts"
+            )
+        return super().__getattr__(name)
 
     def forward(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]] | None = None) -> Any:
         """Losses in train mode, else B dicts; see the class.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn.modules.module import register_module_module_registration_hook
 from ultralytics import YOLO, __version__
@@ -18,6 +19,7 @@ from ultralytics.utils import LOGGER
 from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade, label_arguments
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.controls import CascadeControls
+from orxe_plugins.data.reading import eight_bit
 from orxe_plugins.errors import OrxeError, check_known
 from orxe_plugins.util.files import write_atomically
 from orxe_ultralytics.cascade_model import CascadeModel
@@ -27,6 +29,11 @@ from orxe_ultralytics.val import CascadeValidator
 
 #: names by which the `yolo` command takes a file for another family of models
 _TAKEN_STEMS = ("rtdetr", "fastsam", "sam_", "sam2_", "sam2.1_", "sam3", "mobile_sam", "yolo_nas")
+
+_NO_EMBEDDINGS = (
+    "a cascade has no embeddings, because its experts' features differ from each other: embed by one of them, as in "
+    'YOLO("yolo11x.pt").embed(...)'
+)
 
 
 class CascadeYOLO(CascadeControls, Model):
@@ -101,15 +108,18 @@ class CascadeYOLO(CascadeControls, Model):
         Each expert keeps its own imgsz. As in Ultralytics, images are padded to the smallest
         rectangle unless ``rect=False``.
         """
-        self._warn_of_size(kwargs)
-        return super().predict(source, stream, predictor, **kwargs)
+        # Before Ultralytics makes a predictor, which would keep what it is asked for in a call that fails.
+        _check_possible(kwargs)
+        self._warn_of_ignored(kwargs)
+        return super().predict(_narrowed(source), stream, predictor, **kwargs)
 
     def val(self, validator: Any = None, **kwargs: Any) -> Any:
         """As in Ultralytics; the metrics also have ``orxe_route``.
 
         Each expert keeps its own imgsz, and pads to squares unless its address says ``rect=true``.
         """
-        self._warn_of_size(kwargs)
+        _check_possible(kwargs)
+        self._warn_of_ignored(kwargs)
         # The loader's rectangle for a batch has no effect on experts, which prepare each image themselves.
         return super().val(validator, **{**kwargs, "rect": False})
 
@@ -155,9 +165,23 @@ class CascadeYOLO(CascadeControls, Model):
             "exported files as experts, as ultralytics:yolov8n_openvino_model?imgsz=320&cost=1.09"
         )
 
-    def benchmark(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Not offered: it compares exported formats."""
-        raise OrxeError("benchmark compares exported formats, and a cascade cannot be exported: use val")
+    def benchmark(
+        self, data: str | None = None, format: str = "-", verbose: bool | float = False, **kwargs: Any
+    ) -> Any:
+        """As in Ultralytics, but of the one format that a cascade has: PyTorch's, which Ultralytics calls "-".
+
+        Raises:
+            OrxeError: another format is asked for.
+        """
+        if format not in ("", "-"):
+            raise OrxeError(
+                f"format is {format!r}, and a cascade cannot be exported: leave it out, or benchmark experts"
+            )
+        return super().benchmark(data=data, format="-", verbose=verbose, **kwargs)
+
+    def embed(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not offered: embeddings of different models do not compare."""
+        raise OrxeError(_NO_EMBEDDINGS)
 
     def load(self, weights: Any = None) -> NoReturn:
         """Not offered: weights belong to experts."""
@@ -167,12 +191,27 @@ class CascadeYOLO(CascadeControls, Model):
         """Not offered: weights belong to experts."""
         raise OrxeError("the weights of a cascade are those of its experts: reset them before the cascade is built")
 
-    def _warn_of_size(self, kwargs: Mapping[str, Any]) -> None:
-        if "imgsz" in kwargs and kwargs["imgsz"] != self.model.args["imgsz"]:
+    def _warn_of_ignored(self, kwargs: Mapping[str, Any]) -> None:
+        """Name what the experts decide for themselves, so that asking for it has no effect."""
+        imgsz = kwargs.get("imgsz", self.model.args["imgsz"])
+        if imgsz != self.model.args["imgsz"]:
             LOGGER.warning(
-                f"imgsz={kwargs['imgsz']} changes nothing in a cascade: each expert has its own, "
+                f"imgsz={imgsz} changes nothing in a cascade: each expert has its own, "
                 "as in ultralytics:yolov8n.pt?imgsz=320"
             )
+        for name in ("nms", "end2end", "dnn"):
+            if kwargs.get(name) is not None:
+                LOGGER.warning(
+                    f"{name}={kwargs[name]} changes nothing in a cascade: each expert answers by its own head"
+                )
+
+
+def _check_possible(asked: Mapping[str, Any]) -> None:
+    """Raise for options of predict and val that a cascade cannot follow."""
+    if asked.get("compile"):
+        raise OrxeError("compile does not work on a cascade, whose path depends on the image: leave it out")
+    if asked.get("embed"):
+        raise OrxeError(_NO_EMBEDDINGS)
 
 
 def _build(model: CascadeLike | None, experts: Sequence[ExpertLike] | None, wanted: Mapping[str, Any]) -> Cascade:
@@ -223,3 +262,10 @@ def _become_cascade(module: nn.Module, name: str, submodule: nn.Module | None) -
     """As YOLO does for RT-DETR and YOLO-World."""
     if isinstance(submodule, CascadeModel) and name == "model" and type(module) is YOLO:
         module.__class__ = CascadeYOLO
+
+
+def _narrowed(source: Any) -> Any:
+    """Sources with 8 bits per channel: Ultralytics cuts 32-bit integers and floats of PIL images off at 255."""
+    if isinstance(source, list):
+        return [_narrowed(each) for each in source]
+    return eight_bit(source) if isinstance(source, Image.Image) and source.mode in ("I", "F") else source

@@ -54,7 +54,7 @@ def load_expert(
     source = checkpoint or name
     label = f"ultralytics:{name}"
     if _is_exported(source):
-        exported = ExportedModel(Path(source), dnn)
+        exported = _exported(label, source, dnn)
         module: nn.Module = exported
         size = _exported_size(label, exported, imgsz, settings)
     else:
@@ -100,8 +100,11 @@ def _load(label: str, source: str, imgsz: int | None, fuse: bool) -> tuple[nn.Mo
     try:
         # YOLO finds out by itself what a .pt file holds, but not what a .yaml describes.
         model = RTDETR(source) if is_yaml and "rtdetr" in Path(source).stem else YOLO(source)
-    except (OSError, TypeError, ValueError, RuntimeError, AttributeError, EOFError) as error:
-        raise OrxeError(f"expert {label!r} cannot be loaded from {source!r}: {error}") from error
+    except ImportError as error:
+        raise _needs(label, error) from error
+    # A file that is no model makes Ultralytics raise errors of many kinds.
+    except Exception as error:
+        raise _not_loaded(label, source, error) from error
     module = model.model
     channels = getattr(module, "yaml", {}).get("channels", 3)
     if channels != 3:
@@ -109,6 +112,31 @@ def _load(label: str, source: str, imgsz: int | None, fuse: bool) -> tuple[nn.Mo
     if fuse and hasattr(module, "fuse"):
         module = module.fuse(verbose=False)
     return module, imgsz if imgsz is not None else model.overrides.get("imgsz", 640)
+
+
+def _exported(label: str, source: str, dnn: bool) -> ExportedModel:
+    """The model in an exported file or folder."""
+    try:
+        return ExportedModel(Path(source), dnn)
+    except OrxeError:
+        raise
+    except ImportError as error:
+        raise _needs(label, error) from error
+    # Each of a dozen runtimes raises errors of its own where a file is damaged.
+    except Exception as error:
+        raise _not_loaded(label, source, error) from error
+
+
+def _not_loaded(label: str, source: str, error: Exception) -> OrxeError:
+    if "?" in source:
+        return OrxeError(f"expert {label!r}: Ultralytics takes no file with a ? in its path: rename {source!r}")
+    missing = f"it has no key {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+    return OrxeError(f"expert {label!r} cannot be loaded from {source!r}: {missing or type(error).__name__}")
+
+
+def _needs(label: str, error: ImportError) -> ImportError:
+    name = error.name or str(error)
+    return ImportError(f"expert {label!r} needs {name}, which is not installed. Install it with\npip install {name}")
 
 
 def _label_names(label: str, module: nn.Module) -> tuple[str, ...]:

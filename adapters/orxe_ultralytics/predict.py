@@ -13,7 +13,6 @@ from ultralytics.engine.results import Results
 from ultralytics.utils import ops
 
 from orxe_plugins.cascade.routing import Route
-from orxe_plugins.errors import OrxeError
 from orxe_ultralytics.cascade_model import CascadeModel, Routed, as_rows, wanted
 from orxe_ultralytics.suppression import DetectSettings
 
@@ -67,8 +66,6 @@ class CascadePredictor(BasePredictor):
 
     def setup_model(self, model: Any, verbose: bool = True) -> None:
         """Wrap a copy of the cascade; its thresholds follow those of the original, also while it runs."""
-        if self.args.compile:
-            raise OrxeError("compile does not work on a cascade, whose path depends on the image: leave it out")
         self.source_model = model if isinstance(model, CascadeModel) else None
         super().setup_model(model, verbose)
         if self.device.type != "cpu":

@@ -10,6 +10,7 @@ from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.utils import LOGGER
 
 from orxe_plugins.cascade.routing import Route
+from orxe_plugins.detection.labels import normalise_label
 from orxe_plugins.errors import OrxeError
 from orxe_ultralytics.cascade_model import CascadeModel, Routed, wanted
 from orxe_ultralytics.data import read_rgb
@@ -28,8 +29,6 @@ class CascadeValidator(DetectionValidator):
         """Validate a cascade. There is no trainer, since a cascade is not trained."""
         if trainer is not None:
             raise OrxeError("a cascade is not trained: train its experts, then build the cascade of them")
-        if self.args.compile:
-            raise OrxeError("compile does not work on a cascade, whose path depends on the image: leave it out")
         self.source_model = model if isinstance(model, CascadeModel) else None
         self.routes: list[Route] = []
         return super().__call__(None, model, **kwargs)
@@ -40,6 +39,7 @@ class CascadeValidator(DetectionValidator):
         self.cascade_model: CascadeModel = model.model
         if self.data["channels"] != 3:
             raise OrxeError(f"the data set has images of {self.data['channels']} channels: expected 3")
+        self._compare_names()
         self.settings = DetectSettings(
             conf=self.args.conf,
             iou=self.args.iou,
@@ -51,6 +51,17 @@ class CascadeValidator(DetectionValidator):
         self.cascade_model.ask(self.settings)
         if self.device.type != "cpu":
             self.cascade_model.warm_up()
+
+    def _compare_names(self) -> None:
+        """Ultralytics compares classes by number: say so where the same numbers have other names."""
+        known, data = self.cascade_model.names, self.data["names"]
+        other = [i for i in known if i in data and normalise_label(known[i]) != normalise_label(data[i])]
+        if other:
+            LOGGER.warning(
+                f"{len(other)} of {len(known)} classes are called otherwise in the data, as class {other[0]}: "
+                f"{known[other[0]]!r} of the cascade and {data[other[0]]!r} of the data. Ultralytics' val compares "
+                "numbers, not names: give the cascade the data's names in their order (CascadeYOLO(..., classes=[...]))"
+            )
 
     def preprocess(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The loader's batch as Ultralytics prepares it; the cascade gets the original images."""

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.row import PolicyRow, as_policy
 from orxe_plugins.policies.selection import Selection
 from orxe_plugins.policies.table import PolicyTable
-from orxe_plugins.util.exporting import is_exporting
+from orxe_plugins.util.exporting import is_exporting, refuse_symbolic
 
 _HOW_TO_FIT = (
     "this cascade is not fitted: preference {preference:g} is used as every exit threshold. "
@@ -164,6 +164,7 @@ class Cascade(nn.Module):
 
     def context(self, batch: Any) -> BatchContext:
         """What the experts share while they answer a batch (see ``orxe_plugins.data.batch``)."""
+        refuse_symbolic(batch)
         return BatchContext.of(batch, self.setup)
 
     # --- thresholds ---------------------------------------------------------------------------
@@ -254,6 +255,12 @@ class Cascade(nn.Module):
         """
         dense = self.dense or is_exporting()
         return (route_dense if dense else route_batch)(self.members, self._policy, batch, self.context(batch))
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        raise OrxeError(
+            "torch.jit.script cannot compile a cascade, whose path depends on the data: use torch.jit.trace or "
+            "torch.onnx.export, which run every expert and select (cascade.dense)"
+        )
 
     def cost_range(self) -> tuple[float, float]:
         """Least and greatest cost that one sample can have under the policy in force."""

@@ -23,8 +23,6 @@ from orxe_plugins.tasks.task import Task, task_named
 from orxe_plugins.util.progress import Progress
 
 PREDICTION_HEAD = ("image", "answer", "confidence", "expert", "cost", "cost_unit")
-#: tasks whose experts are handed images turned by the camera's tag, as the recorder reads them
-_TURNED = ("detection",)
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,7 @@ def print_predictions(folder: Path, named: Sequence[str], options: PredictOption
         OrxeError: there is no such cascade or policy, or nothing could be read.
     """
     file = read_cascade(folder)
+    task = task_named(file.task)
     inputs = find_inputs(named)
     _say_what_is_left_out(inputs)
     if not inputs.files:
@@ -72,8 +71,8 @@ def print_predictions(folder: Path, named: Sequence[str], options: PredictOption
     failed = len(inputs.missing)
     with _opened(options.out) as stream:
         write = _json_writer(stream) if options.as_json else _csv_writer(stream)
-        teller = _Teller(file, cascade, task_named(file.task))
-        for readable, unreadable in _batches(inputs, options, file.task in _TURNED, progress):
+        teller = _Teller(file, cascade, task)
+        for readable, unreadable in _batches(inputs, options, task.turns_images, progress):
             for item in unreadable:
                 console.say(f"skipped {item.name}: {item.problem}")
             for row in teller.rows(readable):

@@ -83,7 +83,7 @@ def read_image(path: str | Path, turn: bool = False) -> Image.Image:
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError as error:
-        kind = "a link to a file that does not exist" if Path(path).is_symlink() else "the file does not exist"
+        kind = "a link to a file that does not exist" if Path(path).is_symlink() else "the file is missing"
         raise BadSampleError(kind) from error
     except OSError as error:
         raise BadSampleError(f"cannot be read: {(error.strerror or str(error)).lower()}") from error

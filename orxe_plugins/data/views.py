@@ -90,12 +90,7 @@ class ImageView:
         The arithmetic is that of torchvision's Resize, CenterCrop, ToTensor and Normalize on a PIL
         image, so that the result equals a framework's own evaluation transform to the bit.
         """
-        if self.channels not in _MODES:
-            raise OrxeError(
-                f"an original image has no {self.channels} channels: hand the model float tensors (B, {self.channels}, "
-                "H, W) of its view instead"
-            )
-        picture = to_pil(image).convert(_MODES[self.channels])
+        picture = _with_channels(to_pil(image), self.channels)
         width, height = picture.size
         target = (self.resize, self.resize) if self.squash else _shorter_side(width, height, self.resize)
         if target != picture.size:
@@ -181,6 +176,25 @@ def widest_view(views: Sequence[ImageView]) -> ImageView:
     interpolation = first.interpolation if first.interpolation == "lanczos" else "bicubic"
     squash = all(view.squash for view in views)
     return ImageView((side, side), resize, first.mean, first.std, interpolation, squash)
+
+
+def _with_channels(picture: Image.Image, channels: int) -> Image.Image:
+    """An image as grey, RGB or RGB with alpha.
+
+    Raises:
+        OrxeError: images of that many channels cannot be made of it.
+    """
+    if channels not in _MODES:
+        raise OrxeError(
+            f"an original image has no {channels} channels: hand the model float tensors (B, {channels}, H, W) of its "
+            "view instead"
+        )
+    if channels == 4 and "A" not in picture.getbands() and "transparency" not in picture.info:
+        raise OrxeError(
+            f"an original image has mode {picture.mode!r} and no alpha channel, but the model takes 4 channels: give "
+            "RGBA images, or float tensors (B, 4, H, W) of its view"
+        )
+    return picture.convert(_MODES[channels])
 
 
 def centre_crop(values: Tensor, size: tuple[int, int]) -> Tensor:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from orxe_plugins.detection.notes import note
 from orxe_plugins.errors import OrxeWarning
@@ -31,7 +31,8 @@ def stored_and_shown(path: Path, verify: bool = False) -> tuple[tuple[int, int],
             size, turned = image.size, Image.Image.getexif(image).get(_ORIENTATION)
             if verify:
                 image.verify()
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError, struct.error):
+    # ImportError: other packages replace Image.open by a function that asks for a plug-in where it knows no format.
+    except (OSError, ValueError, SyntaxError, ImportError, Image.DecompressionBombError, struct.error):
         return None
     return size, (size[1], size[0]) if turned in _SWAPS else size
 

@@ -160,7 +160,7 @@ def evaluate_gates(
     tables = {
         "ranking gates": (fit_policies(splits.gated_fit, preferences), gates),
         "native confidence": (fit_policies(splits.native_fit, preferences), native),
-        ORACLE: (fit_policies(oracle, preferences), oracle),
+        ORACLE: (fit_policies(oracle, preferences, scores="raw"), oracle),
     }
     paths = {name: _path(table, records) for name, (table, records) in tables.items()}
     best = paths.pop(ORACLE)

@@ -24,6 +24,7 @@ class Samples:
         augment_known: whether the records say anything of augmentation.
         skipped: samples that were left out, as (id, reason).
         notes: what was left out or decided when the data was listed, in whole sentences.
+        views: what each classifier sees of an image, in words, by its name.
     """
 
     data: str
@@ -34,6 +35,7 @@ class Samples:
     augment_known: bool = False
     skipped: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    views: tuple[tuple[str, str], ...] = ()
 
     @property
     def title(self) -> str:
@@ -51,6 +53,7 @@ class Samples:
             "augment_known": self.augment_known,
             "skipped": [{"sample": sample, "reason": reason} for sample, reason in self.skipped],
             "notes": list(self.notes),
+            "views": dict(self.views),
         }
 
 
@@ -84,7 +87,7 @@ def samples_of(records: Records, split: str) -> Samples:
     """What records say of where their samples come from."""
     known = records.details
     augment = known.get("augment")
-    dataset = known.get("dataset") or ""
+    dataset, views = known.get("dataset") or "", known.get("views") or {}
     return Samples(
         data=str(dataset.get("name", "") if isinstance(dataset, Mapping) else dataset),
         split=split,
@@ -95,4 +98,5 @@ def samples_of(records: Records, split: str) -> Samples:
         augment_known="augment" in known,
         skipped=tuple((str(sample), str(reason)) for sample, reason in records.skipped),
         notes=tuple(map(str, dataset.get("notes", ()))) if isinstance(dataset, Mapping) else (),
+        views=tuple((name, str(views[name])) for name in records.names if name in views),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.batch_context import BatchContext
-from orxe_plugins.experts.expert import Expert
+from orxe_plugins.experts.expert import Answers, Expert
 
 
 class ClassifierExpert(Expert):
@@ -22,6 +23,9 @@ class ClassifierExpert(Expert):
 
     Attributes:
         names: class names where they are known, else empty.
+        synonyms: gives other names of each class, commas between them, where an adapter knows some.
+        classes: one of ``label_space.CLASSES``: whether the expert is to answer in the classes of the data alone.
+        columns: which of the model's logits :meth:`answers` gives; None: all of them.
     """
 
     def __init__(self, name: str, module: nn.Module, *, view: ImageView, num_classes: int, **options: Any) -> None:
@@ -29,6 +33,40 @@ class ClassifierExpert(Expert):
         self.view = view
         self.num_classes = num_classes
         self.names: tuple[str, ...] = ()
+        self.synonyms: Callable[[], Sequence[str]] | None = None
+        self.classes = "same"
+        self.columns: Tensor | None = None
+        self._model_names: tuple[str, ...] | None = None
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """Names of all the model's classes, whichever it answers in; empty where they are not known."""
+        return self.names if self._model_names is None else self._model_names
+
+    def answer_in(self, names: Sequence[str], places: Sequence[int]) -> None:
+        """Answer in some of the model's classes from now on.
+
+        Args:
+            names: what the K classes are called.
+            places: their numbers among the model's classes, K of them.
+
+        Raises:
+            OrxeError: a number is none of the model's classes, or the expert answers in some alone already.
+        """
+        if self.columns is not None and self.columns.tolist() != list(places):
+            raise OrxeError(f"expert {self.name!r} answers in {self.num_classes} classes of its own already")
+        if self.columns is None and not all(0 <= place < self.num_classes for place in places):
+            raise OrxeError(f"expert {self.name!r} has {self.num_classes} classes, which are not all in {list(places)}")
+        if self.columns is None:
+            self._model_names = self.names
+        self.columns = torch.tensor(list(places), dtype=torch.int64)
+        self.names, self.num_classes = tuple(names), len(places)
+
+    def answers(self, outputs: Any, context: BatchContext) -> Answers:
+        """The logits of the classes asked for, and their confidence."""
+        if self.columns is not None:
+            outputs = outputs.index_select(1, self.columns.to(outputs.device))
+        return super().answers(outputs, context)
 
     @property
     def input_view(self) -> ImageView:
@@ -42,6 +80,12 @@ class ClassifierExpert(Expert):
             "make a Cascade with input_view=view"
         )
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the parameters; what is prepared of original images has it too."""
+        kinds = (p.dtype for p in self.module.parameters() if p.is_floating_point())
+        return next(kinds, torch.float32)
+
     def prepare(self, batch: Any) -> Tensor:
         """The expert's view, float tensor (B, C, h, w).
 
@@ -51,7 +95,7 @@ class ClassifierExpert(Expert):
         """
         if _is_float(batch):
             return self.view.from_tensor(batch, self.view)
-        return self.view.from_images(batch).to(self.device)
+        return self.view.from_images(batch).to(self.device, self.dtype)
 
     def as_if_alone(self, batch: Any, context: BatchContext) -> Any:
         """Float tensors of the cascade's input view as tensors of the expert's own; original images stay."""
@@ -59,7 +103,7 @@ class ClassifierExpert(Expert):
         return self.view.from_tensor(batch, shown) if shown is not None and _is_float(batch) else batch
 
     def example(self) -> Tensor:
-        return torch.zeros((1, self.view.channels, *self.view.size), device=self.device)
+        return torch.zeros((1, self.view.channels, *self.view.size), device=self.device, dtype=self.dtype)
 
 
 def _is_float(batch: Any) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.registry import ExpertSpec
@@ -36,6 +37,8 @@ def expert_parts(expert: Expert) -> dict[str, Any]:
         "confidence": to_dict() if to_dict else {"kind": type(expert.confidence).__qualname__},
         "weights": weights_fingerprint(expert.state_dict()),
     }
+    if isinstance(expert, ClassifierExpert) and expert.columns is not None:
+        parts["labels"] = {"names": expert.names, "columns": expert.columns.tolist()}
     if isinstance(expert, DetectorExpert):
         parts["labels"] = {"names": expert.answer_names, "remap": expert.remap}
         parts["calibration"] = expert.calibration.to_dict() if expert.calibration else None

@@ -125,7 +125,7 @@ def shared_labels(experts: Sequence[Expert], space: LabelSpace = ANY_SPACE) -> d
 def _default_names(
     detectors: Sequence[DetectorExpert], remaps: Mapping[DetectorExpert, Mapping[str, str | None]], classes: str | None
 ) -> Sequence[str]:
-    """The labels of the first detector without a remap, as others are remapped to it; the fewest where some drop theirs."""
+    """The labels of the first detector without a remap; where some drop labels, the shortest list of a detector."""
     plain = [expert for expert in detectors if not remaps[expert]] or list(detectors[:1])
     if any((classes or expert.classes) == "data" for expert in detectors):
         return min((expert.answer_names for expert in plain), key=len)

@@ -15,6 +15,7 @@ from orxe_plugins.confidence.gate import RankingGate, save_gate
 from orxe_plugins.confidence.provider import ConfidenceProvider, confidence_from_dict
 from orxe_plugins.detection.calibration import calibration_from_dict
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.registry import load_adapter, without_label_options
@@ -37,6 +38,8 @@ def pack_expert(expert: Expert) -> dict[str, Any]:
     """
     spec = current_spec(expert)
     packed: dict[str, Any] = {"spec": spec.to_dict(), "confidence": _pack_confidence(expert.confidence)}
+    if isinstance(expert, ClassifierExpert) and expert.columns is not None:
+        packed["answer_in"] = dict(zip(expert.names, expert.columns.tolist(), strict=True))
     if isinstance(expert, DetectorExpert):
         packed["remap"] = dict(expert.remap)
         packed["allow_missing"] = expert.allow_missing
@@ -69,6 +72,8 @@ def unpack_expert(packed: Mapping[str, Any]) -> Expert:
     expert.shared_cost = spec.shared_cost or expert.shared_cost
     expert.needs = spec.needs or expert.needs
     expert.confidence = _unpack_confidence(spec, packed["confidence"])
+    if isinstance(expert, ClassifierExpert) and "answer_in" in packed:
+        expert.answer_in(list(packed["answer_in"]), list(packed["answer_in"].values()))
     if isinstance(expert, DetectorExpert):
         expert.remap = dict(packed["remap"])
         expert.allow_missing = packed["allow_missing"]
@@ -97,6 +102,9 @@ def current_spec(expert: Expert) -> ExpertSpec:
     known: dict[str, Any] = {**expert.spec.to_dict(), "name": expert.name, "confidence": confidence.to_dict()}
     if expert.cost is not None:
         known["cost"] = expert.cost
+    if isinstance(expert, ClassifierExpert) and expert.columns is not None:
+        answer_in = dict(zip(expert.names, expert.columns.tolist(), strict=True))
+        known["options"] = {**expert.spec.options, "answer_in": answer_in}
     if isinstance(expert, DetectorExpert):
         known["calibration"] = None if expert.calibration is None else expert.calibration.to_dict()
     return ExpertSpec(**known)

@@ -22,7 +22,7 @@ from orxe_plugins.experts.spec import ExpertSpec, adapter_in, parse_address
 
 ADAPTER_GROUP = "orxe_plugins.adapters"
 #: options that experts of all adapters have: how their labels are brought into a label space
-LABEL_OPTIONS = ("classes", "remap")
+LABEL_OPTIONS = ("classes", "remap", "answer_in")
 #: adapters that were imported: name -> module
 _REGISTERED: dict[str, str] = {}
 
@@ -189,7 +189,10 @@ def without_label_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_labels(built: Expert, spec: ExpertSpec) -> None:
-    """Give an expert the options ``classes`` and ``remap`` of its spec, which experts of all adapters have.
+    """Give an expert the options of its spec that experts of all adapters have.
+
+    These are ``classes`` (see :data:`~orxe_plugins.experts.label_space.CLASSES`); of a detector ``remap``; of a
+    classifier ``answer_in``, a mapping of names to the classes of the model that it answers in.
 
     Raises:
         OrxeError: the expert is no detector, or a value does not fit.
@@ -199,6 +202,10 @@ def with_labels(built: Expert, spec: ExpertSpec) -> None:
     given = {key: options[key] for key in LABEL_OPTIONS if key not in own and options.get(key) is not None}
     if "classes" in given:
         check_classes(given["classes"])
+    if isinstance(built, ClassifierExpert):
+        built.classes = given.get("classes", built.classes)
+        if "answer_in" in given:
+            built.answer_in(list(given["answer_in"]), list(given["answer_in"].values()))
     if not isinstance(built, DetectorExpert):
         if "remap" in given:
             raise OrxeError(f"expert {spec.address!r} has a remap of labels, but it is no detector")

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import field, fields
 from typing import Annotated, Any
 
-import yaml
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.util.validation import explain
+from orxe_plugins.util.yaml_files import parse_yaml
 
 _ADDRESS = re.compile(r"(?P<adapter>[A-Za-z_][\w-]*):(?P<name>[^?]+)(\?(?P<query>.*))?", re.DOTALL)
 _Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -92,13 +92,19 @@ def parse_address(address: str) -> tuple[str, str, dict[str, Any]]:
     """
     match = _ADDRESS.fullmatch(address)
     if match is None:
-        raise OrxeError(f"expert address {address!r}: expected adapter:name, such as timm:resnet18")
+        simple = re.fullmatch(r"[\w.-]+", address)
+        raise OrxeError(
+            f"expert address {address!r}: expected adapter:name, such as timm:{address if simple else 'resnet18'}"
+        )
     options = {}
     for pair in filter(None, (match["query"] or "").split("&")):
         key, equals, value = pair.partition("=")
         if not equals:
-            raise OrxeError(f"expert address {address!r}: option {pair!r} has no value, expected {pair}=...")
-        options[key] = yaml.safe_load(value)
+            raise OrxeError(
+                f"expert address {address!r}: option {pair!r} has no value, expected {pair}=... "
+                "A ? begins the options: if it belongs to a file's name, name the file by the key `checkpoint`"
+            )
+        options[key] = parse_yaml(value, f"option {key!r} of expert address {address!r}")
     return match["adapter"], match["name"], options
 
 

@@ -13,6 +13,7 @@ from orxe_plugins.util.pareto import pareto_front
 
 #: scores are means of floats: what is exactly allowed must not fail by a rounding error
 ROUNDING = 1e-12
+_ERRORS = ("cost_error", "score_error", "drop_error")
 
 
 @dataclass(frozen=True, repr=False)
@@ -25,13 +26,18 @@ class PolicyRow:
         preference: lambda in [0, 1]; 0 = only cost counts, 1 = only performance counts.
         policy: the thresholds.
         cost: mean cost per sample, in the table's unit.
-        score: mean score per sample.
+        score: mean score per sample; of expected scores where the table was searched on these.
+        cost_error, score_error: standard errors of the two; 0 where they are not known.
+        drop_error: standard error of the last expert's score less this one's, which are paired.
     """
 
     preference: float
     policy: Policy
     cost: float
     score: float
+    cost_error: float = 0.0
+    score_error: float = 0.0
+    drop_error: float = 0.0
 
     def __post_init__(self) -> None:
         check_preference(self.preference)
@@ -44,12 +50,20 @@ class PolicyRow:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return {"preference": self.preference, "cost": self.cost, "score": self.score, **self.policy.to_dict()}
+        errors = {name: value for name in _ERRORS if (value := getattr(self, name))}
+        return {
+            "preference": self.preference,
+            "cost": self.cost,
+            "score": self.score,
+            **errors,
+            **self.policy.to_dict(),
+        }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> PolicyRow:
         """The inverse of :meth:`to_dict`."""
-        return cls(data["preference"], Policy.from_dict(data), data["cost"], data["score"])
+        errors = {name: data[name] for name in _ERRORS if name in data}
+        return cls(data["preference"], Policy.from_dict(data), data["cost"], data["score"], **errors)
 
 
 def as_policy(value: Policy | PolicyRow) -> Policy:

@@ -33,6 +33,8 @@ class Selection:
             choosing split (:mod:`orxe_plugins.search.promise`).
         max_experts: only policies that come to at most so many experts (:attr:`~orxe_plugins.Policy.reachable`).
         max_params: only policies whose experts have at most so many parameters together.
+        safety: how many standard errors to be on the safe side by, with budget, target or ``max_drop``; see
+            :mod:`orxe_plugins.policies.safety`. 0 goes by the table's figures as if they were exact.
 
     Raises:
         OrxeError: not exactly one goal is given, a value is no number or out of range, or ``confidence`` goes with
@@ -46,6 +48,7 @@ class Selection:
     confidence: float | None = None
     max_experts: int | None = None
     max_params: float | None = None
+    safety: float | None = None
 
     def __post_init__(self) -> None:
         goals = [name for name in GOALS if getattr(self, name) is not None]
@@ -54,6 +57,9 @@ class Selection:
             raise OrxeError(f"expected one of {', '.join(names)} and {last}, but got {' and '.join(goals) or 'none'}")
         if self.confidence is not None and self.goal != "max_drop":
             raise OrxeError(f"confidence={self.confidence!r} goes with max_drop, not with {self.goal}")
+        check_number("safety", self.safety)
+        if self.safety is not None and self.safety < 0:
+            raise OrxeError(f"safety is {self.safety!r}: expected a number of standard errors of at least 0")
         if self.preference is not None:
             object.__setattr__(self, "preference", check_preference(self.preference))
         for name in GOALS[1:]:
@@ -87,7 +93,9 @@ class Selection:
     @property
     def limits(self) -> tuple[str, ...]:
         """Names of the other fields that are given."""
-        return tuple(name for name in ("confidence", "max_experts", "max_params") if getattr(self, name) is not None)
+        return tuple(
+            name for name in ("confidence", "max_experts", "max_params", "safety") if getattr(self, name) is not None
+        )
 
     def __repr__(self) -> str:
         given = [field.name for field in fields(self) if getattr(self, field.name) is not None]

@@ -10,6 +10,7 @@ from typing import Any, overload
 from orxe_plugins.errors import OrxeError, check_type
 from orxe_plugins.policies.policy import Policy, check_preference
 from orxe_plugins.policies.row import ROUNDING, PolicyRow, Promise, as_policy, mildest, pareto_rows
+from orxe_plugins.policies.safety import BUDGET_SAFETY, SAFETY, Option, safe_choice
 from orxe_plugins.policies.selection import Selection, check_number
 from orxe_plugins.util.arguments import check_count, check_real
 
@@ -125,6 +126,7 @@ class PolicyTable:
         confidence: float | None = None,
         max_experts: int | None = None,
         max_params: float | None = None,
+        safety: float | None = None,
     ) -> PolicyRow:
         """The row that is asked for: ``choose(0.8)``, ``choose(budget=1.2)`` or ``choose(Selection(budget=1.2))``.
 
@@ -142,18 +144,18 @@ class PolicyTable:
         """
         asked = Selection.of(
             preference, budget=budget, target=target, max_drop=max_drop,
-            confidence=confidence, max_experts=max_experts, max_params=max_params,
+            confidence=confidence, max_experts=max_experts, max_params=max_params, safety=safety,
         )  # fmt: skip
         table = self.within(max_experts=asked.max_experts, max_params=asked.max_params)
         if asked.preference is not None:
             return table.at(asked.preference)
         if asked.budget is not None:
-            return table.at_budget(asked.budget)
+            return table.at_budget(asked.budget, asked.safety)
         if asked.target is not None:
-            return table.at_target(asked.target)
+            return table.at_target(asked.target, asked.safety)
         assert asked.max_drop is not None
         if asked.confidence is None:
-            return table.at_max_drop(asked.max_drop)
+            return table.at_max_drop(asked.max_drop, asked.safety)
         return table.at_promise(asked.max_drop, asked.confidence)
 
     def at(self, preference: float | None = None, **other: Any) -> PolicyRow:
@@ -165,8 +167,11 @@ class PolicyTable:
         # A fitted row comes before one between that has the same preference.
         return min((*self.rows, *self.pareto), key=lambda row: (abs(row.preference - preference), row.preference))
 
-    def at_budget(self, budget: float) -> PolicyRow:
-        """The row with the best score among those that cost at most ``budget``; the cheapest of equals."""
+    def at_budget(self, budget: float, safety: float | None = None) -> PolicyRow:
+        """The row with the best score among those that cost at most ``budget``; the cheapest of equals.
+
+        The cost is to stay within the budget with ``safety`` standard errors added, if any row does that.
+        """
         check_number("budget", budget)
         fits = [row for row in self.offered if row.cost <= budget]
         if not fits:
@@ -175,32 +180,53 @@ class PolicyTable:
                 f"no policy costs at most {budget:g} {self.cost_unit}: "
                 f"the cheapest one costs {cheapest:.4g} {self.cost_unit}"
             )
-        return max(fits, key=lambda row: (row.score, -row.cost))
+        margin = BUDGET_SAFETY if safety is None else safety
+        safe = [row for row in fits if row.cost + margin * row.cost_error <= budget]
+        return max(safe or fits, key=lambda row: (row.score, -row.cost))
 
-    def at_target(self, target: float) -> PolicyRow:
-        """The cheapest row whose score on the fitting split is at least ``target``; the best of equals."""
+    def at_target(self, target: float, safety: float | None = None) -> PolicyRow:
+        """The cheapest row whose score is at least ``target``, on the safe side by up to ``safety`` standard errors.
+
+        How far it goes to the safe side: :func:`orxe_plugins.policies.safety.safe_choice`.
+        """
         check_number("target", target)
-        fits = [row for row in self.offered if row.score >= target - ROUNDING]
-        if not fits:
+        row = self._safe("score_error", self._top - target, safety)
+        if row is None:
             best = max(self.offered, key=lambda row: (row.score, -row.cost))
             raise OrxeError(
                 f"no policy scores at least {target:g}: the best one scores {best.score:.4f} "
                 f"at {best.cost:.4g} {self.cost_unit}"
             )
-        return min(fits, key=lambda row: (row.cost, -row.score))
+        return row
 
-    def at_max_drop(self, max_drop: float) -> PolicyRow:
-        """The cheapest row whose score on the fitting split is at most ``max_drop`` below the last expert's."""
+    def at_max_drop(self, max_drop: float, safety: float | None = None) -> PolicyRow:
+        """The cheapest row whose score is at most ``max_drop`` below the last expert's, on the safe side.
+
+        How far it goes to the safe side, by up to ``safety`` standard errors:
+        :func:`orxe_plugins.policies.safety.safe_choice`.
+        """
         check_number("max_drop", max_drop)
-        floor = self.reference_score - max_drop
-        fits = [row for row in self.offered if row.score >= floor - ROUNDING]
-        if not fits:
+        row = self._safe("drop_error", max_drop, safety)
+        if row is None:
             best = max(row.score for row in self.offered)
             raise OrxeError(
                 f"no policy drops by at most {max_drop:g} from {self.reference_score:.4f}: "
                 f"the best one scores {best:.4f}; allow a larger max_drop or fit higher preferences"
             )
-        return min(fits, key=lambda row: (row.cost, -row.score))
+        return row
+
+    @property
+    def _top(self) -> float:
+        """What drops are counted from: the last expert's score; 0 where it is not known."""
+        return 0.0 if math.isnan(self.reference_score) else self.reference_score
+
+    def _safe(self, error: str, allowed: float, safety: float | None) -> PolicyRow | None:
+        """The row that a safe choice takes; None if no row drops by at most ``allowed``."""
+        rows = self.offered
+        whole = self.reference_cost if self.reference_cost > 0 else max(row.cost for row in rows) or 1.0
+        options = [Option(row.cost / whole, self._top - row.score, getattr(row, error)) for row in rows]
+        taken = safe_choice(options, allowed + ROUNDING, SAFETY if safety is None else safety)
+        return None if taken is None else rows[taken]
 
     def at_promise(self, max_drop: float, confidence: float) -> PolicyRow:
         """The cheapest row of the promise that is asked for, or else of the mildest one that is stricter.

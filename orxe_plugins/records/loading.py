@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from orxe_plugins.cost.sharing import routing_order
+from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError, check_type
+from orxe_plugins.experts.views import view_text
 from orxe_plugins.records.columns import StoredColumn
 from orxe_plugins.records.manifest import recording_mark
 from orxe_plugins.records.records import Records
@@ -207,10 +209,21 @@ def _details(dataset: Mapping[str, Any], manifests: Sequence[Mapping[str, Any]])
         "fingerprints": {manifest["name"]: manifest["fingerprint"] for manifest in manifests},
         "confidence": {manifest["name"]: manifest["parts"]["confidence"] for manifest in manifests},
         **_labels(manifests),
+        **_views(manifests),
     }
+
+
+def _views(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What each classifier sees of an image, in words."""
+    known = {manifest["name"]: manifest["parts"].get("view") for manifest in manifests}
+    views = {name: view_text(ImageView.from_dict(dict(view))) for name, view in known.items() if view}
+    return {"views": views} if views else {}
 
 
 def _labels(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Names of the classes that all experts answered in, where they have names."""
     known = [manifest["parts"].get("labels") for manifest in manifests]
-    return {"labels": list(known[0]["names"])} if known and all(known) else {}
+    if not known or not all(known):
+        return {}
+    columns = {manifest["name"]: manifest["parts"]["labels"].get("columns") for manifest in manifests}
+    return {"labels": list(known[0]["names"]), **({"columns": columns} if any(columns.values()) else {})}

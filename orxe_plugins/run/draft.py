@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import warnings
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.errors import OrxeError, OrxeWarning
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.detector import DetectorExpert
@@ -27,8 +29,14 @@ _VIEW_HINTS = {
     "options: mean, std, interpolation, crop_pct, input_size, pad_type (timm), or resize_size (torchvision).",
     "detection": "The same model at another size of images is another expert: options: {imgsz: 320} (Ultralytics).",
 }
+#: why a recipe has a key ``classes``
+_CLASSES = {
+    "data": "experts know labels that the data has not: the cascade answers in those of the data (classes: data)",
+    "intersect": "the experts do not know all labels of the data: only those that all know count (classes: intersect)",
+}
 _MORE = """\
 # More keys that are often wanted; take away the "# " in front. All of them: docs/recipes.md
+# classes: data                             # detectors that know more labels than the data has
 # select_pool: {k: 2}                       # only the 2 experts that work best together
 # cost: {kind: latency, batch_size: 32}     # milliseconds on this machine in place of GMACs
 # promise: {max_drop: 0.01}                 # needs data.split.choose, such as 0.25
@@ -60,7 +68,9 @@ def draft_recipe(experts: Sequence[Draft], data: DraftData, path: Path) -> Recip
         OrxeError: the experts are for another task than the data.
     """
     _check_kind(experts, data)
-    notes = [*data.remarks, *getattr(data.dataset, "notes", ()), *_misfits(experts, data)]
+    classes = _classes_key(experts, data) if data.task == "detection" else "same"
+    misfits = _misfits(experts, data.task, data.dataset) if classes == "same" else [_CLASSES[classes]]
+    notes = [*data.remarks, *getattr(data.dataset, "notes", ()), *misfits]
     name, words = default_name(path.resolve()), shlex.quote(str(path))
     lines = [
         f"# Written by `orxe init` for {len(experts)} experts and {len(data.dataset):,} images. Next:",
@@ -79,6 +89,7 @@ def draft_recipe(experts: Sequence[Draft], data: DraftData, path: Path) -> Recip
         *_comments(_VIEW_HINTS.get(data.task, ""), "  "),
         *(line for draft in experts for line in _expert_lines(draft, path)),
         "",
+        *([] if classes == "same" else [f"classes: {classes}    # see the note above", ""]),
         "preferences: {start: 0.0, stop: 1.0, step: 0.05}    # 0: only cost counts, 1: only what is right",
         "",
     ]
@@ -96,9 +107,28 @@ def _check_kind(experts: Sequence[Draft], data: DraftData) -> None:
             )
 
 
-def _misfits(experts: Sequence[Draft], data: DraftData) -> list[str]:
+def _classes_key(experts: Sequence[Draft], data: DraftData) -> str:
+    """The recipe's ``classes`` with which each detector fits the data: "same" where none has to give way."""
+    detectors = [draft.expert for draft in experts if isinstance(draft.expert, DetectorExpert)]
+    for choice in ("same", "data", "intersect"):
+        with contextlib.suppress(OrxeError):
+            _set_classes(detectors, choice)
+            whole = data.dataset
+            dataset = task_named(data.task).with_classes(whole, detectors) if choice == "intersect" else whole
+            if not _misfits(experts, data.task, dataset):
+                return choice
+    _set_classes(detectors, "same")
+    return "same"
+
+
+def _set_classes(detectors: Sequence[DetectorExpert], choice: str) -> None:
+    for expert in detectors:
+        expert.classes = choice
+
+
+def _misfits(experts: Sequence[Draft], kind: str, dataset: Dataset) -> list[str]:
     """What the task finds wrong or odd between each expert and the data."""
-    task, found = task_named(data.task), []
+    task, found = task_named(kind), []
     counts = {draft.expert.num_classes for draft in experts if isinstance(draft.expert, ClassifierExpert)}
     if len(counts) > 1:
         found.append(f"the experts have different numbers of classes: {', '.join(map(str, sorted(counts)))}")
@@ -108,7 +138,7 @@ def _misfits(experts: Sequence[Draft], data: DraftData) -> list[str]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                task.prepare(draft.expert, data.dataset)
+                task.prepare(draft.expert, dataset)
             except OrxeError as error:
                 found.append(str(error))
         found += [str(warning.message) for warning in caught if issubclass(warning.category, OrxeWarning)]

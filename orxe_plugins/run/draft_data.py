@@ -7,6 +7,8 @@ from pathlib import Path
 
 from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.data.image_lists import TABLE
+from orxe_plugins.detection.coco.layouts import holds_annotations
+from orxe_plugins.detection.yolo.data_file import find_data_file
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.tasks.task import task_named
 
@@ -43,11 +45,13 @@ def draft_data(root: Path, task: str | None = None) -> DraftData:
         OrxeError: it is no data set that can be read.
     """
     root = root.expanduser()
-    if not root.exists():
+    # Behind the file of a YOLO data set may stand the split, as in data.yaml#val.
+    bare = root if root.exists() else Path(str(root).partition("#")[0])
+    if not bare.exists():
         raise OrxeError(f"--data {root} does not exist: name the folder or the file of your labelled images")
-    root = root.resolve()
+    root, bare = root.resolve(), bare.resolve()
     if task is None:
-        task = _task_of(root)
+        task = _task_of(bare)
     remarks: list[str] = []
     if task == "classification":
         root, remarks = _split_of(root)
@@ -67,14 +71,8 @@ def _task_of(root: Path) -> str:
         return "regression"
     if (root / "images").is_dir() and (root / "masks").is_dir():
         return "segmentation"
-    files = [path for place in (root, *sorted(root.glob("*/"))) for path in place.iterdir() if path.is_file()]
-    described = {".json": ("instances", "_annotations", "labels", "annotations"), ".yaml": ("",), ".yml": ("",)}
-    for path in files:
-        words = described.get(path.suffix.lower())
-        if words is not None and path.stem.startswith(words):
-            return "detection"
-    beside = root.parent / "annotations"
-    if (root / "labels").is_dir() or (beside.is_dir() and any(beside.glob("*.json"))):
+    beside = root.parent / "annotations" / f"instances_{root.name}.json"
+    if holds_annotations(root) or beside.is_file() or find_data_file(root) is not None:
         return "detection"
     return "classification"
 

@@ -50,7 +50,9 @@ def with_recipe_costs(recipe: Recipe, splits: Splits, latency: LatencyTable | No
 def fit_table(recipe: Recipe, splits: Splits, latency: LatencyTable | None = None) -> PolicyTable:
     """Fit policies on the fitting split, add good ones between them, test promises on the choosing split."""
     regulariser = {name: value for name, value in recipe.regulariser.model_dump().items() if value}
-    table = fit_policies(splits.fit, recipe.preferences, skip_gates=recipe.skip_gates, **regulariser)
+    table = fit_policies(
+        splits.fit, recipe.preferences, skip_gates=recipe.skip_gates, scores=recipe.scores, **regulariser
+    )
     # What a regulariser has refused must not come back as a policy between.
     if not regulariser:
         table = with_choices(table, splits.fit)

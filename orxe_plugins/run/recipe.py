@@ -215,15 +215,16 @@ class Recipe(_Model):
         data: the labelled samples.
         experts: the pool: addresses, or entries with the keys of an expert. In the recipe's file the key may also name
             an experts file.
-        classes: what happens to classes that not all know. "same": they are an error. "data": the cascade answers in the
-            classes of the data, and what else an expert knows is dropped. "intersect": only those that the data and
-            every expert know; other objects or samples are left out, and said.
+        classes: what happens to classes that not all know. "same": they are an error. "data": the cascade answers in
+            the classes of the data, and what else an expert knows is dropped. "intersect": only those that the data and
+            every expert know; other objects are left out, and said.
         input_mode: "originals" hands original images to the experts, and each prepares its view; "tensor" hands
             them one tensor, as frameworks do (key ``path`` of the recipe).
         confidence: kind and options of the confidence provider, for experts that name none; the
             option ``temperature: fit`` fits one temperature per expert on the fitting split.
         preferences: the preferences to fit, rising.
         skip_gates: search for skip thresholds too.
+        scores: what the search runs on: "raw", "denoised" or "auto"; see :func:`orxe_plugins.search.fit_policies`.
         record: how records are made.
         gates: train ranking gates, which take the place of the experts' own confidence.
         select_pool, select_saver: optional choices before the search.
@@ -249,6 +250,7 @@ class Recipe(_Model):
         default_factory=lambda: _preferences({"step": 0.05})
     )
     skip_gates: bool = True
+    scores: Literal["auto", "raw", "denoised"] = "auto"
     record: Recording = Recording()
     gates: Gates | None = None
     select_pool: PoolChoice | None = None

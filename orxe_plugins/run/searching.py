@@ -8,6 +8,7 @@ from typing import Any
 
 from orxe_plugins.cascade.file import CascadeFile, write_cascade
 from orxe_plugins.data.views import ImageView
+from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.run.confidences import Pool, with_confidences
 from orxe_plugins.run.described import class_names
 from orxe_plugins.run.fit import fit_table, keep_experts, with_recipe_costs
@@ -59,12 +60,22 @@ def search(run: Run, pool: Pool | None = None) -> Fitted:
     splits = keep_experts(run.recipe, with_recipe_costs(run.recipe, pool.splits, latency))
     table = fit_table(run.recipe, splits, latency)
     costs = dict(zip(splits.fit.names, splits.fit.cost.tolist(), strict=True))
-    specs = tuple(replace(pool.specs[name], cost=costs[name]) for name in splits.fit.names)
-    labels = splits.fit.details.get("labels") or class_names(run)
+    details = splits.fit.details
+    specs = tuple(replace(_as_recorded(pool.specs[name], details), cost=costs[name]) for name in splits.fit.names)
+    labels = details.get("labels") or class_names(run)
     file = CascadeFile(specs, table, run.recipe.task, view, run.recipe.input_mode, labels and tuple(labels))
     write_cascade(run.cascade_folder, file)
     write_json(run.cascade_folder / ASKED_FILE, asked_of(run.recipe))
     return Fitted(file, splits)
+
+
+def _as_recorded(spec: ExpertSpec, details: Mapping[str, Any]) -> ExpertSpec:
+    """The spec of a classifier that was recorded in some of its classes alone with these, so that fronts answer alike."""
+    columns = details.get("columns", {}).get(spec.name)
+    if columns is None:
+        return spec
+    answer_in = dict(zip(details["labels"], columns, strict=True))
+    return replace(spec, options={**spec.options, "answer_in": answer_in})
 
 
 def recorded_view(details: Mapping[str, Any]) -> ImageView | None:

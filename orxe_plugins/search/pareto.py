@@ -24,6 +24,7 @@ from orxe_plugins.search.engine.objective import Objective
 from orxe_plugins.search.fit import fit_policies
 from orxe_plugins.search.pool import PREFERENCES, select_pool
 from orxe_plugins.search.replay import replay
+from orxe_plugins.search.scores import SearchScores
 from orxe_plugins.util.arguments import check_count
 from orxe_plugins.util.pareto import pareto_front
 
@@ -45,7 +46,8 @@ def with_choices(
     """The table with policies between its rows, for budgets, targets and limits of memory.
 
     ``pareto`` gets policies that lie strictly between fitted rows in cost and in score, so that neither falls
-    along the preference of all that is offered. ``compact`` gets those that no policy of as few experts beats.
+    along the preference of all that is offered. ``compact`` gets those that no policy of as few experts beats. Scores
+    are those that the table was searched on.
 
     Args:
         table: what was fitted.
@@ -64,10 +66,12 @@ def with_choices(
     for name, value in (("max_rows", max_rows), ("max_samples", max_samples), ("expansions", expansions)):
         check_count(name, value, 1)
     check_count("seed", seed)
+    searched = SearchScores.of_table(table, records)
+    records = searched.records
     explored = _explore(table, records, max_samples, expansions, seed)
     # A replay takes time in proportion to N x M: with very many samples, fewer policies are replayed.
     affordable = max(max_rows // 2, _REPLAYS // (records.n_experts * len(records)))
-    found = _replayed(records, _thinned(explored, affordable), table)
+    found = searched.with_errors(_replayed(records, _thinned(explored, affordable), table))
     fitted = {row.policy for row in table}
     pareto = [row for row in pareto_rows(found) if row.policy not in fitted and _between(row, table.rows)]
     compact: list[PolicyRow] = []

@@ -14,7 +14,9 @@ from orxe_plugins.confidence.provider import ConfidenceProvider
 from orxe_plugins.confidence.softmax import MaxSoftmax
 from orxe_plugins.data.datasets import Dataset, ImageFolder, folders_without_map
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.expert import Expert
+from orxe_plugins.tasks.known_classes import answer_in_folders, folder_names, with_common_classes
 from orxe_plugins.tasks.task import Task, register_task
 
 KEEP = ("none", "top5", "all")
@@ -41,6 +43,9 @@ class Classification(Task):
             OrxeError: the data set has a class that the expert has not, or has fewer class folders than the expert
             has classes, and nothing says which they are.
         """
+        if isinstance(expert, ClassifierExpert) and expert.classes != "same" and len(dataset):
+            answer_in_folders(expert, dataset)
+            return
         known = getattr(expert, "num_classes", None)
         if known is None or not len(dataset):
             return
@@ -56,8 +61,15 @@ class Classification(Task):
                 f"data set {dataset.name!r} has {folders} class folders and no class map, but expert {expert.name!r} "
                 f"has {known} classes: which of them the folders are cannot be told from their order. List the "
                 f"expert's {known} classes, as the folders are called, in synsets.txt beside the folders or in a file "
-                f"named by data.class_map=FILE{_imagenet_hint(dataset, known)}"
+                f"named by data.class_map=FILE{_imagenet_hint(dataset, known)}; or, where the folders are called as the "
+                "expert calls its classes, answer in them alone by `classes: data`"
             )
+
+    def label_names(self, dataset: Dataset) -> tuple[str, ...]:
+        return folder_names(dataset)
+
+    def with_classes(self, dataset: Dataset, experts: Sequence[Expert]) -> Dataset:
+        return with_common_classes(dataset, experts)
 
     def score(self, outputs: Tensor, targets: Sequence[int]) -> np.ndarray:
         truth = torch.as_tensor(targets, device=outputs.device)

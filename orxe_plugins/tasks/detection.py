@@ -55,12 +55,12 @@ class Detection(Task):
         """
         if class_map is not None:
             raise OrxeError(f"class_map is {class_map!r}: detection data has its labels in its annotation file")
-        if root.suffix.lower() != ".json" and not (root.is_dir() and holds_annotations(root)):
-            if find_data_file(root) is not None:
-                if images is not None:
-                    raise OrxeError(f"data.images is {str(images)!r}: data in YOLO's format names its images itself")
-                return YoloFiles.from_root(root)
-        return CocoDataset(root, images)
+        is_coco = root.suffix.lower() == ".json" or (root.is_dir() and holds_annotations(root))
+        if is_coco or find_data_file(root) is None:
+            return CocoDataset(root, images)
+        if images is not None:
+            raise OrxeError(f"data.images is {str(images)!r}: data in YOLO's format names its images itself")
+        return YoloFiles.from_root(root)
 
     def check(self, dataset: Dataset, part: str = "") -> None:
         found = [len(target) - int(np.sum(target.iscrowd)) for target in dataset.targets]
@@ -83,7 +83,8 @@ class Detection(Task):
         if not common:
             raise OrxeError(
                 f"data set {dataset.name!r} and the experts have no label in common: the data set has {_some(names)}, "
-                f"expert {detectors[0].name!r} has {_some(detectors[0].names)}. Name those that mean the same by `remap`"
+                f"expert {detectors[0].name!r} has {_some(detectors[0].names)}. Name those that mean the same by "
+                "`remap`"
             )
         return dataset if len(common) == len(names) else ChosenClasses(dataset, common)
 
@@ -158,14 +159,6 @@ class Detection(Task):
         return evaluator(predictions, targets).of_draw
 
 
-def _objects(found: Detections) -> list[dict[str, Any]]:
-    rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True)
-    return [
-        {"name": found.names[label], "label": label, "score": round(score, 4), "box": [round(side, 1) for side in box]}
-        for label, score, box in rows
-    ]
-
-
 def _detector(expert: Expert) -> DetectorExpert:
     if not isinstance(expert, DetectorExpert):
         raise OrxeError(f"expert {expert.name!r} is a {type(expert).__name__}: detection needs detectors")
@@ -181,6 +174,14 @@ def _all_targets(dataset: Dataset) -> Sequence[GroundTruth]:
 
 def _some(names: Sequence[str]) -> str:
     return some(map(repr, names), most=5)
+
+
+def _objects(found: Detections) -> list[dict[str, Any]]:
+    rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True)
+    return [
+        {"name": found.names[label], "label": label, "score": round(score, 4), "box": [round(side, 1) for side in box]}
+        for label, score, box in rows
+    ]
 
 
 def _boxes_text(found: Detections) -> str:

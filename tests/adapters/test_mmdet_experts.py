@@ -17,11 +17,14 @@ from orxe_plugins import OrxeError, load_expert
 from orxe_plugins.experts.views import shown_view
 
 orxe_mmdet = pytest.importorskip("orxe_mmdet")
+import mmcv  # noqa: E402
+import mmdet  # noqa: E402
 from mmengine.logging import MMLogger  # noqa: E402
 from mmengine.logging.history_buffer import HistoryBuffer  # noqa: E402
 
 from orxe_mmdet.checkpoints import read_checkpoint  # noqa: E402
 from orxe_mmdet.configs import find_config, pretrained_url  # noqa: E402
+from orxe_mmdet.framework import import_mmdet  # noqa: E402
 from orxe_mmdet.scales import at_scale  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -229,3 +232,13 @@ def test_a_checkout_brings_its_projects(mmdets: list[str], tmp_path: Path, monke
         load_expert(f"mmdet:{project / 'configs' / 'quick_tiny.py'}?{options}")
     built = load_expert(f"mmdet:quick_tiny?{options}&repo={tmp_path}")
     assert type(built.module).__name__ == "QuickDet"
+
+
+def test_packages_that_do_not_fit_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the fork's mmcv lies beside open-mmlab's mmdet, which refuses it."""
+    if mmdet.__version__ != "3.3.0":
+        pytest.skip("the fork has no check of versions")
+    monkeypatch.setattr(mmcv, "__version__", "2.3.6")
+    monkeypatch.delitem(sys.modules, "mmdet")
+    with pytest.raises(ImportError, match=r"MMCV==2\.3\.6 .*install one of the two extras"):
+        import_mmdet()

@@ -203,6 +203,16 @@ def test_cascade_cost_wants_a_cascade() -> None:
         metric.process({}, [{"pred_instances": {}}])
 
 
+def test_cascade_cost_wants_the_cost_of_all_views() -> None:
+    """mmdet's own DetTTAModel keeps what the first view of an image says of its cost."""
+    metric = orxe_mmdet.CascadeCost()
+    view = {"orxe_expert_index": 0, "orxe_expert": "a", "orxe_cost": 1.0, "flip": True}
+    with pytest.raises(OrxeError, match="one view of several.*CascadeTTAModel"):
+        metric.process({}, [view])
+    metric.process({}, [{**view, "orxe_views": 2}])
+    assert metric.compute_metrics(metric.results)["cost"] == 1.0
+
+
 # --- unusual input ------------------------------------------------------------------------------------
 
 

@@ -252,3 +252,14 @@ def test_costs_are_counted_on_one_image(model: Any) -> None:
     small, large = (expert.measure_cost() for expert in model.cascade.members)
     assert 0.3 < small < large < 5
     assert np.isfinite(model.cascade.cost_range()).all()
+
+
+def test_tools_that_reach_inside_are_told_where_things_are() -> None:
+    """SAHI looks for masks by ``hasattr(model, "roi_heads")`` and resizes by ``model.transform``."""
+    name = "ssdlite320_mobilenet_v3_large"
+    model = torchvision.models.get_model(
+        "orxe_metamodel_detection", experts=[name], weights=None, weights_backbone=None, exit_thresholds=[]
+    )
+    assert not hasattr(model, "roi_heads")
+    with pytest.raises(OrxeError, match=r"no transform: each expert has its own .*min_size go to the experts"):
+        model.transform.min_size = (32,)

@@ -323,7 +323,6 @@ def test_what_a_cascade_cannot_do_is_said(model: Any) -> None:
         ("train", "train its experts"),
         ("tune", "orxe run RECIPE"),
         ("export", "export its experts"),
-        ("benchmark", "use val"),
         ("load", "out of experts"),
         ("reset_weights", "before the cascade is built"),
     ):

@@ -98,7 +98,7 @@ def test_what_is_missing_is_named_and_the_command_fails(tmp_path: Path) -> None:
     assert "does not exist" in lines["data"]
     assert lines["here"].split()[1:3] == ["found", "yes"]
     assert lines["gone"].split()[1:3] == ["missing", "yes"]
-    assert lines["net"].split()[-2:] == ["yes", "1.814"]
+    assert lines["net"].split()[-3:] == ["yes", "1.814", "1,000"]
     assert "gone: there is no checkpoint gone.pth" in done.stdout
     assert "wrong: unknown expert 'timm:test_vitt': did you mean 'timm:test_vit" in done.stdout
 

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from orxe_plugins import OrxeError
-from orxe_plugins.run.recipe_file import load_recipe
-from orxe_plugins.run.recipe_folders import recipe_names
+from orxe_plugins.run.recipe_file import load_recipe, recipe_out
+from orxe_plugins.run.recipe_folders import claim_folder, recipe_names
 
 RAW = {
     "name": "mine",
@@ -64,11 +64,73 @@ def test_an_entry_of_a_list_is_named_by_its_name_or_number(recipe_file: Path, tm
         ("path=sideways", "path is 'sideways'"),
         ("name", "expected key=value"),
         ("record.batch_size=0", "record.batch_size is 0"),
+        ("experts.0.weights=x.pth", r"unknown key 'weights' in experts\[0\]: did you mean 'checkpoint'\?"),
+        ("experts.1.optoins={}", r"unknown key 'optoins' in experts\[1\]: did you mean 'options'\?"),
+        ("data.split.fitt=1", r"unknown key 'fitt' in data.split: did you mean 'fit'\?"),
+        ("cost.kid=latency", r"unknown key 'kid' in cost: did you mean 'kind'\?"),
+        ("promise={max_dorp: 0.1}", r"unknown key 'max_dorp' in promise\[0\]: did you mean 'max_drop'\?"),
+        ("modles=[]", "unknown key 'modles'"),
+        ("dataset={root: x}", r"unknown key 'dataset': did you mean 'data'\?"),
+        ("folder=x", "unknown key 'folder'"),
+        ("name=3", "name is 3: expected a text"),
+        ("experts=[]", "experts"),
+        ("experts=resnet18", r"experts is 'resnet18': expected a list of experts, such as \[timm:resnet18"),
+        ("experts=[3]", r"experts\[0\] is 3: expected keys with values"),
+        ("data=null", "data is empty: expected keys with values"),
+        ("data.limit=yes", "data.limit is True: expected no true or false"),
+        ("data.split.seed=1.5", "data.split.seed is 1.5: expected a whole number"),
+        ("skip_gates=perhaps", "skip_gates is 'perhaps': expected true or false"),
+        ("data={root: a, root: b}", "the key 'root' is given twice"),
+        ("data.root=[a", "the value in 'data.root=\\[a' is not readable YAML"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_key(recipe_file: Path, tmp_path: Path, override: str, message: str) -> None:
-    with pytest.raises(OrxeError, match=message):
+    with pytest.raises(OrxeError, match=message) as caught:
         load_recipe(recipe_file, out=tmp_path, data=Path("x"), overrides=[override])
+    assert "\n" not in str(caught.value)
+
+
+def test_the_shortest_recipe_has_plain_texts_as_experts_and_its_files_name(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "data: {root: there}\nexperts: [timm:resnet18, 'timm:resnet50?num_classes=3']\n"
+    )
+    recipe = load_recipe(tmp_path / "mine.yaml", out=tmp_path)
+    assert recipe.name == "mine"
+    assert [expert.address for expert in recipe.experts] == ["timm:resnet18", "timm:resnet50?num_classes=3"]
+    single = load_recipe(tmp_path / "mine.yaml", out=tmp_path, overrides=["experts=timm:resnet18"])
+    assert [expert.address for expert in single.experts] == ["timm:resnet18"]
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "mine.yaml").rename(tmp_path / "folder" / "recipe.yaml")
+    assert load_recipe(tmp_path / "folder", out=tmp_path).name == "folder"
+
+
+def test_results_lie_under_the_recipes_name(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text("data: {root: there}\nexperts: [timm:resnet18]\n")
+    assert recipe_out(tmp_path / "one.yaml") == Path("runs/one")
+    assert recipe_out(tmp_path / "two.yaml") == Path("runs/two")
+    assert recipe_out(tmp_path / "two.yaml", ["name=three"]) == Path("runs/three")
+    assert recipe_out("digits") == Path("runs/digits")
+    odd = recipe_out(tmp_path / "one.yaml", ["name=../../up"])
+    assert odd.parent == Path("runs") and ".." not in odd.parts
+
+
+def test_two_recipes_of_one_name_do_not_share_a_folder(tmp_path: Path) -> None:
+    first, second, moved = (tmp_path / name for name in ("a.yaml", "b.yaml", "c.yaml"))
+    first.write_text("name: mine")
+    second.write_text("name: mine")
+    out = tmp_path / "runs" / "mine"
+    claim_folder(out, first)
+    claim_folder(out, first)
+    with pytest.raises(OrxeError, match=r"holds results of .*a\.yaml, but this is .*b\.yaml: give one of them a name"):
+        claim_folder(out, second)
+    first.rename(moved)
+    claim_folder(out, moved)
+
+
+def test_a_folder_without_a_recipe_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OrxeError, match=r"holds no recipe\.yaml: name the recipe's file"):
+        load_recipe(tmp_path, out=tmp_path)
 
 
 def test_a_recipe_that_needs_data_says_so(recipe_file: Path, tmp_path: Path) -> None:

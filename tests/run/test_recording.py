@@ -131,3 +131,38 @@ def test_a_recording_of_another_data_set_is_refused_and_left_as_it_was(
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     record_pool(make_run(tiny_recipe, out, *changes, fresh=True))
     assert len(load_records(out / "records")) == 44
+
+
+def test_fresh_records_again_what_differs_and_keeps_the_rest(
+    make_run: MakeRun, tiny_recipe: Path, out: Path, tmp_path: Path
+) -> None:
+    def times() -> dict[str, int]:
+        return {path.parent.name.split("-")[0]: path.stat().st_mtime_ns for path in out.rglob("shard-00000.parquet")}
+
+    before = times()
+    weights = torch.load(tiny_recipe / "small.pth", weights_only=True)
+    weights["classifier.weight"].mul_(-1)
+    torch.save(weights, tmp_path / "other.pth")
+    changes = ("record.keep=all", f"experts.small.checkpoint={tmp_path / 'other.pth'}")
+    with pytest.raises(OrxeError, match="expert 'small' has other weights"):
+        record_pool(make_run(tiny_recipe, out, *changes))
+    record_pool(make_run(tiny_recipe, out, *changes, fresh=True))
+    after = times()
+    assert {name for name in before if before[name] != after[name]} == {"small"}
+    run = make_run(tiny_recipe, out, *changes)
+    record_pool(Run(run.recipe, out, fresh_all=True))
+    assert all(times()[name] != after[name] for name in after)
+
+
+def test_fresh_takes_another_shard_size_and_batch_size(make_run: MakeRun, tiny_recipe: Path, out: Path) -> None:
+    changes = ("record.keep=all", "record.shard_size=20")
+    with pytest.raises(OrxeError, match="with shard_size 7, but this run has 20"):
+        record_pool(make_run(tiny_recipe, out, *changes))
+    record_pool(make_run(tiny_recipe, out, *changes, fresh=True))
+    assert len(load_records(out / "records")) == 45
+    next(iter(out.rglob("shard-00001.parquet"))).unlink()
+    changes = (*changes, "record.batch_size=3")
+    with pytest.raises(OrxeError, match="have batch_size 4, but this run has 3"):
+        record_pool(make_run(tiny_recipe, out, *changes))
+    record_pool(make_run(tiny_recipe, out, *changes, fresh=True))
+    assert len(load_records(out / "records")) == 45

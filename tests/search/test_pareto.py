@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from orxe_plugins import OrxeError, Policy, Records, fit_policies, replay
 from orxe_plugins.search.engine.exit_lines import ExitLines
 from orxe_plugins.search.pareto import choose_experts, interpolated, with_choices
 
+#: replay and brute force are compared with a search on recorded scores
+fit_raw = partial(fit_policies, scores="raw")
 PREFERENCES = np.linspace(0, 1, 11)
 
 
@@ -36,7 +39,7 @@ def test_what_is_offered_is_a_replay_and_never_falls_along_the_preference(
     random_records: Callable[..., Records], seed: int, n: int, real: bool, shared: bool
 ) -> None:
     records = random_records(np.random.default_rng(seed), n, 40, real=real, shared=shared)
-    table = with_choices(fit_policies(records, PREFERENCES), records)
+    table = with_choices(fit_raw(records, PREFERENCES), records)
     for row in (*table.pareto, *table.compact):
         outcome = replay(records, row.policy)
         assert (row.cost, row.score) == (outcome.cost, outcome.score)
@@ -54,25 +57,25 @@ def test_two_experts_meet_every_budget_as_well_as_trying_everything_does(
     random_records: Callable[..., Records], try_everything: Callable, seed: int
 ) -> None:
     records = random_records(np.random.default_rng(seed), 2, 30)
-    table = with_choices(fit_policies(records, PREFERENCES, skip_gates=False), records)
+    table = with_choices(fit_raw(records, PREFERENCES, skip_gates=False), records)
     costs, scores = try_everything(records, False)
     for budget in costs:
         if budget >= min(row.cost for row in table):
-            assert table.at_budget(budget + 1e-9).score == pytest.approx(scores[costs <= budget + 1e-9].max())
+            assert table.at_budget(budget + 1e-9, safety=0).score == pytest.approx(scores[costs <= budget + 1e-9].max())
 
 
 def test_budgets_between_preferences_are_met_better_than_by_the_hull_alone() -> None:
     records = made_up(5, 1500, seed=1)
-    table = fit_policies(records, PREFERENCES)
+    table = fit_raw(records, PREFERENCES)
     wide = with_choices(table, records)
     budgets = np.linspace(table.rows[0].cost, table.rows[-1].cost, 40)
-    before, after = (np.array([some.at_budget(b).score for b in budgets]) for some in (table, wide))
+    before, after = (np.array([some.at_budget(b, safety=0).score for b in budgets]) for some in (table, wide))
     assert (after >= before).all() and (after > before).mean() > 0.5
 
 
 def test_limits_of_memory_leave_the_best_policies_of_few_experts() -> None:
     records = made_up(4, 60, seed=2)
-    table = with_choices(fit_policies(records, PREFERENCES, skip_gates=False), records, max_rows=1000, expansions=1000)
+    table = with_choices(fit_raw(records, PREFERENCES, skip_gates=False), records, max_rows=1000, expansions=1000)
     assert table.params == (100, 200, 300, 400)
     pairs = [
         replay(records, Policy(tuple(first if k == i else 0.0 if k == j else None for k in range(3))))
@@ -81,7 +84,7 @@ def test_limits_of_memory_leave_the_best_policies_of_few_experts() -> None:
     ]
     inside = table.within(max_experts=2)
     for outcome in pairs:
-        assert inside.at_budget(outcome.cost + 1e-9).score >= outcome.score - 1e-9
+        assert inside.at_budget(outcome.cost + 1e-9, safety=0).score >= outcome.score - 1e-9
     assert all(len(row.policy.reachable) <= 2 for row in inside.offered)
     assert sum(table.params[i] for i in table.choose(budget=8, max_params=500).policy.reachable) <= 500
 
@@ -100,7 +103,7 @@ def test_a_line_agrees_with_replay(random_records: Callable[..., Records], seed:
 
 
 def test_interpolated_policies_lie_between_neighbours() -> None:
-    table = fit_policies(made_up(3, 400, seed=3), PREFERENCES)
+    table = fit_raw(made_up(3, 400, seed=3), PREFERENCES)
     pairs = list(zip(table.rows, table.rows[1:], strict=False))
     for policy in interpolated(table):
         assert any(

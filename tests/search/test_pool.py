@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from orxe_plugins import OrxeError, Records, fit_policies, select_pool
 from orxe_plugins.search.pool import pareto_experts
 
+#: replay and brute force are compared with a search on recorded scores
+fit_raw = partial(fit_policies, scores="raw")
 PREFERENCES = (0.3, 0.7, 0.9)
 
 
@@ -32,7 +35,7 @@ def value(records: Records, names: tuple[str, ...]) -> float:
     for p in PREFERENCES:
         # The choice's own last expert is another reference: this preference weighs cost as p does at the pool's.
         odds = (1 - p) / p * records.experts(names).standalone_cost[-1] / reference
-        (row,) = fit_policies(records.experts(names), [1 / (1 + odds)], skip_gates=False, threads=1)
+        (row,) = fit_raw(records.experts(names), [1 / (1 + odds)], skip_gates=False, threads=1)
         total += (1 - p) * row.cost / reference + p * (1 - row.score)
     return total
 

@@ -70,7 +70,8 @@ def read_annotations(file: Path) -> AnnotationFile:
     twice = [name for name, count in Counter(str(image["file_name"]) for image in images.values()).items() if count > 1]
     if twice:
         raise OrxeError(
-            f"{file} names {len(twice)} image files twice, such as {twice[0]!r}: every image needs a file name of its own"
+            f"{file} names {len(twice)} image files twice, such as {twice[0]!r}: every image needs a file name of "
+            "its own"
         )
     file_names = [str(image["file_name"]) for image in images.values()]
     return AnnotationFile(list(images), file_names, sizes, kept, names, targets, tuple(notes))

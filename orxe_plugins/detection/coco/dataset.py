@@ -8,11 +8,11 @@ from pathlib import Path
 from PIL import Image
 
 from orxe_plugins.data.datasets import Subset
+from orxe_plugins.data.reading import read_image
 from orxe_plugins.detection.coco.annotation_file import read_annotations
 from orxe_plugins.detection.coco.ground_truth import targets_fingerprint
 from orxe_plugins.detection.coco.layouts import ImageFiles, find_annotations, image_folders
 from orxe_plugins.detection.notes import note
-from orxe_plugins.detection.reading import read_turned
 from orxe_plugins.detection.sizes import check_sizes
 from orxe_plugins.errors import OrxeError
 
@@ -75,7 +75,7 @@ class CocoDataset:
             OrxeError: the folder of the images was not found.
         """
         self.check_images()
-        return read_turned(self._files.paths[index])
+        return read_image(self._files.paths[index], turn=True)
 
     def check_images(self) -> None:
         """Raise if the folder of the images was not found."""

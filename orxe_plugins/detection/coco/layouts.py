@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -35,7 +34,7 @@ def find_annotations(root: Path) -> Path:
     if present:
         return present[0]
     # The link's own neighbours go before those of the folder that it leads to.
-    for folder in dict.fromkeys((Path(os.path.abspath(root)), root.resolve())):
+    for folder in dict.fromkeys((root.absolute(), root.resolve())):
         of_split = folder.parent / "annotations" / f"instances_{folder.name}.json"
         if of_split.is_file():
             return of_split
@@ -64,7 +63,7 @@ def holds_annotations(root: Path) -> bool:
 
 def image_folders(file: Path) -> list[Path]:
     """Folders where the images of an annotation file usually lie, the likeliest first."""
-    folder = Path(os.path.abspath(file)).parent
+    folder = file.absolute().parent
     if folder.name != "annotations":
         # FiftyOne puts images into data/, Label Studio and others into images/, Roboflow beside the file.
         return [folder / "images", folder / "data", folder]

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.util.yaml_files import read_yaml
 
 SPLITS = ("train", "val", "test")
 #: other names that exporting tools give to splits
@@ -91,10 +90,7 @@ def read_data_file(file: Path) -> DataFile:
     Raises:
         OrxeError: it is missing or no data file, or its names do not number the classes 0, 1, 2, ...
     """
-    try:
-        content = yaml.safe_load(file.read_bytes().decode("utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise OrxeError(f"{file} is not a readable Ultralytics data file: {' '.join(str(error).split())}") from error
+    content = read_yaml(file, "data file")
     if not isinstance(content, dict) or not ({"names", "nc"} & set(content)):
         raise OrxeError(f"{file} is not an Ultralytics data file: it has neither names nor nc")
     sources: dict[str, tuple[Path, ...]] = {}
@@ -129,7 +125,8 @@ def class_names(names: Any, count: Any, owner: str) -> tuple[str, ...]:
     by_key = {_whole(key, owner): str(name) for key, name in names.items()}
     if sorted(by_key) != list(range(len(names))):
         raise OrxeError(
-            f"{owner}: names has the keys {', '.join(map(str, names))!s:.100}: expected 0 to {len(names) - 1}, each once"
+            f"{owner}: names has the keys {', '.join(map(str, names))!s:.100}: expected 0 to {len(names) - 1}, "
+            "each once"
         )
     if count is not None and _whole(count, owner) != len(by_key):
         raise OrxeError(f"{owner}: nc is {count}, but there are {len(by_key)} names: correct one of them")
@@ -155,8 +152,8 @@ def _only(folder: Path, strict: bool = True) -> Path | None:
 
 def _looks_like_one(path: Path) -> bool:
     try:
-        content = yaml.safe_load(path.read_bytes().decode("utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        content = read_yaml(path)
+    except OrxeError:
         return False
     return isinstance(content, dict) and bool({"names", "nc"} & set(content)) and bool({"train", "val"} & set(content))
 

@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from orxe_plugins.data.datasets import Subset
+from orxe_plugins.data.reading import read_image
 from orxe_plugins.detection.coco.ground_truth import GroundTruth, targets_fingerprint
 from orxe_plugins.detection.notes import counted, note
-from orxe_plugins.detection.reading import read_turned
 from orxe_plugins.detection.sizes import stored_and_shown
 from orxe_plugins.detection.yolo.data_file import find_data_file, read_data_file
 from orxe_plugins.detection.yolo.label_file import BadLabelsError, label_file_of, read_labels
@@ -93,7 +93,7 @@ class YoloFiles:
         Raises:
             BadSampleError: it is gone or cannot be decoded.
         """
-        return read_turned(self.files[index])
+        return read_image(self.files[index], turn=True)
 
     def select(self, indices: Iterable[int]) -> Subset:
         """A data set of some samples, in the given order."""
@@ -137,11 +137,12 @@ def _listed_images(sources: Sequence[Path]) -> tuple[list[Path], list[str]]:
     found: list[str] = []
     for source in sources:
         if source.is_dir():
-            found += glob.glob(os.path.join(glob.escape(str(source)), "**", "*.*"), recursive=True)
+            # glob, unlike Path.rglob, follows links and leaves out hidden files, as Ultralytics does.
+            found += glob.glob(f"{glob.escape(str(source))}{os.sep}**{os.sep}*.*", recursive=True)  # noqa: PTH207
         else:
             found += _lines(source)
     images = sorted(path for path in found if _suffix(path) in IMAGE_SUFFIXES)
-    others = [Path(p).name for p in found if _suffix(p) not in IMAGE_SUFFIXES | _BESIDE and not os.path.isdir(p)]
+    others = [Path(p).name for p in found if _suffix(p) not in IMAGE_SUFFIXES | _BESIDE and Path(p).is_file()]
     return [Path(path) for path in images], sorted(others)
 
 
@@ -152,7 +153,7 @@ def _lines(file: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise OrxeError(f"{file} is not a readable list of images: {error}") from error
     lines = [line.strip().replace("\\", "/") for line in text.splitlines() if line.strip()]
-    return [line if os.path.exists(line) else os.path.join(file.parent, line) for line in lines]
+    return [line if Path(line).exists() else str(file.parent / line) for line in lines]
 
 
 def _suffix(path: str) -> str:

@@ -35,6 +35,7 @@ def sample_facts(reported_on: Samples, fitted_on: Samples) -> tuple[tuple[str, s
         ("Reported on", reported_on.title),
         ("Fitted on", fitted_on.title),
         ("Input of the experts", INPUT_MODES.get(mode, mode) if mode else "not known"),
+        *((f"{name} sees", view) for name, view in reported_on.views),
         ("Training-time augmentation in the fitting records", _augmentation_text(fitted_on)),
         ("Samples left out", _skipped_text(reported_on.skipped)),
         *(("Note on the data", note) for note in dict.fromkeys((*reported_on.notes, *fitted_on.notes))),

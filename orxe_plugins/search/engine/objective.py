@@ -55,7 +55,7 @@ class Objective:
         """1 - mapped score: uint8 of the same shape for 0/1 scores, else float64."""
         if score.dtype == np.uint8:
             return (1 - score).astype(np.uint8)
-        losses: np.ndarray = 1 - (score - self.zero) / (self.one - self.zero)
+        losses: np.ndarray = 1 - (score.astype(np.float64, copy=False) - self.zero) / (self.one - self.zero)
         return losses
 
 

@@ -206,17 +206,23 @@ def test_boxes_of_run_lengths_are_those_of_cocos_own_code(tmp_path: Path) -> Non
     assert box_of_segmentation([]) is None
 
 
+NO_IMAGE = "1 of 3 annotations: left out, as the file does not list their image: 3"
+NO_AREA = "1 of 2 annotations: boxes without area; they count as objects that no box finds: 2"
+OUTSIDE = "1 of 2 annotations: boxes that leave their image by more than a pixel; they count as they are: 2"
+TWICE = (
+    "1 of 3 annotations: the same box and class as another one of the image; each counts, as in COCO's own evaluation"
+)
+
+
 @pytest.mark.parametrize(
     ("changes", "note"),
     [
-        (({}, {}, {"id": 3, "image_id": 77}), "1 of 3 annotations: left out, as the file does not list their image: 3"),
-        (({}, {"bbox": [5, 5, 0, 10]}), "1 of 2 annotations: boxes without area; they count as objects that no box finds: 2"),
-        (({}, {"bbox": [35, 5, 20, 10]}), "1 of 2 annotations: boxes that leave their image by more than a pixel; they "
-         "count as they are: 2"),
-        (({}, {}, {"id": 3}), "1 of 3 annotations: the same box and class as another one of the image; each counts, as in "
-         "COCO's own evaluation"),
+        (({}, {}, {"id": 3, "image_id": 77}), NO_IMAGE),
+        (({}, {"bbox": [5, 5, 0, 10]}), NO_AREA),
+        (({}, {"bbox": [35, 5, 20, 10]}), OUTSIDE),
+        (({}, {}, {"id": 3}), TWICE),
     ],
-)  # fmt: skip
+)
 def test_odd_boxes_are_counted(tmp_path: Path, changes: tuple[dict[str, Any], ...], note: str) -> None:
     assert note in read(changed(annotations=annotations(*changes)), tmp_path).notes
 

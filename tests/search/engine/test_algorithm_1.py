@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,6 +17,9 @@ from orxe_plugins.search.engine.multiresolution import LEVELS
 from orxe_plugins.search.engine.objective import Objective
 from orxe_plugins.search.engine.problem import Cuts, Problem, RankedRecords
 from orxe_plugins.search.engine.settings import Regulariser
+
+#: Algorithm 1 is compared with a search on recorded scores
+fit_raw = partial(fit_policies, scores="raw")
 
 
 def counted_anew(problem: Problem, skip_gates: bool) -> Cuts:
@@ -84,7 +88,7 @@ def test_a_search_on_more_samples_than_its_first_steps_take_is_no_worse(n_sample
     right = rng.random((n, n_samples)) < np.clip(skill + np.linspace(0, 0.4, n)[:, None], 0, 1)
     records = Records.from_arrays([f"e{i}" for i in range(n)], 2.0 ** np.arange(n), confidence, right.astype(np.uint8))
     preferences = [0.3, 0.7, 0.9, 0.97, 1.0]
-    table = fit_policies(records, preferences)
+    table = fit_raw(records, preferences)
     samples = RankedRecords.of(records, Grid.of(records.confidence), Objective.of(records))
     for preference, reached in zip(preferences, table.details["search"]["objective"], strict=True):
         problem = Problem.of(samples, preference)
