@@ -93,10 +93,22 @@ def candidates_of(table: PolicyTable, fitted_on: Records | None) -> tuple[Candid
     return tuple(found.values())
 
 
-def choose(candidates: Sequence[Candidate], fitted_on: Records | None) -> Chosen:
+def negligible_drop(table: PolicyTable) -> float:
+    """What counts as losing nothing: less than one answer of the fitting split, where scores are expected ones.
+
+    Recorded right answers are lost one by one. Expected ones are lost by parts of an answer, and a policy that loses
+    none of them at all would have to ask the last expert almost always.
+    """
+    if table.details.get("scores", {}).get("kind", "raw") == "raw" or not table.n_samples:
+        return 0.0
+    return min(ALLOWED_DROP, 1 / table.n_samples)
+
+
+def choose(candidates: Sequence[Candidate], fitted_on: Records | None, negligible: float = 0.0) -> Chosen:
     """The cheapest candidate that loses nothing against the best expert alone, by the fitting split's figures.
 
-    How far it goes to the safe side of that: :func:`orxe_plugins.policies.safety.safe_choice`.
+    How far it goes to the safe side of that: :func:`orxe_plugins.policies.safety.safe_choice`. ``negligible`` is a
+    drop that counts as nothing, as a share of the scores' range.
 
     None that costs more than the last expert takes part, nor one that another candidate beats in cost and score.
     Where losing nothing saves little or nothing, a little may be lost for what rises highest above random mixing of
@@ -111,8 +123,9 @@ def choose(candidates: Sequence[Candidate], fitted_on: Records | None) -> Chosen
     alone = [each for each in candidates if len(each.policy.reachable) == 1 and each.cost <= last.cost + ROUNDING]
     base = max(alone, key=lambda each: (each.score, -each.cost))
     against = "the last expert" if base.policy == last.policy else "the best expert alone"
-    found = _safe(front, base)
-    reason = f"the cheapest one that loses nothing against {against} there, on the safe side"
+    found = _safe(front, base, negligible * _scale(candidates) + ROUNDING)
+    loses = f"is expected to lose at most {100 * negligible:.2g} points" if negligible else "loses nothing"
+    reason = f"the cheapest one that {loses} against {against} there, on the safe side"
     if found.cost > (1 - _WORTH_IT) * base.cost:
         traded = _traded(front, base, alone)
         if traded is not None and traded.score >= base.score - ALLOWED_DROP * _scale(candidates) - ROUNDING:
@@ -132,11 +145,11 @@ def choose(candidates: Sequence[Candidate], fitted_on: Records | None) -> Chosen
     return _alone(Chosen(found, reason, higher=_higher(front, found, candidates)), candidates, fitted_on)
 
 
-def _safe(front: Sequence[Candidate], base: Candidate) -> Candidate:
-    """The cheapest that keeps the best expert's score, or a safer one where that costs little."""
+def _safe(front: Sequence[Candidate], base: Candidate, nothing: float) -> Candidate:
+    """The cheapest that loses no more than ``nothing`` against the best expert, or a safer one where that costs little."""
     keeps = [each for each in front if each.cost <= base.cost + ROUNDING]
     options = [Option(each.cost / (base.cost or 1.0), base.score - each.score, each.error) for each in keeps]
-    taken = safe_choice(options, ROUNDING)
+    taken = safe_choice(options, nothing)
     assert taken is not None  # the best expert itself, or what beats it
     return keeps[taken]
 

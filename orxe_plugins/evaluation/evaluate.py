@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from orxe_plugins.errors import OrxeError, check_type
-from orxe_plugins.evaluation.candidates import Candidate, candidates_of, choose, choose_asked, mixture
+from orxe_plugins.evaluation.candidates import (
+    Candidate,
+    candidates_of,
+    choose,
+    choose_asked,
+    mixture,
+    negligible_drop,
+)
 from orxe_plugins.evaluation.estimates import Estimates, estimates, points
 from orxe_plugins.evaluation.formats import Formats
 from orxe_plugins.evaluation.metric import Metric
@@ -70,7 +77,10 @@ def evaluate(
         check_type("selection", selection, Selection, "such as Selection(budget=1.2)")
     figures = _row_extras(table, {} if extras is None else extras)
     candidates = candidates_of(table, fitted_on)
-    chosen = choose(candidates, fitted_on) if selection is None else choose_asked(table, candidates, selection)
+    if selection is None:
+        chosen = choose(candidates, fitted_on, negligible_drop(table))
+    else:
+        chosen = choose_asked(table, candidates, selection)
     alone = [Policy.only(i, records.n_experts) for i in range(records.n_experts)]
     promised = [one.row.policy for one in table.promises if one.row is not None]
     wanted = [*(row.policy for row in table), *promised, chosen.candidate.policy, *alone]

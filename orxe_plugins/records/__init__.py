@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from orxe_plugins.util.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from orxe_plugins.records.agreement import agreement_records
     from orxe_plugins.records.loading import load_records
     from orxe_plugins.records.options import RecordOptions
     from orxe_plugins.records.recorder import record
@@ -16,6 +17,7 @@ else:
         "Progress": "orxe_plugins.util.progress",
         "RecordOptions": "orxe_plugins.records.options",
         "Records": "orxe_plugins.records.records",
+        "agreement_records": "orxe_plugins.records.agreement",
         "fit_temperatures": "orxe_plugins.records.temperature",
         "load_records": "orxe_plugins.records.loading",
         "record": "orxe_plugins.records.recorder",
@@ -27,6 +29,7 @@ __all__ = [
     "Progress",
     "RecordOptions",
     "Records",
+    "agreement_records",
     "fit_temperatures",
     "load_records",
     "record",

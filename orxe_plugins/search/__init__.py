@@ -8,6 +8,7 @@ from orxe_plugins.util.lazy import lazy_names
 
 if TYPE_CHECKING:
     from orxe_plugins.search.batched import BatchedCosts, batch_ms, batched_costs, with_costs
+    from orxe_plugins.search.denoise import denoised
     from orxe_plugins.search.engine.bounds import lower_bounds
     from orxe_plugins.search.fit import fit_policies
     from orxe_plugins.search.pareto import choose_experts, with_choices
@@ -31,6 +32,7 @@ else:
         "batch_ms": "orxe_plugins.search.batched",
         "batched_costs": "orxe_plugins.search.batched",
         "choose_experts": "orxe_plugins.search.pareto",
+        "denoised": "orxe_plugins.search.denoise",
         "fit_policies": "orxe_plugins.search.fit",
         "lower_bounds": "orxe_plugins.search.engine.bounds",
         "pareto_experts": "orxe_plugins.search.pool",
@@ -54,6 +56,7 @@ __all__ = [
     "batch_ms",
     "batched_costs",
     "choose_experts",
+    "denoised",
     "fit_policies",
     "lower_bounds",
     "pareto_experts",

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orxe_plugins import Policy, PolicyRow, PolicyTable, Records, fit_policies, replay
-from orxe_plugins.evaluation.candidates import ALLOWED_DROP, candidates_of, choose, mixture
+from orxe_plugins.evaluation.candidates import ALLOWED_DROP, candidates_of, choose, mixture, negligible_drop
 from orxe_plugins.evaluation.evaluate import evaluate
 from orxe_plugins.evaluation.formats import Formats
 from orxe_plugins.evaluation.metric import Metric
@@ -183,6 +183,27 @@ def test_the_choice_is_never_beaten_and_never_costs_more_than_the_last_expert(
     assert (outcome.cost, outcome.score) == pytest.approx((chosen.cost, chosen.score))
     # A policy that asks one expert for 99 % of the samples gives way to it, which may lose what the others answer.
     assert chosen.score >= last.score - ALLOWED_DROP - 0.0101
+
+
+def test_less_than_one_answer_counts_as_nothing_where_scores_are_expected_ones() -> None:
+    last, near, far = (
+        PolicyRow(p, Policy((t,)), cost, score)
+        for p, t, cost, score in ((1.0, None, 10, 0.9), (0.9, 0.5, 4, 0.896), (0.8, 0.4, 2, 0.894))
+    )
+    raw, expected = (
+        PolicyTable(
+            (last, near, far),
+            reference_cost=10,
+            reference_score=0.9,
+            n_samples=200,
+            details={"scores": {"kind": kind}},
+        )
+        for kind in ("raw", "denoised")
+    )
+    assert negligible_drop(raw) == 0 and negligible_drop(expected) == 1 / 200
+    assert negligible_drop(replace(expected, n_samples=20)) == ALLOWED_DROP, "one of 20 answers is no trifle"
+    chosen = choose(candidates_of(expected, None), None, negligible_drop(expected))
+    assert chosen.candidate.policy == near.policy and "at most 0.5 points" in chosen.reason
 
 
 def test_the_reporting_split_has_no_part_in_the_choice() -> None:
