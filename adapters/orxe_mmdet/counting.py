@@ -31,7 +31,8 @@ def answers_as_counted(cascade: Cascade, images: Sequence[Tensor]) -> tuple[Tens
     # Tracing is the state of a thread: in another one, the images are routed as they always are.
     with ThreadPoolExecutor(1) as pool:
         _, route = pool.submit(cascade.route, images).result()
-    context, parts = cascade.context(images), []
+    context = cascade.context(images)
+    parts: list[Tensor] = []
     for i, expert in enumerate(cascade.members):
         index = route.ran[:, i].nonzero().squeeze(1)
         if len(index):

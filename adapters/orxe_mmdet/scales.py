@@ -21,10 +21,14 @@ def read_scale(scale: str | int | Sequence[int]) -> Scale:
     Raises:
         OrxeError: it is something else.
     """
-    if isinstance(scale, str) and (found := re.fullmatch(r"\s*(\d+)\s*[xX×]\s*(\d+)\s*", scale)):
-        sides: Sequence[Any] = (int(found[1]), int(found[2]))
-    else:
-        sides = (scale, scale) if isinstance(scale, int) else tuple(scale) if not isinstance(scale, str) else ()
+    sides: tuple[Any, ...] = ()
+    if isinstance(scale, str):
+        found = re.fullmatch(r"\s*(\d+)\s*[xX×]\s*(\d+)\s*", scale)
+        sides = () if found is None else (int(found[1]), int(found[2]))
+    elif isinstance(scale, int):
+        sides = (scale, scale)
+    elif isinstance(scale, Sequence):
+        sides = tuple(scale)
     if len(sides) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides):
         raise OrxeError(f"scale is {scale!r}: expected width and height in pixels, such as 1333x800 or [1333, 800]")
     return sides[0], sides[1]

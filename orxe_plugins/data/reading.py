@@ -8,7 +8,6 @@ import stat
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -30,15 +29,14 @@ class BadSampleError(OrxeError):
     """One sample cannot be read; others can. Loops over a data set may skip it."""
 
 
-@lru_cache(maxsize=1)
-def image_suffixes() -> tuple[str, ...]:
-    """Suffixes of the files that Pillow reads, in lower case, with the dot; its plug-ins add theirs."""
+def _suffixes() -> tuple[str, ...]:
+    """Suffixes of the files that Pillow reads, in lower case, with the dot; plug-ins that it has by now add theirs."""
     known = Image.registered_extensions()
     return tuple(sorted(suffix for suffix, kind in known.items() if kind in Image.OPEN and kind not in _NOT_READ))
 
 
 #: suffixes of the files that are taken as images; the case does not count
-IMAGE_SUFFIXES: tuple[str, ...] = image_suffixes()
+IMAGE_SUFFIXES: tuple[str, ...] = _suffixes()
 
 
 def is_image_name(name: str) -> bool:

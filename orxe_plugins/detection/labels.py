@@ -62,7 +62,7 @@ def match_labels(
     answered = set(found.tolist())
     missing = [name for i, name in enumerate(names_to) if i not in answered]
     if (extra and not allow_extra) or (missing and not allow_missing):
-        raise OrxeError(_mismatch(extra, missing, given, wanted))
+        raise OrxeError(_mismatch([] if allow_extra else extra, [] if allow_missing else missing, given, wanted))
     return found
 
 

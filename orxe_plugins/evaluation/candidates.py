@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from orxe_plugins.policies.policy import Policy
-from orxe_plugins.policies.row import ROUNDING
+from orxe_plugins.policies.row import ROUNDING, PolicyRow
+from orxe_plugins.policies.safety import Option, safe_choice
 from orxe_plugins.policies.selection import Selection
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.records.records import Records
 from orxe_plugins.search.replay import replay
+from orxe_plugins.search.scores import SearchScores
 from orxe_plugins.util.hull import upper_hull
 from orxe_plugins.util.pareto import pareto_front
 
@@ -33,7 +35,8 @@ class Candidate:
         kind: "fitted", "pareto", "compact" or "promised" row of the table, or "expert": one expert alone.
         preference: that of the row; NaN for an expert alone.
         policy: its thresholds.
-        cost, score: mean cost and mean per-sample score there.
+        cost, score: mean cost and mean per-sample score there; of the scores that the table was searched on.
+        error: standard error of the last expert's score less this one's; 0 where it is not known.
     """
 
     kind: str
@@ -41,6 +44,7 @@ class Candidate:
     policy: Policy
     cost: float
     score: float
+    error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -74,11 +78,15 @@ def candidates_of(table: PolicyTable, fitted_on: Records | None) -> tuple[Candid
     found: dict[Policy, Candidate] = {}
     for kind, rows in kinds.items():
         for row in rows:
-            found.setdefault(row.policy, Candidate(kind, row.preference, row.policy, row.cost, row.score))
+            one = Candidate(kind, row.preference, row.policy, row.cost, row.score, row.drop_error)
+            found.setdefault(row.policy, one)
     if fitted_on is not None:
-        for i in range(n):
-            alone = replay(fitted_on, Policy.only(i, n))
-            found.setdefault(alone.policy, Candidate("expert", math.nan, alone.policy, alone.cost, alone.score))
+        # Figures are compared, so that all must be of the scores that the table was searched on.
+        searched = SearchScores.of_table(table, fitted_on)
+        outcomes = [replay(searched.records, Policy.only(i, n)) for i in range(n)]
+        for row in searched.with_errors(PolicyRow(0.0, each.policy, each.cost, each.score) for each in outcomes):
+            alone = Candidate("expert", math.nan, row.policy, row.cost, row.score, row.drop_error)
+            found.setdefault(row.policy, alone)
     elif not math.isnan(table.reference_cost + table.reference_score):
         last = Policy.never(n)
         found.setdefault(last, Candidate("expert", math.nan, last, table.reference_cost, table.reference_score))
@@ -99,7 +107,8 @@ def negligible_drop(table: PolicyTable) -> float:
 def choose(candidates: Sequence[Candidate], fitted_on: Records | None, negligible: float = 0.0) -> Chosen:
     """The cheapest candidate that loses nothing against the best expert alone, by the fitting split's figures.
 
-    ``negligible`` is a drop that counts as nothing, as a share of the scores' range.
+    How far it goes to the safe side of that: :func:`orxe_plugins.policies.safety.safe_choice`. ``negligible`` is a
+    drop that counts as nothing, as a share of the scores' range.
 
     None that costs more than the last expert takes part, nor one that another candidate beats in cost and score.
     Where losing nothing saves little or nothing, a little may be lost for what rises highest above random mixing of
@@ -114,10 +123,9 @@ def choose(candidates: Sequence[Candidate], fitted_on: Records | None, negligibl
     alone = [each for each in candidates if len(each.policy.reachable) == 1 and each.cost <= last.cost + ROUNDING]
     base = max(alone, key=lambda each: (each.score, -each.cost))
     against = "the last expert" if base.policy == last.policy else "the best expert alone"
-    nothing = negligible * _scale(candidates) + ROUNDING
-    found = next(each for each in front if each.score >= base.score - nothing)
+    found = _safe(front, base, negligible * _scale(candidates) + ROUNDING)
     loses = f"is expected to lose at most {100 * negligible:.2g} points" if negligible else "loses nothing"
-    reason = f"the cheapest one that {loses} against {against} there"
+    reason = f"the cheapest one that {loses} against {against} there, on the safe side"
     if found.cost > (1 - _WORTH_IT) * base.cost:
         traded = _traded(front, base, alone)
         if traded is not None and traded.score >= base.score - ALLOWED_DROP * _scale(candidates) - ROUNDING:
@@ -135,6 +143,15 @@ def choose(candidates: Sequence[Candidate], fitted_on: Records | None, negligibl
             reason = f"{against}{alone_text}, as all that costs less loses too much there"
             return Chosen(found, reason, nearest, higher=_higher(front, found, candidates))
     return _alone(Chosen(found, reason, higher=_higher(front, found, candidates)), candidates, fitted_on)
+
+
+def _safe(front: Sequence[Candidate], base: Candidate, nothing: float) -> Candidate:
+    """The cheapest that loses no more than ``nothing`` against the best expert, or a safer one where that costs little."""
+    keeps = [each for each in front if each.cost <= base.cost + ROUNDING]
+    options = [Option(each.cost / (base.cost or 1.0), base.score - each.score, each.error) for each in keeps]
+    taken = safe_choice(options, nothing)
+    assert taken is not None  # the best expert itself, or what beats it
+    return keeps[taken]
 
 
 def _higher(front: Sequence[Candidate], found: Candidate, candidates: Sequence[Candidate]) -> Candidate | None:

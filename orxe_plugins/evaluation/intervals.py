@@ -121,8 +121,9 @@ def clopper_pearson(successes: int, trials: int, level: float = 0.95) -> tuple[f
     # Imported here: scipy.stats takes long to load, and few evaluations need it.
     from scipy.stats import binomtest
 
-    for name, value in (("successes", successes), ("trials", trials), ("level", level)):
-        check_real(name, value)
+    check_type("successes", successes, (int, np.integer), "a count of samples")
+    check_type("trials", trials, (int, np.integer), "a count of samples")
+    check_real("level", level)
     if not 0 < level < 1:
         raise OrxeError(f"level is {level!r}: expected a number between 0 and 1")
     if not 0 <= successes <= trials or trials < 1:

@@ -70,7 +70,7 @@ def search(run: Run, pool: Pool | None = None) -> Fitted:
 
 
 def _as_recorded(spec: ExpertSpec, details: Mapping[str, Any]) -> ExpertSpec:
-    """The spec of a classifier that was recorded in some of its classes alone with these, so that fronts answer alike."""
+    """The spec of a classifier with the classes that it was recorded in, so that every front answers alike."""
     columns = details.get("columns", {}).get(spec.name)
     if columns is None:
         return spec

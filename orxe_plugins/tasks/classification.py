@@ -61,8 +61,8 @@ class Classification(Task):
                 f"data set {dataset.name!r} has {folders} class folders and no class map, but expert {expert.name!r} "
                 f"has {known} classes: which of them the folders are cannot be told from their order. List the "
                 f"expert's {known} classes, as the folders are called, in synsets.txt beside the folders or in a file "
-                f"named by data.class_map=FILE{_imagenet_hint(dataset, known)}; or, where the folders are called as the "
-                "expert calls its classes, answer in them alone by `classes: data`"
+                f"named by data.class_map=FILE{_imagenet_hint(dataset, known)}; or, where the folders are called as "
+                "the expert calls its classes, answer in them alone by `classes: data`"
             )
 
     def label_names(self, dataset: Dataset) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ class KnownClasses:
         self.sample_ids = [base.sample_ids[i] for i in self._indices]
         self.targets = [new[base.targets[i]] for i in self._indices]
         self.fingerprint = hashlib.sha256("\0".join([base.fingerprint, *self.names]).encode()).hexdigest()
-        gone = [name for name in own if name not in new.values() and name not in self.names]
+        gone = [name for name in own if name not in self.names]
         lost = len(base) - len(self._indices)
         what = f"left out with {counted(lost, 'image')}, as not every expert knows them"
         self.notes = (*getattr(base, "notes", ()), note(gone, len(own), "class", what))
