@@ -16,7 +16,7 @@ def to_markdown(result: dict[str, Any]) -> str:
         f"samples, drawn at random {settings['splits']} times, and reported on all others by their labels. The same "
         "draws serve all methods. Recorded scores are what ORXE's paper and release 0.1.0 search on: the argmin over "
         "recorded right answers, and the cheapest policy whose recorded drop is allowed. Without labels, a score is "
-        "agreement with the last expert. Auto is the default.",
+        "agreement with the last expert (left out where it was measured with --labels-only). Auto is the default.",
         f"Score: in points, at {shares} % of the last expert's cost, between the policies of a table by linear "
         "interpolation (which mixing two policies reaches). Gain: their mean less that of the first row, with a 95 % "
         f"interval. Drop @ cost: {100 * settings['max_drop']:g} point is allowed. It is the mean drop on the other "
