@@ -23,7 +23,9 @@ def to_markdown(result: dict[str, Any]) -> str:
         "samples of the policy that is chosen for it, and its mean cost over the last expert's; in brackets the "
         "largest drop, and how often it was more than allowed. Objective: mean over the preferences; its change from "
         "the first row with a 99 % interval, below 0 is better. Intervals are paired, by Student's t over the draws: "
-        "they cover the draw of the samples that policies are fitted on, not that of the whole data set. "
+        "they cover the draw of the samples that policies are fitted on, not that of the whole data set. The form of "
+        "the regression and the two constants of the safe side were chosen with an eye on draws of the same two data "
+        "sets, the samples that are reported on here among them. "
         "Written by `python benchmarks/bench_quality.py`.",
     ]
     for name, data in result["data"].items():
