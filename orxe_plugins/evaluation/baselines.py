@@ -45,10 +45,12 @@ class Baseline:
 
     def at(self, cost: float) -> float:
         """The score that a mean cost pays for; NaN below the cheapest point."""
-        if cost < self.cost[0]:
+        # A cost that was summed in another order may be off by its last digits.
+        rounded = cost + 1e-9 * abs(cost)
+        if rounded < self.cost[0]:
             return float("nan")
         if self.steps:
-            return float(self.score[: int(np.searchsorted(self.cost, cost, side="right"))].max())
+            return float(self.score[: int(np.searchsorted(self.cost, rounded, side="right"))].max())
         return float(np.interp(cost, self.cost, self.score))
 
 

@@ -146,7 +146,7 @@ def choose(candidates: Sequence[Candidate], fitted_on: Records | None, negligibl
 
 
 def _safe(front: Sequence[Candidate], base: Candidate, nothing: float) -> Candidate:
-    """The cheapest that loses no more than ``nothing`` against the best expert, or a safer one where that costs little."""
+    """The cheapest that loses at most ``nothing`` against the best expert, or a safer one where that costs little."""
     keeps = [each for each in front if each.cost <= base.cost + ROUNDING]
     options = [Option(each.cost / (base.cost or 1.0), base.score - each.score, each.error) for each in keeps]
     taken = safe_choice(options, nothing)

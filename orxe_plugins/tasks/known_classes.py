@@ -99,7 +99,7 @@ def needed_names(dataset: Dataset) -> tuple[str, ...]:
     names = folder_names(dataset)
     if not names:
         raise OrxeError(
-            f"data set {dataset.name!r} has a class map, or folders that are called by numbers, which say already which "
-            "of the experts' classes they are: leave out `classes`, or the class map"
+            f"data set {dataset.name!r} has a class map, or folders that are called by numbers, which say already "
+            "which of the experts' classes they are: leave out `classes`, or the class map"
         )
     return names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -104,4 +103,3 @@ def test_graphs_of_one_path_are_refused() -> None:
         create_feature_extractor(model, ["cascade"])
     with pytest.raises(OrxeError, match="torch.jit.script cannot compile a cascade"):
         torch.jit.script(model)
-    assert torch.equal(copy.deepcopy(model)(torch.ones(1, 3, 224, 224)), model(torch.ones(1, 3, 224, 224)))

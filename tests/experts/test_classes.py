@@ -139,7 +139,8 @@ def data(tmp_path: Path) -> Path:
 
 def run_of(data: Path, folder: Path, experts: Sequence[str], **keys: Any) -> Run:
     pool = [{"address": address, "name": f"e{i}"} for i, address in enumerate(experts)]
-    recipe = {"name": "r", "task": "detection", "data": {"root": str(data)}, "experts": pool, **keys}
+    places = {"root": str(data), **keys.pop("places", {})}
+    recipe = {"name": "r", "task": "detection", "data": places, "experts": pool, **keys}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     return Run(load_recipe(folder / "recipe.yaml", out=folder / "out"), folder / "out")
 
@@ -240,8 +241,8 @@ def test_images_may_be_named_by_a_recipe(data: Path, tmp_path: Path) -> None:
     experts = ["finder:dog,cat,zebra?cost=1"]
     with pytest.raises(OrxeError, match="name their folder by data.images"):
         record_pool(run_of(data, tmp_path, experts))
-    places = {"root": str(data), "images": str(tmp_path / "elsewhere")}
-    assert len(record_pool(run_of(data, tmp_path, experts, data=places)).fit) == 8
-    run = run_of(data, tmp_path, ["timm:resnet18"], task="classification", data=places)
+    places = {"images": str(tmp_path / "elsewhere")}
+    assert len(record_pool(run_of(data, tmp_path, experts, places=places)).fit) == 8
+    run = run_of(data, tmp_path, ["timm:resnet18"], task="classification", places=places)
     with pytest.raises(OrxeError, match="data.images is .*, but task 'classification' finds images in data.root alone"):
         run.listed(str(data))
