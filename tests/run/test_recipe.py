@@ -59,7 +59,7 @@ def test_an_entry_of_a_list_is_named_by_its_name_or_number(recipe_file: Path, tm
         ("name.first=x", "'first' is a key inside of 'mine', which has no keys"),
         ("data.split.fit=2", "data.split.fit is 2"),
         ("datta.root=x", "unknown key 'datta'"),
-        ("preferences=[0.5, 1.5]", "preferences holds 1.5"),
+        ("preferences=[0.5, 1.5]", "preference is 1.5"),
         ("preferences=[]", "no preference is given"),
         ("path=sideways", "path is 'sideways'"),
         ("name", "expected key=value"),
