@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from orxe_plugins.data.class_folders import number_folders
+from orxe_plugins.data.class_folders import number_folders, read_class_map
 from orxe_plugins.data.reading import (
     BadSampleError,
     decode,
@@ -85,6 +85,7 @@ class Subset:
         self.sample_ids = [base.sample_ids[i] for i in self.indices]
         self.targets = [base.targets[i] for i in self.indices]
         self.notes = tuple(getattr(base, "notes", ()))
+        self.class_names: tuple[str, ...] = tuple(getattr(base, "class_names", ()))
         listed = ",".join(map(str, self.indices))
         self.fingerprint = hashlib.sha256(f"{base.fingerprint}[{listed}]".encode()).hexdigest()
 
@@ -116,6 +117,8 @@ class ImageFolder:
         folder: where the class folders lie; sample ids are paths relative to it.
         classes: class index of each class folder.
         class_map: what numbered them; None if nothing did.
+        class_names: names of the classes in order of their indices; that of a class without a folder is empty, unless
+            the class map names it.
         unmapped: whether the class folders were only counted, as no class map and no name says what they are.
 
     Raises:
@@ -131,6 +134,7 @@ class ImageFolder:
         numbering = number_folders(names, self.class_map, self.folder)
         self.classes = numbering.indices
         self.unmapped = numbering.unmapped
+        self.class_names = _names_of_classes(self.classes, self.class_map)
         files: list[tuple[str, int, int]] = []
         left_out, empty = [(name, "in no class folder") for name in loose], []
         for name in names:
@@ -188,6 +192,15 @@ def folders_without_map(dataset: Dataset) -> int | None:
     """Number of class folders that were only counted; None if a class map or their own names number them."""
     folders = _counted_folders(dataset)
     return None if folders is None else len(folders.classes)
+
+
+def _names_of_classes(classes: Mapping[str, int], class_map: str | Path | Mapping[str, int] | None) -> tuple[str, ...]:
+    if class_map is not None:
+        # It may name more classes than there are folders here, and experts answer with all of them.
+        mapped = class_map if isinstance(class_map, Mapping) else read_class_map(class_map, list(classes))
+        classes = {**mapped, **classes}
+    by_index = {index: name for name, index in classes.items()}
+    return tuple(by_index.get(index, "") for index in range(max(by_index, default=-1) + 1))
 
 
 def _empty_note(folders: Sequence[str]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError, check_type
 from orxe_plugins.experts.views import view_text
 from orxe_plugins.records.columns import StoredColumn
-from orxe_plugins.records.manifest import recording_mark
+from orxe_plugins.records.manifest import SAID, recording_mark
 from orxe_plugins.records.records import Records
 from orxe_plugins.records.shards import COLUMNS
 from orxe_plugins.records.store import RecordStore
@@ -201,7 +201,7 @@ def _predictions(tables: Sequence[_Table], rows: np.ndarray) -> dict[str, Any]:
 
 
 def _details(dataset: Mapping[str, Any], manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    facts = ("name", "fingerprint", "samples", "notes")
+    facts = ("name", "fingerprint", "samples", *SAID)
     setup = {key: value for key, value in dataset.items() if key not in ("schema", *facts)}
     return {
         "dataset": {key: dataset[key] for key in facts if key in dataset},

@@ -17,6 +17,9 @@ from orxe_plugins.tasks.task import Task
 
 _WAY_OUT = "Choose another --out folder, or use --fresh to record again"
 
+#: what a data set says of itself; no recorded answer depends on it
+SAID = ("notes", "class_names")
+
 
 def setup_of(task: Task, options: RecordOptions) -> dict[str, Any]:
     """How all experts of a folder are recorded, as JSON values."""
@@ -36,7 +39,7 @@ def setup_of(task: Task, options: RecordOptions) -> dict[str, Any]:
 
 def recording_mark(dataset: Mapping[str, Any], expert: Mapping[str, Any]) -> str:
     """Fingerprint of all that an expert's shards depend on, out of both manifests."""
-    recorded = {key: value for key, value in dataset.items() if key not in ("schema", "name", "notes")}
+    recorded = {key: value for key, value in dataset.items() if key not in ("schema", "name", *SAID)}
     return fingerprint_of({"dataset": recorded, "expert": [expert[k] for k in ("name", "fingerprint", "shard_size")]})
 
 
@@ -47,7 +50,7 @@ def check_dataset(store: RecordStore, dataset: Dataset, setup: Mapping[str, Any]
         fresh: remove all records where it is not.
     """
     manifest = {"name": dataset.name, "fingerprint": dataset.fingerprint, "samples": len(dataset), **setup}
-    manifest["notes"] = list(getattr(dataset, "notes", ()))
+    manifest |= {key: list(getattr(dataset, key, ())) for key in SAID}
     manifest = json.loads(json.dumps(manifest))
     there = None if fresh and _unreadable(store) else store.dataset()
     difference = None if there is None else _dataset_difference(there, manifest)
@@ -73,7 +76,7 @@ def _dataset_difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> st
             f"(fingerprint {there['fingerprint'][:12]}), but this is {here['name']!r} with {here['samples']} samples "
             f"(fingerprint {here['fingerprint'][:12]})"
         )
-    settings = [key for key in here if key not in ("name", "fingerprint", "samples", "notes")]
+    settings = [key for key in here if key not in ("name", "fingerprint", "samples", *SAID)]
     changed = [f"{key} {there.get(key)!r}, now {key} {here[key]!r}" for key in settings if there.get(key) != here[key]]
     return f"was recorded with {'; '.join(changed)}" if changed else None
 

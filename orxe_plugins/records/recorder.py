@@ -21,6 +21,7 @@ from orxe_plugins.records.augment import augmented
 from orxe_plugins.records.loading import load_records
 from orxe_plugins.records.lock import folder_lock
 from orxe_plugins.records.manifest import (
+    SAID,
     check_batch_size,
     check_dataset,
     check_expert,
@@ -243,7 +244,7 @@ def _describe(store: RecordStore, plan: _Plan, dataset_manifest: dict[str, Any])
     The cost may become known or be given anew at any time: no answer depends on it.
     """
     dataset = store.dataset()
-    if dataset is None or dataset.get("notes", []) != dataset_manifest["notes"]:
+    if dataset is None or any(dataset.get(key, []) != dataset_manifest[key] for key in SAID):
         store.write_dataset(dataset_manifest)
     there = store.expert(plan.expert.name) or {}
     cost = there.get("cost") if plan.expert.cost is None else float(plan.expert.cost)

@@ -6,11 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from orxe_plugins.data.class_folders import read_class_map
 from orxe_plugins.data.datasets import Dataset, ImageFolder, Subset
 from orxe_plugins.detection.coco.ground_truth import GroundTruth
-from orxe_plugins.errors import OrxeError
-from orxe_plugins.run.run import Run
 
 #: so many classes are named
 _NAMED = 5
@@ -29,25 +26,6 @@ def class_sentence(dataset: Dataset) -> str:
         boxes = sum(len(target.labels) for target in dataset.targets)
         return f"{len(names)} labels, {boxes:,} boxes: {_listed([f'{i} {name}' for i, name in enumerate(names)])}"
     return ""
-
-
-def class_names(run: Run) -> tuple[str, ...] | None:
-    """Names of the classes of a run's class folders, in order of their indices; None for other data.
-
-    A class without a folder has an empty name, unless the class map names it.
-    """
-    try:
-        base = base_of(run.listed(run.recipe.data.root))
-    except OrxeError:
-        return None  # records may outlive their images
-    if not isinstance(base, ImageFolder):
-        return None
-    names, class_map = base.classes, base.class_map
-    if class_map is not None:
-        # It may name more classes than there are folders here, and experts answer with all of them.
-        names = {**(class_map if isinstance(class_map, Mapping) else read_class_map(class_map, list(names))), **names}
-    by_index = {index: name for name, index in names.items()}
-    return tuple(by_index.get(index, "") for index in range(max(by_index) + 1))
 
 
 def base_of(dataset: Dataset) -> Dataset:

@@ -10,7 +10,6 @@ from orxe_plugins.cascade.file import CascadeFile, write_cascade
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.run.confidences import Pool, with_confidences
-from orxe_plugins.run.described import class_names
 from orxe_plugins.run.fit import fit_table, keep_experts, with_recipe_costs
 from orxe_plugins.run.latency import latency_table
 from orxe_plugins.run.recipe import Recipe
@@ -62,8 +61,8 @@ def search(run: Run, pool: Pool | None = None) -> Fitted:
     costs = dict(zip(splits.fit.names, splits.fit.cost.tolist(), strict=True))
     details = splits.fit.details
     specs = tuple(replace(_as_recorded(pool.specs[name], details), cost=costs[name]) for name in splits.fit.names)
-    labels = details.get("labels") or class_names(run)
-    file = CascadeFile(specs, table, run.recipe.task, view, run.recipe.input_mode, labels and tuple(labels))
+    labels = details.get("labels") or details.get("dataset", {}).get("class_names")
+    file = CascadeFile(specs, table, run.recipe.task, view, run.recipe.input_mode, tuple(labels) if labels else None)
     write_cascade(run.cascade_folder, file)
     write_json(run.cascade_folder / ASKED_FILE, asked_of(run.recipe))
     return Fitted(file, splits)

@@ -66,7 +66,7 @@ def programs(root: Path, pages: list[Path]) -> dict[str, str]:
         for page in pages
         for i, program in enumerate(_PROGRAM.findall(page.read_text(encoding="utf-8")))
     }
-    for path in (*root.glob("recipes/*/*.py"), *root.glob("docs/*.py")):
+    for path in root.glob("recipes/*/*.py"):
         found[str(path.relative_to(root))] = path.read_text(encoding="utf-8")
     return found
 

@@ -45,6 +45,8 @@ def test_a_split_that_leaves_nobody_is_refused(make_run: MakeRun, tiny_recipe: P
 def test_a_second_folder_is_reported_on_and_not_fitted_on(make_run: MakeRun, tiny_recipe: Path, tmp_path: Path) -> None:
     other = tmp_path / "other" / "ant"
     other.mkdir(parents=True)
+    for name in ("bee", "cat"):  # without them, ant alone would not say which class it is
+        (other.parent / name).mkdir()
     for i in range(3):
         shutil.copy(tiny_recipe / "images" / "ant" / f"{i:02d}.jpg", other / f"new{i}.jpg")
     run = make_run(tiny_recipe, tmp_path / "out", f"data.report_root={other.parent}")
