@@ -81,7 +81,9 @@ def validate(script: Path, *arguments: object) -> dict[str, object]:
 
 
 def test_timms_loop_says_what_the_recorders_path_says(tiny_recipe: Path, tmp_path: Path, script: Path) -> None:
-    run = Run(load_recipe(tiny_recipe, out=tmp_path, overrides=["path=tensor", "data.split.fit=1"]), tmp_path)
+    run = Run(
+        load_recipe(tiny_recipe, out=tmp_path, overrides=["path=tensor", "data.split.fit=1", "scores=raw"]), tmp_path
+    )
     record_pool(run)
     fitted = search(run)
     file, splits = fitted.file, fitted.splits

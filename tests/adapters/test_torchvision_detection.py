@@ -215,7 +215,7 @@ def test_experts_of_other_frameworks_are_not_trained() -> None:
         ({"experts": ["resnet18"]}, "is no detector"),
         ({"experts": [f"{SMALL}?weights=none&num_classes=4"]}, "give classes="),
         ({"experts": [SMALL], "weights": None, "score_thresh": 2}, "score_thresh of expert .* is 2"),
-        ({"experts": [fixed("cow"), fixed("owl")], "exit_thresholds": [0.5]}, "Remap labels"),
+        ({"experts": [fixed("cow"), fixed("owl")], "exit_thresholds": [0.5]}, "says which label"),
         ({"experts": [fixed("cow")], "categories": ["__background__", "owl"]}, "only .* have 'cow'"),
     ],
 )

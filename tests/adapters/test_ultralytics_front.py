@@ -335,7 +335,7 @@ def test_what_a_cascade_cannot_do_is_said(model: Any) -> None:
 def test_mixed_label_spaces(yolos: list[str], pictures: Any, tmp_path: Path, make_yolo: Any) -> None:
     other = make_yolo(tmp_path / "other.pt", "yolo11n.yaml", ("Bird", "puppy", "cat", "cow"))
     experts = [yolos[0], f"{other}?imgsz=64"]
-    with pytest.raises(OrxeError, match=r"only .* have 'puppy', 'cow'.*Remap labels"):
+    with pytest.raises(OrxeError, match=r"only .* have 'puppy', 'cow'.*says which label"):
         CascadeYOLO(experts=experts, exit_thresholds=[None])
     model = CascadeYOLO(experts=experts, exit_thresholds=[None], remap={"puppy": "dog", "cow": None})
     (result,) = model.predict(pictures[0], conf=0.01, verbose=False)
