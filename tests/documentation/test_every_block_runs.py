@@ -30,6 +30,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NEEDS = {"mmdet.md": "mmdet", "ultralytics.md": "ultralytics", "timm.md": "timm", "torchvision.md": "torchvision"}
+#: pages whose commands train models
+LONG = {"esn.md", "gates.md"}
 _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"(?:orxe|make|pip|yolo|python|git|cp|mkdir) ")
 
@@ -46,7 +48,10 @@ def home(digits: Path, make_yolo: Callable[..., Path]) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.long] if page.name in LONG else [], id=page.name) for page in PAGES],
+)
 def test_every_block_of_a_page_runs(page: Path, home: Path, digits: Path, tmp_path: Path) -> None:
     pytest.importorskip(NEEDS.get(page.name, "torch"))
     shutil.copytree(home, tmp_path / "home", symlinks=True)

@@ -148,7 +148,7 @@ def test_segmenters_from_images_to_a_cascade(records: Records, scenes: Path) -> 
     task = task_named("segmentation")
     dataset = task.dataset(scenes)
     fit, report = records.split(0.5)
-    table = fit_policies(fit, np.linspace(0, 1, 11).tolist())
+    table = fit_policies(fit, np.linspace(0, 1, 11).tolist(), scores="raw")
     place = {sample: i for i, sample in enumerate(dataset.sample_ids)}
     samples = dataset.select([place[sample] for sample in report.sample_ids])
     evaluation = evaluate(table, report, fitted_on=fit, metric=Metric.of_task(task, samples.targets))

@@ -87,7 +87,7 @@ def test_broken_images_are_bad_samples(tmp_path: Path) -> None:
     with pytest.raises(BadSampleError):
         data.load(0)
     (tmp_path / "a.png").unlink()
-    with pytest.raises(BadSampleError, match="does not exist"):
+    with pytest.raises(BadSampleError, match="is missing"):
         data.load(0)
 
 
