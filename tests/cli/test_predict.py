@@ -85,7 +85,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_answered(finished: Path, p
     assert done.code == 1
     assert [Path(row["image"]).name for row in rows(done.out)] == ["a.jpg", "d.jpg", "c.jpg"]
     assert f"skipped {photos / 'b.JPG'}: cannot be decoded" in done.err
-    assert f"skipped {photos / 'gone.png'}: the file does not exist" in done.err
+    assert f"skipped {photos / 'gone.png'}: the file is missing" in done.err
     assert f"skipped {photos}/*.gif: no file matches" in done.err
     assert "3 images answered, 3 could not be" in done.err
     refused = orxe("predict", finished, photos / "b.JPG")

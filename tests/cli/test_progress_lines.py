@@ -38,8 +38,8 @@ def test_a_job_whose_tenths_take_long_is_never_silent_for_long() -> None:
 
 
 def test_steps_of_an_earlier_run_do_not_count_into_the_speed() -> None:
-    lines = said(100, [(5, 50.0)], done=90)
-    assert lines == ["small: 100 to do, 90 done before", "small: 95 of 100 (95 %), about 50 s left"]
+    lines = said(100, [(5, 70.0)], done=90)
+    assert lines == ["small: 100 to do, 90 done before", "small: 95 of 100 (95 %), about 1 min 10 s left"]
 
 
 @given(st.integers(1, 500), st.lists(st.tuples(st.integers(1, 50), st.floats(0, 100)), max_size=60))

@@ -25,6 +25,8 @@ else:
 _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: what a block of the page builds on: a reader's own images
 _GIVEN = {
+    "torchvision.md": "import torch\nimage = torch.rand(3, 96, 128)\n",
+    "esn.md": "import torch\nimages = torch.rand(8, 3, 224, 224)\ntargets = torch.arange(8)\n",
     "README.md": "import torch\nimages = torch.rand(4, 3, 224, 224)\n",
     "timm.md": "import torch\nimages = torch.rand(4, 1, 32, 32)\n",
 }

@@ -24,8 +24,6 @@ import yaml
 from filelock import FileLock
 from PIL import Image
 
-from orxe_plugins import load_expert
-
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -100,15 +98,13 @@ def _furnish(folder: Path, make_yolo: Callable[..., Path]) -> None:
     _write_commands(folder / "bin")
     _write_imagenet(folder / "imagenet" / "val", rng)
     _write_coco(folder / "coco" / "val2017", folder / "coco" / "annotations" / "instances_val2017.json", rng)
+    _write_cifar(folder / "cifar10", rng)
     (folder / "data").mkdir()
     (folder / "data" / "coco").symlink_to(folder / "coco")
     _write_yolo(folder / "datasets" / "coco8", folder / "coco8.yaml", rng)
     for name in ("bus.jpg", "demo.jpg"):
         Image.fromarray(rng.integers(0, 255, (120, 160, 3), dtype=np.uint8)).save(folder / name)
     _write_yolo_weights(folder, make_yolo)
-    if (folder / "yolov8n.pt").exists():
-        coco = folder / "coco"
-        _annotate_by(folder / "yolov8n.pt", coco / "val2017", coco / "annotations" / "instances_val2017.json")
     shutil.copy(HERE / "validate.py", folder)
 
 
@@ -136,6 +132,16 @@ def _write_imagenet(folder: Path, rng: np.random.Generator) -> None:
         for i in range(2):
             Image.fromarray(rng.integers(0, 255, (64, 80, 3), dtype=np.uint8)).save(folder / wnid / f"{i}.JPEG")
     (folder / "synsets.txt").write_text("\n".join(wnids) + "\n")
+
+
+def _write_cifar(folder: Path, rng: np.random.Generator) -> None:
+    """A few images of each of ten classes, in CIFAR-10's size."""
+    for split, count in (("train", 40), ("test", 8)):
+        for name in "abcdefghij":
+            (folder / split / name).mkdir(parents=True)
+            for i in range(count):
+                pixels = rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / split / name / f"{i}.png")
 
 
 def _write_coco(images: Path, annotations: Path, rng: np.random.Generator) -> None:
@@ -176,21 +182,6 @@ def _write_yolo_weights(folder: Path, make_yolo: Callable[..., Path]) -> None:
     if find_spec("ultralytics") is not None:
         for name, config in (("yolov8n", "yolov8n"), ("yolo11n", "yolo11n"), ("yolo11x", "yolo11n")):
             make_yolo(folder / f"{name}.pt", f"{config}.yaml", _coco_names(), 640)
-
-
-def _annotate_by(model: Path, images: Path, annotations: Path) -> None:
-    """Some boxes of a detector become the truth, so that others can be right or wrong."""
-    content = json.loads(annotations.read_text())
-    expert = load_expert(f"ultralytics:{model}?imgsz=320")
-    content["annotations"] = []
-    for image in content["images"]:
-        (found,) = expert.run([Image.open(images / image["file_name"])]).outputs
-        for box, label in list(zip(found.boxes.tolist(), found.labels.tolist(), strict=True))[:6:2]:
-            left, top, right, bottom = box
-            row = {"id": len(content["annotations"]) + 1, "image_id": image["id"], "category_id": label + 1}
-            row |= {"bbox": [left, top, right - left, bottom - top], "area": (right - left) * (bottom - top)}
-            content["annotations"].append({**row, "iscrowd": 0})
-    annotations.write_text(json.dumps(content))
 
 
 def _coco_names() -> list[str]:

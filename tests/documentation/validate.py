@@ -15,7 +15,8 @@ parser.add_argument("--model-kwargs", nargs="*", default={}, action=ParseKwargs)
 args = parser.parse_args()
 model = create_model(args.model, pretrained=True, **args.model_kwargs).eval()
 config = resolve_data_config({}, model=model, use_test_size=True)
-dataset = create_dataset("", root=args.data_dir, split="validation", class_map=args.class_map)
+mode = "RGB" if config["input_size"][0] == 3 else "L"
+dataset = create_dataset("", root=args.data_dir, split="validation", class_map=args.class_map, input_img_mode=mode)
 loader = create_loader(
     dataset,
     config["input_size"],
