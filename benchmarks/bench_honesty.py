@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,17 +22,14 @@ from typing import Any
 
 import numpy as np
 from honesty_markdown import to_markdown
+from recorded_data import described, record_imagenet
 
 from orxe_plugins import Policy, PolicyTable, Records, fit_policies, replay
-from orxe_plugins.data.datasets import ImageFolder
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.evaluation.intervals import bootstrap
-from orxe_plugins.experts.registry import load_expert
-from orxe_plugins.records import load_records, record
-from orxe_plugins.run.experts_file import read_experts_file
+from orxe_plugins.records import load_records
 from orxe_plugins.search.pareto import with_choices
 from orxe_plugins.search.promise import with_promises
-from orxe_plugins.tasks import Classification
 
 ROOT = Path(__file__).resolve().parent
 OWN = "imagenet_sample"
@@ -53,7 +49,7 @@ def main() -> None:
     }  # fmt: skip
     for name, folder in options.records:
         if name == OWN:
-            _record_own(folder)
+            record_imagenet(folder)
         start = time.perf_counter()
         result["data"][name] = measure(load_records(folder), options)
         result["data"][name]["seconds"] = round(time.perf_counter() - start)
@@ -70,13 +66,7 @@ def measure(records: Records, options: argparse.Namespace) -> dict[str, Any]:
     for max_drop in options.max_drops:
         for name, method in tables.methods().items():
             rows.append({"method": name, "max_drop": max_drop, **_over_splits(records, method, max_drop, options)})
-    return {
-        "samples": len(records),
-        "experts": list(records.names),
-        "last": {"cost": float(records.standalone_cost[-1]), "score": float(records.mean_score[-1])},
-        "cost_unit": records.cost_unit,
-        "rows": rows,
-    }
+    return described(records, rows)
 
 
 class Tables:
@@ -157,13 +147,6 @@ def _over_splits(records: Records, method: Method, max_drop: float, options: arg
 def _halves(records: Records, count: int) -> Iterator[tuple[Records, Records]]:
     for seed in range(count):
         yield records.split(0.5, seed=seed)
-
-
-def _record_own(folder: Path) -> None:
-    data = Path(os.environ.get("ORXE_DATA", ROOT.parent.parent / "shared" / "data"))
-    specs = read_experts_file(data / "imagenet_experts" / "experts.yaml")
-    images = ImageFolder(data / "imagenet_sample")
-    record((load_expert(spec) for spec in specs), images, folder, task=Classification())
 
 
 def _named_folder(text: str) -> tuple[str, Path]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import time
 from collections.abc import Iterator
@@ -25,18 +24,14 @@ from typing import Any
 
 import numpy as np
 from quality_markdown import to_markdown
+from recorded_data import DATA, described, record_imagenet
 from scipy import stats
 
 from orxe_plugins import PolicyTable, Records, fit_policies, replay
-from orxe_plugins.data.datasets import ImageFolder
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.experts.registry import load_expert
-from orxe_plugins.records import agreement_records, load_records, record
-from orxe_plugins.run.experts_file import read_experts_file
-from orxe_plugins.tasks import Classification
+from orxe_plugins.records import agreement_records, load_records
 
 ROOT = Path(__file__).resolve().parent
-DATA = Path(os.environ.get("ORXE_DATA", ROOT.parent.parent / "shared" / "data"))
 #: shares of the last expert's cost at which scores are compared
 SHARES = (0.1, 0.2, 0.3, 0.4)
 PACKAGES = ("orxe_plugins", "numpy", "scipy", "numba")
@@ -120,9 +115,7 @@ def imagenet_experts(folder: Path) -> Records:
         if not (DATA / needed).is_dir():
             raise OrxeError(f"{DATA / needed} is not there: set ORXE_DATA to the folder of the data")
     if not folder.is_dir():
-        specs = read_experts_file(DATA / "imagenet_experts" / "experts.yaml")
-        images = ImageFolder(DATA / "imagenet_sample")
-        record((load_expert(spec) for spec in specs), images, folder, task=Classification())
+        record_imagenet(folder)
     return load_records(folder)
 
 
@@ -151,13 +144,7 @@ def measure(records: Records, options: argparse.Namespace) -> dict[str, Any]:
             plain = plain or figures
             rows.append({"n": n, "method": method.name, **_summary(figures, plain)})
             print(f"n = {n}, {method.name}: objective {rows[-1]['objective']:.4f}", flush=True)
-    return {
-        "samples": len(records),
-        "experts": list(records.names),
-        "last": {"cost": float(records.standalone_cost[-1]), "score": float(records.mean_score[-1])},
-        "cost_unit": records.cost_unit,
-        "rows": rows,
-    }
+    return described(records, rows)
 
 
 def draws(total: int, n: int, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

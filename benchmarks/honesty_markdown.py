@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from recorded_data import heading
+
 
 def to_markdown(result: dict[str, Any]) -> str:
     """One table for each data set, and what was learnt."""
@@ -24,12 +26,7 @@ def to_markdown(result: dict[str, Any]) -> str:
         "[choosing.md](../docs/choosing.md). Written by `python benchmarks/bench_honesty.py`.",
     ]
     for name, data in result["data"].items():
-        last = data["last"]
-        parts.append(
-            f"## {name}: {data['samples']:,} samples, {len(data['experts'])} experts\n\n"
-            f"The last expert, {data['experts'][-1]}, scores {100 * last['score']:.2f} at "
-            f"{last['cost']:.4g} {data['cost_unit']}."
-        )
+        parts.append(heading(name, data))
         parts.append(_table(data["rows"], settings["splits"]))
     return "\n\n".join(parts) + "\n"
 

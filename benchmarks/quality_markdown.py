@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from recorded_data import heading
+
 
 def to_markdown(result: dict[str, Any]) -> str:
     """One table for each data set."""
@@ -29,12 +31,7 @@ def to_markdown(result: dict[str, Any]) -> str:
         "Written by `python benchmarks/bench_quality.py`.",
     ]
     for name, data in result["data"].items():
-        last = data["last"]
-        parts.append(
-            f"## {name}: {data['samples']:,} samples, {len(data['experts'])} experts\n\n"
-            f"The last expert, {data['experts'][-1]}, scores {100 * last['score']:.2f} at "
-            f"{last['cost']:.4g} {data['cost_unit']}."
-        )
+        parts.append(heading(name, data))
         parts.append(_table(data["rows"], shares, settings["max_drop"]))
     parts.append("With " + ", ".join(f"{name} {number}" for name, number in result["versions"].items()) + ".")
     parts += [f"{name} is left out: {reason}" for name, reason in result["left_out"].items()]

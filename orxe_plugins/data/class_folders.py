@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orxe_plugins.data.reading import named
@@ -26,11 +26,19 @@ class Numbering:
         indices: class index of each folder, by its name.
         unmapped: whether the folders were only counted, as neither a class map nor their names say what they are.
         notes: what was decided, in sentences.
+        mapped: what the class map names; it may name more classes than there are folders, and experts answer with all.
     """
 
     indices: dict[str, int]
     unmapped: bool = False
     notes: tuple[str, ...] = ()
+    mapped: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in order of their indices; empty ones where neither a folder nor the map has one."""
+        by_index = {index: name for name, index in {**self.mapped, **self.indices}.items()}
+        return tuple(by_index.get(index, "") for index in range(max(by_index, default=-1) + 1))
 
 
 def number_folders(names: Sequence[str], class_map: str | Path | Mapping[str, int] | None, where: Path) -> Numbering:
@@ -49,7 +57,8 @@ def number_folders(names: Sequence[str], class_map: str | Path | Mapping[str, in
         OrxeError: the class map lacks a folder; or there is none, and both orders differ.
     """
     if class_map is not None:
-        return Numbering(_mapped(names, class_map))
+        mapped = dict(class_map) if isinstance(class_map, Mapping) else read_class_map(class_map, names)
+        return Numbering(_of_folders(names, mapped, class_map), mapped=mapped)
     if all(name.isascii() and name.isdecimal() for name in names):
         numbers = {name: int(name) for name in names}
         if sorted(numbers.values()) == list(range(len(names))):
@@ -142,8 +151,9 @@ def _unquoted(text: str) -> str:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
-def _mapped(names: Sequence[str], class_map: str | Path | Mapping[str, int]) -> dict[str, int]:
-    indices = dict(class_map) if isinstance(class_map, Mapping) else read_class_map(class_map, names)
+def _of_folders(
+    names: Sequence[str], indices: Mapping[str, int], class_map: str | Path | Mapping[str, int]
+) -> dict[str, int]:
     where = "the class map" if isinstance(class_map, Mapping) else f"class map {str(class_map)!r}"
     known = {same_name(name): int(index) for name, index in indices.items()}
     missing = [name for name in names if same_name(name) not in known]

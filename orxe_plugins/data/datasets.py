@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from orxe_plugins.data.class_folders import number_folders, read_class_map
+from orxe_plugins.data.class_folders import number_folders
 from orxe_plugins.data.reading import (
     BadSampleError,
     decode,
@@ -99,6 +99,13 @@ class Subset:
         return Subset(self.base, [self.indices[i] for i in indices])
 
 
+def base_of(dataset: Dataset) -> Dataset:
+    """The whole data set that one is a part of, or the data set itself."""
+    while isinstance(dataset, Subset):
+        dataset = dataset.base
+    return dataset
+
+
 class ImageFolder:
     """Images in one folder per class, as ImageNet is laid out.
 
@@ -134,7 +141,7 @@ class ImageFolder:
         numbering = number_folders(names, self.class_map, self.folder)
         self.classes = numbering.indices
         self.unmapped = numbering.unmapped
-        self.class_names = _names_of_classes(self.classes, self.class_map)
+        self.class_names = numbering.class_names
         files: list[tuple[str, int, int]] = []
         left_out, empty = [(name, "in no class folder") for name in loose], []
         for name in names:
@@ -192,15 +199,6 @@ def folders_without_map(dataset: Dataset) -> int | None:
     """Number of class folders that were only counted; None if a class map or their own names number them."""
     folders = _counted_folders(dataset)
     return None if folders is None else len(folders.classes)
-
-
-def _names_of_classes(classes: Mapping[str, int], class_map: str | Path | Mapping[str, int] | None) -> tuple[str, ...]:
-    if class_map is not None:
-        # It may name more classes than there are folders here, and experts answer with all of them.
-        mapped = class_map if isinstance(class_map, Mapping) else read_class_map(class_map, list(classes))
-        classes = {**mapped, **classes}
-    by_index = {index: name for name, index in classes.items()}
-    return tuple(by_index.get(index, "") for index in range(max(by_index, default=-1) + 1))
 
 
 def _empty_note(folders: Sequence[str]) -> tuple[str, ...]:
@@ -271,6 +269,5 @@ def check_same_folders(dataset: Dataset, others: Iterable[Dataset]) -> None:
 
 
 def _counted_folders(dataset: Dataset) -> ImageFolder | None:
-    while isinstance(dataset, Subset):
-        dataset = dataset.base
-    return dataset if isinstance(dataset, ImageFolder) and dataset.unmapped else None
+    base = base_of(dataset)
+    return base if isinstance(base, ImageFolder) and base.unmapped else None

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from orxe_plugins.data.datasets import Dataset, ImageFolder, Subset
+from orxe_plugins.data.datasets import Dataset, ImageFolder, base_of
 from orxe_plugins.detection.coco.ground_truth import GroundTruth
 
 #: so many classes are named
@@ -26,13 +26,6 @@ def class_sentence(dataset: Dataset) -> str:
         boxes = sum(len(target.labels) for target in dataset.targets)
         return f"{len(names)} labels, {boxes:,} boxes: {_listed([f'{i} {name}' for i, name in enumerate(names)])}"
     return ""
-
-
-def base_of(dataset: Dataset) -> Dataset:
-    """The whole data set that one is a part of, or the data set itself."""
-    while isinstance(dataset, Subset):
-        dataset = dataset.base
-    return dataset
 
 
 def _folders(base: ImageFolder, dataset: Dataset) -> str:

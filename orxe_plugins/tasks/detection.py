@@ -11,7 +11,7 @@ import numpy as np
 
 from orxe_plugins.confidence.boxes import MeanBoxScore
 from orxe_plugins.confidence.provider import ConfidenceProvider
-from orxe_plugins.data.datasets import Dataset, Subset
+from orxe_plugins.data.datasets import Dataset, base_of
 from orxe_plugins.detection.chosen_classes import ChosenClasses, whole_of
 from orxe_plugins.detection.coco.average_precision import RoutedAP
 from orxe_plugins.detection.coco.boxes import BoxTable
@@ -103,7 +103,7 @@ class Detection(Task):
             files.check_images()
         if len(dataset):
             names = self.label_names(dataset)
-            used = {int(label) for target in _all_targets(dataset) for label in np.unique(target.labels)}
+            used = {int(label) for target in base_of(dataset).targets for label in np.unique(target.labels)}
             detector.remap_to(names, may_lack=[name for i, name in enumerate(names) if i not in used])
 
     def score(self, outputs: Sequence[Detections], targets: Sequence[GroundTruth]) -> np.ndarray:
@@ -163,13 +163,6 @@ def _detector(expert: Expert) -> DetectorExpert:
     if not isinstance(expert, DetectorExpert):
         raise OrxeError(f"expert {expert.name!r} is a {type(expert).__name__}: detection needs detectors")
     return expert
-
-
-def _all_targets(dataset: Dataset) -> Sequence[GroundTruth]:
-    """The targets of all samples of a data set, where ``dataset`` is a part of it."""
-    while isinstance(dataset, Subset):
-        dataset = dataset.base
-    return dataset.targets
 
 
 def _some(names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from PIL import Image
 
-from orxe_plugins.data.datasets import Dataset, ImageFolder, Subset
+from orxe_plugins.data.datasets import Dataset, ImageFolder, Subset, base_of
 from orxe_plugins.detection.notes import counted, note
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.class_names import positions_of_names
@@ -17,13 +17,12 @@ from orxe_plugins.experts.expert import Expert
 
 def folder_names(dataset: Dataset) -> tuple[str, ...]:
     """Names of the class folders in order of their numbers; empty where a class map or their names number them."""
-    while isinstance(dataset, Subset):
-        dataset = dataset.base
-    if isinstance(dataset, KnownClasses):
-        return dataset.names
-    if not isinstance(dataset, ImageFolder) or not dataset.unmapped:
+    base = base_of(dataset)
+    if isinstance(base, KnownClasses):
+        return base.names
+    if not isinstance(base, ImageFolder) or not base.unmapped:
         return ()
-    return tuple(sorted(dataset.classes, key=lambda name: dataset.classes[name]))
+    return tuple(sorted(base.classes, key=lambda name: base.classes[name]))
 
 
 class KnownClasses:
