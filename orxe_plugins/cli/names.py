@@ -29,7 +29,7 @@ def print_names(what: str) -> None:
         if what in (head, "all"):
             console.out.print(head, style="bold", markup=False)
             for name, note in names().items():
-                console.out.print(f"  {name:<24}{note}".rstrip(), markup=False)
+                console.tell(f"  {name:<24}{note}".rstrip())
 
 
 def _recipes() -> dict[str, str]:

@@ -63,7 +63,7 @@ def open_run(told: RunArguments, progress: Progress) -> Run:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        console.out.print(f"orxe_plugins {__version__}", markup=False)
+        console.tell(f"orxe_plugins {__version__}")
         raise typer.Exit
 
 

@@ -123,8 +123,7 @@ def search(recipe: RecipeArgument, overrides: Overrides = None, data: DataOption
     for warning in odd_experts(fitted.splits.fit):
         console.say(f"Warning: {warning}")
     costs = [row.cost for row in file.table]
-    console.out.print(
+    console.tell(
         f"{len(file.table)} policies from {min(costs):.4g} to {max(costs):.4g} {file.table.cost_unit} "
-        f"in {run.cascade_folder}",
-        markup=False,
+        f"in {run.cascade_folder}"
     )

@@ -77,7 +77,7 @@ def _print_paths(files: ReportFiles, cascade: Path | None = None) -> None:
     console.out.print()
     for what, path in (("picture", files.pictures[0]), ("report", files.html), ("cascade", cascade)):
         if path is not None:
-            console.out.print(f"{what}: {_shown(path)}", markup=False)
+            console.tell(f"{what}: {_shown(path)}")
 
 
 def _shown(path: Path) -> str:
