@@ -13,7 +13,7 @@ from orxe_plugins.util.lazy import lazy_names
 if TYPE_CHECKING:
     from orxe_plugins.cascade.cascade import Cascade
     from orxe_plugins.cascade.file import load_cascade
-    from orxe_plugins.cascade.routing import Route
+    from orxe_plugins.cascade.route import Route
     from orxe_plugins.cascade.save import save_cascade
     from orxe_plugins.confidence.provider import ConfidenceProvider, register_confidence
     from orxe_plugins.data.views import ImageView
@@ -56,7 +56,7 @@ else:
         "PolicyRow": "orxe_plugins.policies.row",
         "PolicyTable": "orxe_plugins.policies.table",
         "Records": "orxe_plugins.records.records",
-        "Route": "orxe_plugins.cascade.routing",
+        "Route": "orxe_plugins.cascade.route",
         "Selection": "orxe_plugins.policies.selection",
         "Task": "orxe_plugins.tasks.task",
         "evaluate": "orxe_plugins.evaluation.evaluate",

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from orxe_plugins.cascade.cascade import Cascade
     from orxe_plugins.cascade.controls import CascadeControls
     from orxe_plugins.cascade.file import CascadeFile, load_cascade, read_cascade, write_cascade
-    from orxe_plugins.cascade.routing import Route
+    from orxe_plugins.cascade.route import Route
     from orxe_plugins.cascade.save import save_cascade
 else:
     _PLACES = {
@@ -18,7 +18,7 @@ else:
         "CascadeControls": "orxe_plugins.cascade.controls",
         "CascadeLike": "orxe_plugins.cascade.build",
         "ExpertLike": "orxe_plugins.cascade.build",
-        "Route": "orxe_plugins.cascade.routing",
+        "Route": "orxe_plugins.cascade.route",
         "build_cascade": "orxe_plugins.cascade.build",
         "load_cascade": "orxe_plugins.cascade.file",
         "read_cascade": "orxe_plugins.cascade.file",
