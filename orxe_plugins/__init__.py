@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from orxe_plugins.search.replay import replay
     from orxe_plugins.search.savers import select_saver
     from orxe_plugins.tasks.task import Task, register_task
+    from orxe_plugins.util.trust import trusting
 else:
     _PLACES = {
         "Answers": "orxe_plugins.experts.expert",
@@ -74,6 +75,7 @@ else:
         "select_pool": "orxe_plugins.search.pool",
         "select_saver": "orxe_plugins.search.savers",
         "shares_figure": "orxe_plugins.report.figures.shares",
+        "trusting": "orxe_plugins.util.trust",
     }
     _PACKAGES = (
         "cascade",
@@ -133,6 +135,7 @@ __all__ = [
     "select_pool",
     "select_saver",
     "shares_figure",
+    "trusting",
 ]
 
 install()
