@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from orxe_plugins.util.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from orxe_plugins.records.agreement import agreement_records
+    from orxe_plugins.records.agreement import agreement_records, answers_as_targets
     from orxe_plugins.records.loading import load_records
     from orxe_plugins.records.options import RecordOptions
     from orxe_plugins.records.recorder import record
@@ -18,6 +18,7 @@ else:
         "RecordOptions": "orxe_plugins.records.options",
         "Records": "orxe_plugins.records.records",
         "agreement_records": "orxe_plugins.records.agreement",
+        "answers_as_targets": "orxe_plugins.records.agreement",
         "fit_temperatures": "orxe_plugins.records.temperature",
         "load_records": "orxe_plugins.records.loading",
         "record": "orxe_plugins.records.recorder",
@@ -30,6 +31,7 @@ __all__ = [
     "RecordOptions",
     "Records",
     "agreement_records",
+    "answers_as_targets",
     "fit_temperatures",
     "load_records",
     "record",

@@ -18,6 +18,7 @@ from orxe_plugins.experts.registry import load_expert
 from orxe_plugins.experts.spec import ExpertSpec, parse_address
 from orxe_plugins.run.recipe import Recipe
 from orxe_plugins.tasks.task import Task, task_named
+from orxe_plugins.tasks.unlabelled import Unlabelled
 from orxe_plugins.util.progress import Progress, Silent
 from orxe_plugins.util.python_files import import_file
 
@@ -51,7 +52,8 @@ class Run:
         self.fresh_all = fresh_all
         if recipe.plugin is not None:
             self.module_beside(recipe.plugin, "plugin")
-        self.task: Task = task_named(recipe.task)
+        task = task_named(recipe.task)
+        self.task: Task = Unlabelled(task) if recipe.labels == "none" else task
         if recipe.gates is not None and recipe.fits_temperature:
             raise OrxeError(
                 f"recipe {recipe.name!r} has gates, which take the place of a confidence, and confidence.temperature: "

@@ -23,6 +23,7 @@ ASKED_FILE = "search.json"
 _SEARCH_KEYS = {
     "preferences",
     "skip_gates",
+    "scores",
     "select_pool",
     "max_experts",
     "max_params",

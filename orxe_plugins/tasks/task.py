@@ -52,6 +52,8 @@ class Task:
     turns_images: ClassVar[bool] = False
     #: how much of the outputs records keep where it is not said; see :meth:`assess`
     default_keep: ClassVar[str] = "top5"
+    #: whether answers are recorded without labels, to be scored against the last expert's; see tasks.unlabelled
+    unlabelled: ClassVar[bool] = False
 
     def dataset(self, root: Path, class_map: str | None = None) -> Dataset:
         """The labelled samples in a user's folder.
@@ -126,6 +128,11 @@ class Task:
     def values(self, outputs: Any) -> list[dict[str, Any]]:
         """Each sample's answer as plain values by their names, for programs: B of them; by default nothing but text."""
         return [{} for _ in self.describe(outputs)]
+
+    @property
+    def metric_is_mean(self) -> bool:
+        """Whether the metric is the mean score, so that resampling it is fast."""
+        return type(self).metric is Task.metric
 
     def metric(self, score: np.ndarray, predictions: Mapping[str, np.ndarray], targets: Sequence[Any]) -> float:
         """The metric of a data set of M samples; the mean score unless a task knows better.
