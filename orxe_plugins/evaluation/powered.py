@@ -80,15 +80,13 @@ def with_unlabelled(
     found = {}
     for policy, result in results.items():
         score, expected, expected_other = (replay(some, policy).sample_score for some in (records, known, other))
-        changed = {}
+        mean, difference = result.score, result.score_difference
         if np.ptp(score):
-            changed["score"] = prediction_powered(score, expected, expected_other, level)
-        drop = score - records.score[-1]
-        if np.ptp(drop):
-            changed["score_difference"] = prediction_powered(
-                drop, expected - known.score[-1], expected_other - other.score[-1], level
-            )
-        found[policy] = replace(result, **changed)
+            mean = prediction_powered(score, expected, expected_other, level)
+        change = score - records.score[-1].astype(score.dtype)
+        if np.ptp(change):
+            difference = prediction_powered(change, expected - known.score[-1], expected_other - other.score[-1], level)
+        found[policy] = replace(result, score=mean, score_difference=difference)
     return found
 
 
