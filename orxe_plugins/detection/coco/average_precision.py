@@ -79,10 +79,10 @@ class RoutedAP:
         for a in range(len(SIZES)):
             # A box that is ignored at every threshold changes nothing.
             rows = order[ignored[order, a] != (1 << len(IOU_THRESHOLDS)) - 1]
-            boxes = _Boxes(label[rows], image[rows], true_positive[rows, a], ignored[rows, a])
+            boxes = RankedBoxes(label[rows], image[rows], true_positive[rows, a], ignored[rows, a])
             counted = matches[0].object_counts[:, a]
             objects = (matches[0].object_label[counted], matches[0].object_image[counted])
-            self._sizes.append(_Size(boxes, expert[rows], *objects, n_labels=len(self.names)))
+            self._sizes.append(Pooled(boxes, expert[rows], *objects, n_labels=len(self.names)))
 
     def __call__(self, expert_of_image: Any) -> AveragePrecision:
         """The figures of a routing.
@@ -124,6 +124,11 @@ class RoutedAP:
                 result[r] = list(pool.map(lambda weight, boxes=boxes: _mean(size.cells(boxes, weight)), draws))
         return result
 
+    @property
+    def every_size(self) -> Pooled:
+        """All experts' boxes and all objects, whatever their size."""
+        return self._sizes[0]
+
     def _checked(self, expert_of_image: Any) -> np.ndarray:
         routing = np.asarray(expert_of_image)
         if routing.shape != (self.n_images,) or routing.dtype.kind not in "iu":
@@ -149,7 +154,7 @@ def routed_ap(matches: Sequence[Matches], expert_of_image: Any) -> AveragePrecis
 
 
 @dataclass(frozen=True, eq=False)
-class _Boxes:
+class RankedBoxes:
     """Boxes by label and falling score; see ``kernels.average_precisions``. All of shape (D,)."""
 
     label: np.ndarray
@@ -159,7 +164,7 @@ class _Boxes:
 
 
 @dataclass(frozen=True, eq=False)
-class _Size:
+class Pooled:
     """All experts' boxes and all objects of one size.
 
     Attributes:
@@ -169,19 +174,19 @@ class _Size:
         n_labels: number of labels C.
     """
 
-    boxes: _Boxes
+    boxes: RankedBoxes
     expert: np.ndarray
     object_label: np.ndarray
     object_image: np.ndarray
     n_labels: int
 
-    def chosen(self, routing: np.ndarray) -> _Boxes:
+    def chosen(self, routing: np.ndarray) -> RankedBoxes:
         """The boxes that count under a routing (M,)."""
         boxes = self.boxes
         rows = np.flatnonzero(routing[boxes.image] == self.expert)
-        return _Boxes(boxes.label[rows], boxes.image[rows], boxes.true_positive[rows], boxes.ignored[rows])
+        return RankedBoxes(boxes.label[rows], boxes.image[rows], boxes.true_positive[rows], boxes.ignored[rows])
 
-    def cells(self, boxes: _Boxes, weight: np.ndarray) -> np.ndarray:
+    def cells(self, boxes: RankedBoxes, weight: np.ndarray) -> np.ndarray:
         """AP of each label and threshold, (C, T), if image m is there ``weight[m]`` times."""
         positives = np.bincount(self.object_label, weight[self.object_image], minlength=self.n_labels)
         return average_precisions(
