@@ -33,6 +33,10 @@ class Advantage(ConfidenceProvider):
         OrxeError: there is no such summary, or the lists are no finite numbers of one length.
     """
 
+    weights: Tensor
+    centre: Tensor
+    scale: Tensor
+
     def __init__(
         self, summary: str, weights: Sequence[float], centre: Sequence[float], scale: Sequence[float], bias: float = 0.0
     ) -> None:

@@ -48,9 +48,9 @@ class MeanBoxScore(ConfidenceProvider):
 class BoxDoubt(ConfidenceProvider):
     """1 / (1 + the doubt), where a box of score p is doubted by p (1 - p), and the image by the sum over its boxes.
 
-    If scores were chances of being right, the doubt would be the variance of the number of right boxes. It is high where
-    there is much that another detector may correct: many boxes, neither sure nor hopeless. An image without any
-    box is not doubted: where the first detector often finds nothing, though something is there, take another one.
+    If scores were chances of being right, the doubt would be the variance of the number of right boxes. It is high
+    where there is much that another detector may correct: many boxes, neither sure nor hopeless. An image without any
+    box is not doubted: where the first detector often finds nothing though something is there, take another one.
     """
 
     def forward(self, outputs: Sequence[Detections], features: Tensor | None = None) -> Tensor:

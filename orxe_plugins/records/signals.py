@@ -194,5 +194,6 @@ def _detections(records: Records, expert: int) -> list[Detections]:
     most = max((int(labels.max()) for labels in columns[2] if len(labels)), default=0)
     names = tuple(map(str, range(most + 1)))
     return [
-        Detections(*(torch.from_numpy(np.array(values)) for values in row), names) for row in zip(*columns, strict=True)
+        Detections(torch.tensor(boxes), torch.tensor(scores), torch.tensor(labels), names)
+        for boxes, scores, labels in zip(*columns, strict=True)
     ]

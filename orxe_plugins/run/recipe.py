@@ -223,7 +223,8 @@ class Recipe(_Model):
         input_mode: "originals" hands original images to the experts, and each prepares its view; "tensor" hands
             them one tensor, as frameworks do (key ``path`` of the recipe).
         confidence: kind and options of the confidence provider, for experts that name none; the
-            option ``temperature: fit`` fits one temperature per expert on the fitting split.
+            option ``temperature: fit`` fits one temperature per expert on the fitting split. "auto" chooses for each
+            expert among the usual one, its rivals and one that is fitted on the fitting split, by cross-validation.
         preferences: the preferences to fit, rising.
         skip_gates: search for skip thresholds too.
         scores: what the search runs on: "raw", "denoised" or "auto"; see :func:`orxe_plugins.search.fit_policies`.
@@ -248,7 +249,9 @@ class Recipe(_Model):
     labels: Literal["data", "none"] = "data"
     classes: Literal["same", "data", "intersect"] = "same"
     input_mode: Literal["originals", "tensor"] = Field(default="originals", alias="path")
-    confidence: dict[str, Any] | None = None
+    confidence: Annotated[
+        dict[str, Any] | None, BeforeValidator(lambda v: {"kind": v} if isinstance(v, str) else v)
+    ] = None
     preferences: Annotated[list[float], BeforeValidator(_preferences)] = Field(
         default_factory=lambda: _preferences({"step": 0.05})
     )
@@ -305,6 +308,11 @@ class Recipe(_Model):
         """What :attr:`input_mode` was called until 0.2. Deprecated."""
         warnings.warn("recipe.path is now recipe.input_mode", DeprecationWarning, stacklevel=2)
         return self.input_mode
+
+    @property
+    def chooses_confidence(self) -> bool:
+        """Whether confidences are chosen on the fitting split."""
+        return (self.confidence or {}).get("kind") == "auto"
 
     @property
     def fits_temperature(self) -> bool:

@@ -134,6 +134,6 @@ class Run:
 
     def _confidence(self) -> dict[str, Any]:
         """The recipe's confidence without a temperature that is yet to be fitted."""
-        if self.recipe.confidence is None:
+        if self.recipe.confidence is None or self.recipe.chooses_confidence:
             return self.task.default_confidence().to_dict()
         return {key: value for key, value in self.recipe.confidence.items() if value != "fit"}

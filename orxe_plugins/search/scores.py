@@ -28,7 +28,7 @@ KINDS = ("auto", "raw", "denoised")
 
 def _model_of(records: Records, seed: int) -> ExpectedScores:
     """The regression of these records, fitted once as long as their arrays stay what they are."""
-    state = (seed, *(crc32(np.ascontiguousarray(array)) for array in (records.score, records.confidence)))
+    state = (seed, *(crc32(np.ascontiguousarray(array).data) for array in (records.score, records.confidence)))
     known = _FITTED.get(records)
     if known is None or known[0] != state:
         known = (state, ExpectedScores.fit(records, seed=seed))

@@ -144,6 +144,23 @@ class Task:
         """
         return float(np.mean(score))
 
+    def scores_in_data(self, predictions: Mapping[str, Any], targets: Sequence[Any]) -> np.ndarray | None:
+        """Scores that take the data set into account: what each answer does to the metric, (N, M).
+
+        None unless the metric is more than a mean of the recorded scores, or where the columns say too little.
+
+        Args:
+            predictions: the columns of all experts, arrays (N, M, ...).
+            targets: what the data set says, M elements.
+        """
+        return None
+
+    def metric_of_routing(
+        self, predictions: Mapping[str, Any], targets: Sequence[Any]
+    ) -> Callable[[np.ndarray], float] | None:
+        """The metric of any routing (M,), fast enough for a search to try many; None where it is the mean score."""
+        return None
+
     def routed_metric(
         self, predictions: Mapping[str, Any], targets: Sequence[Any]
     ) -> Callable[[np.ndarray, np.ndarray], float] | None:

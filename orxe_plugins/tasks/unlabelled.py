@@ -90,6 +90,14 @@ class Unlabelled(Task):
     def metric(self, score: np.ndarray, predictions: Mapping[str, np.ndarray], targets: Sequence[Any]) -> float:
         return self.base.metric(score, predictions, targets)
 
+    def scores_in_data(self, predictions: Mapping[str, Any], targets: Sequence[Any]) -> np.ndarray | None:
+        return self.base.scores_in_data(predictions, targets)
+
+    def metric_of_routing(
+        self, predictions: Mapping[str, Any], targets: Sequence[Any]
+    ) -> Callable[[np.ndarray], float] | None:
+        return self.base.metric_of_routing(predictions, targets)
+
     def routed_metric(
         self, predictions: Mapping[str, Any], targets: Sequence[Any]
     ) -> Callable[[np.ndarray, np.ndarray], float] | None:

@@ -6,11 +6,12 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from orxe_plugins.detection.coco.kernels import average_precisions
+from orxe_plugins.detection.coco.kernels import average_precisions, routed_mean_precision
 from orxe_plugins.detection.coco.matching import Matches
 from orxe_plugins.detection.coco.rules import IOU_THRESHOLDS, SIZES
 from orxe_plugins.errors import OrxeError
@@ -92,6 +93,20 @@ class RoutedAP:
         """
         routing, once = self._checked(expert_of_image), np.ones(self.n_images, dtype=np.int32)
         return AveragePrecision.from_cells([size.cells(size.chosen(routing), once) for size in self._sizes])
+
+    def ap(self, expert_of_image: Any) -> float:
+        """``ap`` of a routing alone, which is fast: for searches that ask for many routings.
+
+        Args:
+            expert_of_image: which expert answers each image, integers of shape (M,).
+        """
+        size = self._sizes[0]
+        return float(
+            routed_mean_precision(
+                size.label_start, size.boxes.image, size.expert, size.boxes.true_positive, size.boxes.ignored,
+                self._checked(expert_of_image).astype(np.int32), size.positives, len(IOU_THRESHOLDS),
+            )
+        )  # fmt: skip
 
     def of_draw(self, expert_of_image: Any, samples: Any) -> float:
         """``ap`` of images that may be there more than once, as in a bootstrap sample.
@@ -179,6 +194,16 @@ class Pooled:
     object_label: np.ndarray
     object_image: np.ndarray
     n_labels: int
+
+    @cached_property
+    def label_start(self) -> np.ndarray:
+        """Where each label's boxes begin, (C + 1,)."""
+        return np.searchsorted(self.boxes.label, np.arange(self.n_labels + 1))
+
+    @cached_property
+    def positives(self) -> np.ndarray:
+        """How many objects of each label count, int64 (C,)."""
+        return np.bincount(self.object_label, minlength=self.n_labels).astype(np.int64)
 
     def chosen(self, routing: np.ndarray) -> RankedBoxes:
         """The boxes that count under a routing (M,)."""

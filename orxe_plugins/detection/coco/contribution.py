@@ -61,9 +61,7 @@ def changes(routed: RoutedAP, routing: np.ndarray) -> np.ndarray:
     """
     size = routed.every_size
     n, m = routed.n_experts, routed.n_images
-    positives = np.bincount(size.object_label, minlength=size.n_labels).astype(np.int64)
-    boxes = size.boxes
-    start = np.searchsorted(boxes.label, np.arange(size.n_labels + 1))
+    boxes, start, positives = size.boxes, size.label_start, size.positives
     known = np.flatnonzero(positives)
 
     def of_label(label: int) -> np.ndarray:

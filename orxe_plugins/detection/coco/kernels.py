@@ -272,3 +272,36 @@ def _routed_precision(
     for t in range(n_thresholds):
         total += _mean_precision(precision[t], found[t], positives, RECALL_POINTS)
     return total / n_thresholds
+
+
+@njit(cache=True, nogil=True)
+def routed_mean_precision(
+    label_start: np.ndarray,
+    image: np.ndarray,
+    expert: np.ndarray,
+    true_positive: np.ndarray,
+    ignored: np.ndarray,
+    routing: np.ndarray,
+    positives: np.ndarray,
+    n_thresholds: int,
+) -> float:
+    """AP of a routing, mean over labels that have an object and over thresholds; NaN if none has.
+
+    Args:
+        label_start: where each label's boxes begin, (C + 1,); within a label they are sorted by falling score.
+        image, expert, true_positive, ignored: of all experts' boxes, (D,).
+        routing: expert of each image, (M,).
+        positives: how many objects count, (C,).
+        n_thresholds: T.
+    """
+    precision = np.empty((n_thresholds, positives.max() if positives.size else 0))
+    total, known = 0.0, 0
+    for c in range(len(positives)):
+        if positives[c]:
+            part = slice(label_start[c], label_start[c + 1])
+            known += 1
+            total += _routed_precision(
+                image[part], expert[part], true_positive[part], ignored[part], routing, -1, 0, positives[c],
+                n_thresholds, precision,
+            )  # fmt: skip
+    return total / known if known else np.nan

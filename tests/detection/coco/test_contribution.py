@@ -74,3 +74,11 @@ def test_they_name_the_images_that_the_ap_gains_by() -> None:
 def test_the_same_seed_gives_the_same() -> None:
     matches = scenes(np.random.default_rng(1), 3, 20)
     assert contributions(matches, seed=2).tolist() == contributions(matches, seed=2).tolist()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 12))
+def test_the_fast_ap_of_a_routing_is_the_ap(seed: int, n: int, m: int) -> None:
+    rng = np.random.default_rng(seed)
+    routed, routing = RoutedAP(scenes(rng, n, m)), rng.integers(0, n, m)
+    assert routed.ap(routing) == pytest.approx(routed(routing).ap, nan_ok=True, abs=1e-12)
