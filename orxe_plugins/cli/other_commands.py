@@ -62,6 +62,10 @@ def predict(
     ] = None,
     max_experts: Annotated[int | None, typer.Option(min=1, help="Use policies of so many experts at most.")] = None,
     max_params: Annotated[float | None, typer.Option(help="Use policies of so many parameters at most.")] = None,
+    safety: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Standard errors on the safe side of a budget, target or drop; 0 trusts the table."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of CSV.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the answers to this file.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Answer each so many-th frame of a video.")] = 1,
@@ -86,7 +90,7 @@ def predict(
         import_file(plugin.resolve(), f"orxe_plugin_{plugin.stem}", "the command", "plugin")
     if all(value is None for value in (preference, budget, target, max_drop, confidence)):
         preference = 0.5
-    asked = Selection(preference, budget, target, max_drop, confidence, max_experts, max_params)
+    asked = Selection(preference, budget, target, max_drop, confidence, max_experts, max_params, safety)
     with console.bars("stopped") as bars:
         complete = print_predictions(
             cascade, images, PredictOptions(asked, batch_size, as_json, out, every, trust), bars

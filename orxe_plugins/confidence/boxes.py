@@ -43,3 +43,23 @@ class MeanBoxScore(ConfidenceProvider):
         total = np.bincount(image[kept], scores[kept], minlength=len(outputs))  # in float64
         count = np.bincount(image[kept], minlength=len(outputs))
         return torch.from_numpy((total / count.clip(min=1)).astype(np.float32))
+
+
+@register_confidence("box_doubt")
+class BoxDoubt(ConfidenceProvider):
+    """1 / (1 + the doubt), where a box of score p is doubted by p (1 - p), and the image by the sum over its boxes.
+
+    If scores were chances of being right, the doubt would be the variance of the number of right boxes. It is high
+    where there is much that another detector may correct: many boxes, neither sure nor hopeless. An image without any
+    box is not doubted: where the first detector often finds nothing though something is there, take another one.
+    """
+
+    def forward(self, outputs: Sequence[Detections], features: Tensor | None = None) -> Tensor:
+        """Confidence of B images, float32 of shape (B,)."""
+        if not outputs:
+            return torch.zeros(0)
+        device = outputs[0].scores.device
+        scores = torch.cat([detections.scores.to(device) for detections in outputs]).cpu().double()  # (sum of K,)
+        image = torch.repeat_interleave(torch.tensor([len(detections) for detections in outputs]))  # (sum of K,)
+        doubt = torch.zeros(len(outputs), dtype=torch.float64).index_add_(0, image, scores * (1 - scores))
+        return (1 / (1 + doubt)).float().to(device)

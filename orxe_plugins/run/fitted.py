@@ -18,6 +18,7 @@ from orxe_plugins.errors import OrxeError, OrxeWarning
 from orxe_plugins.experts.checkpoints import is_package
 from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.records.records import Records
+from orxe_plugins.records.signals import with_signals
 from orxe_plugins.records.temperature import with_temperatures
 from orxe_plugins.run.confidences import with_gate_confidences
 from orxe_plugins.run.run import Run
@@ -107,6 +108,9 @@ def _with_confidences_of(run: Run, file: CascadeFile, splits: Splits) -> Splits:
     names = [str(spec.name) for spec in file.specs]
     recorded = {name: _normal(splits.fit.details["confidence"][name]) for name in names}
     fitted = {name: _normal(wanted[name]) if name in wanted else recorded[name] for name in names}
+    made = {name: fitted[name] for name in names if fitted[name]["kind"] != recorded[name]["kind"]}
+    if made and run.recipe.chooses_confidence:
+        return splits.map(lambda records: with_signals(records.experts(names), made))
     for name in names:
         # A temperature can be changed in what was recorded, nothing else.
         if {**fitted[name], "temperature": None} != {**recorded[name], "temperature": None}:

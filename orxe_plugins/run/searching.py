@@ -23,6 +23,7 @@ ASKED_FILE = "search.json"
 _SEARCH_KEYS = {
     "preferences",
     "skip_gates",
+    "scores",
     "select_pool",
     "max_experts",
     "max_params",
@@ -57,7 +58,7 @@ def search(run: Run, pool: Pool | None = None) -> Fitted:
     view = recorded_view(pool.splits.fit.details)
     latency = latency_table(run, view)
     splits = keep_experts(run.recipe, with_recipe_costs(run.recipe, pool.splits, latency))
-    table = fit_table(run.recipe, splits, latency)
+    table = fit_table(run.recipe, splits, latency, run.task)
     costs = dict(zip(splits.fit.names, splits.fit.cost.tolist(), strict=True))
     details = splits.fit.details
     specs = tuple(replace(_as_recorded(pool.specs[name], details), cost=costs[name]) for name in splits.fit.names)
