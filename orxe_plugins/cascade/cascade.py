@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,13 @@ _HOW_TO_FIT = (
     "this cascade is not fitted: preference {preference:g} is used as every exit threshold. "
     "Fit it on labelled data with `orxe run RECIPE --data DIR` and load the folder that it writes."
 )
+
+
+class Guard(Protocol):
+    """What may take the place of a cascade's own routing."""
+
+    def route(self, batch: Any) -> tuple[Any, Route]:
+        """Outputs for B samples, and the route of each: see :meth:`Cascade.route`."""
 
 
 class Cascade(nn.Module):
@@ -57,6 +64,8 @@ class Cascade(nn.Module):
     Attributes:
         dense: run every expert on every sample and select; what tracing and export need.
         setup: what the cascade decided for its experts; one immutable object, as the policy is.
+        guard: routes the batches instead, by other policies and with samples held back; None for none. See
+            :class:`orxe_plugins.BudgetGuard`.
     """
 
     def __init__(
@@ -75,6 +84,7 @@ class Cascade(nn.Module):
         self.setup = setup_of(experts, input_view, _space(names, remap or {}))
         self.experts = nn.ModuleList(experts)
         self.dense = False
+        self.guard: Guard | None = None
         self._warned = False
         if table is not None:
             table.check_n_experts(len(experts))
@@ -254,6 +264,8 @@ class Cascade(nn.Module):
         c >= skip_thresholds[j]; the last one always answers. A NaN confidence counts as 0.
         """
         dense = self.dense or is_exporting()
+        if self.guard is not None and not dense:
+            return self.guard.route(batch)
         return (route_dense if dense else route_batch)(self.members, self._policy, batch, self.context(batch))
 
     def __prepare_scriptable__(self) -> NoReturn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -26,17 +26,34 @@ class Route:
         cost: cost of all experts that the sample went through, float64 of shape (B,); NaN where a
             cost is not known.
         ran: which experts the sample was handed to, bool of shape (B, N).
+        confidences: confidence of each expert that the sample was handed to, float32 of shape (B, N); NaN for the
+            others. None where they are not known.
     """
 
     expert: Tensor
     confidence: Tensor
     cost: Tensor
     ran: Tensor
+    confidences: Tensor | None = None
 
     def exit_share(self) -> Tensor:
         """Share of the samples that each expert answered, float64 of shape (N,)."""
         counts = torch.bincount(self.expert, minlength=self.ran.shape[1])
         return counts.double() / max(len(self.expert), 1)
+
+
+class Limit(Protocol):
+    """Decides, while a batch is routed, which samples may go on; a budget guard is one."""
+
+    def leaving(self, expert: int, rows: Tensor, confidence: Tensor, leaving: Tensor) -> Tensor:
+        """Which of K samples exit after an expert, bool (K,): at least those that do so by their thresholds.
+
+        Args:
+            expert: index of the expert that just ran.
+            rows: positions of the samples in the batch, int64 (K,).
+            confidence: the expert's, float32 (K,).
+            leaving: which of them exit by the thresholds, bool (K,).
+        """
 
 
 @dataclass
@@ -47,6 +64,7 @@ class _State:
     confidence: Tensor  # (B,) float32: of the last expert that ran
     expert: Tensor  # (B,) int64: the last expert that ran
     ran: Tensor  # (B, N) bool
+    confidences: Tensor | None = None  # (B, N) float32, NaN where the expert did not run
 
     @classmethod
     def start(cls, size: int, n_experts: int, device: torch.device) -> _State:
@@ -55,6 +73,7 @@ class _State:
             torch.zeros(size, device=device),
             torch.zeros(size, dtype=torch.int64, device=device),
             torch.zeros((size, n_experts), dtype=torch.bool, device=device),
+            torch.full((size, n_experts), float("nan"), device=device),
         )
 
     def arrivals(self, policy: Policy, expert: int) -> Tensor:
@@ -76,7 +95,9 @@ def exits(policy: Policy, expert: int, confidence: Tensor) -> Tensor:
     return confidence >= threshold
 
 
-def route_batch(experts: Sequence[Expert], policy: Policy, batch: Any, context: BatchContext) -> tuple[Any, Route]:
+def route_batch(
+    experts: Sequence[Expert], policy: Policy, batch: Any, context: BatchContext, limit: Limit | None = None
+) -> tuple[Any, Route]:
     """Run each expert on those samples alone that reach it.
 
     There is one compaction per stage: one ``nonzero``, one selection of rows, and the results are
@@ -87,6 +108,7 @@ def route_batch(experts: Sequence[Expert], policy: Policy, batch: Any, context: 
         policy: their thresholds.
         batch: B samples (see ``orxe_plugins.data.batch``).
         context: what the experts share while they answer it.
+        limit: holds samples back that would go on by their thresholds.
 
     Returns:
         Outputs for B samples, of the kind that the experts give, and the route of each sample.
@@ -114,7 +136,12 @@ def route_batch(experts: Sequence[Expert], policy: Policy, batch: Any, context: 
         state.confidence[index] = confidence
         state.expert[index] = i
         state.ran[index, i] = True
-        state.pending[index] = ~exits(policy, i, confidence)
+        assert state.confidences is not None
+        state.confidences[index, i] = confidence
+        leaving = exits(policy, i, confidence)
+        if limit is not None:
+            leaving = limit.leaving(i, index, confidence, leaving)
+        state.pending[index] = ~leaving
     assert state is not None  # the last expert is always enabled
     return outputs, _finish(experts, state)
 
@@ -164,4 +191,4 @@ def _finish(experts: Sequence[Expert], state: _State) -> Route:
     needs = positions_of([e.name for e in experts], [e.needs for e in experts])
     for i, alone in ran_for_others(state.ran, needs):
         cost = cost + torch.where(alone, costs[i], torch.zeros_like(cost))
-    return Route(state.expert, state.confidence, cost, state.ran)
+    return Route(state.expert, state.confidence, cost, state.ran, state.confidences)
