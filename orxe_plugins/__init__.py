@@ -13,6 +13,7 @@ from orxe_plugins.util.lazy import lazy_names
 if TYPE_CHECKING:
     from orxe_plugins.cascade.cascade import Cascade
     from orxe_plugins.cascade.file import load_cascade
+    from orxe_plugins.cascade.guard import BudgetGuard
     from orxe_plugins.cascade.route import Route
     from orxe_plugins.cascade.save import save_cascade
     from orxe_plugins.confidence.provider import ConfidenceProvider, register_confidence
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 else:
     _PLACES = {
         "Answers": "orxe_plugins.experts.expert",
+        "BudgetGuard": "orxe_plugins.cascade.guard",
         "Cascade": "orxe_plugins.cascade.cascade",
         "ClassifierExpert": "orxe_plugins.experts.classifier",
         "ConfidenceProvider": "orxe_plugins.confidence.provider",
@@ -103,6 +105,7 @@ __version__ = "0.2.0.dev0"
 
 __all__ = [
     "Answers",
+    "BudgetGuard",
     "Cascade",
     "ClassifierExpert",
     "ConfidenceProvider",

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,13 @@ _HOW_TO_FIT = (
 )
 
 
+class Guard(Protocol):
+    """What may take the place of a cascade's own routing."""
+
+    def route(self, batch: Any) -> tuple[Any, Route]:
+        """Outputs for B samples, and the route of each: see :meth:`Cascade.route`."""
+
+
 class Cascade(nn.Module):
     """Experts in a row, of which each sample sees as many as it needs.
 
@@ -62,6 +69,8 @@ class Cascade(nn.Module):
     Attributes:
         dense: run every expert on every sample and select; what tracing and export need.
         setup: what the cascade decided for its experts; one immutable object, as the policy is.
+        guard: routes the batches instead, by other policies and with samples held back; None for none. See
+            :class:`orxe_plugins.BudgetGuard`.
     """
 
     def __init__(
@@ -80,6 +89,7 @@ class Cascade(nn.Module):
         self.setup = setup_of(experts, input_view, _space(names, remap or {}))
         self.experts = nn.ModuleList(experts)
         self.dense = False
+        self.guard: Guard | None = None
         self._warned = False
         if table is not None:
             table.check_n_experts(len(experts))
@@ -271,6 +281,11 @@ class Cascade(nn.Module):
         policy, context = self._policy, self.context(batch)
         if is_exporting():
             return route_dense(self.members, policy, batch, context)
+        if self.guard is not None and not self.dense:
+            self._refuse_beside_guard(
+                check_on_error(on_error) != "raise" or timeout is not None, "on_error and timeout"
+            )
+            return self.guard.route(batch)
         if check_on_error(on_error) != "raise" or timeout is not None:
             check_seconds("timeout", timeout)
             return route_tolerant(self.members, policy, batch, context, on_error, timeout)
@@ -305,8 +320,13 @@ class Cascade(nn.Module):
         Raises:
             OrxeError: an argument is out of range.
         """
+        self._refuse_beside_guard(self.guard is not None, "stream")
         options = StreamOptions(batch_size, max_wait, ordered, on_error, timeout)
         return Stream(self, items, options).answers()
+
+    def _refuse_beside_guard(self, wanted: bool, what: str) -> None:
+        if wanted:
+            raise OrxeError(f"a budget guard routes whole batches and knows no {what}: detach it, or leave that out")
 
     def __prepare_scriptable__(self) -> NoReturn:
         raise OrxeError(

@@ -25,6 +25,8 @@ class Route:
         ran: which experts the sample was handed to, bool of shape (B, N).
         failed: experts that failed on samples while other experts answered them.
         unsound: which answers hold NaN or infinite values, bool of shape (B,); None where none of them holds numbers.
+        confidences: confidence of each expert that the sample was handed to, float32 of shape (B, N); NaN for the
+            others. None where they are not known.
     """
 
     expert: Tensor
@@ -33,6 +35,7 @@ class Route:
     ran: Tensor
     failed: tuple[Fault, ...] = ()
     unsound: Tensor | None = None
+    confidences: Tensor | None = None
 
     @cached_property
     def faults(self) -> tuple[Fault, ...]:
@@ -45,7 +48,7 @@ class Route:
 
     def to_host(self) -> Route:
         """The same route in tensors on the CPU, brought over in one transfer; itself if it is there."""
-        parts = (self.expert, self.confidence, self.cost, self.ran, self.unsound)
+        parts = (self.expert, self.confidence, self.cost, self.ran, self.unsound, self.confidences)
         if all(part is None or part.device.type == "cpu" for part in parts):
             return self
         return _unpacked(_packed(self).cpu(), self)
@@ -57,10 +60,9 @@ class Route:
 
 
 def _packed(route: Route) -> Tensor:
-    """All of a route's values in float64, which holds each of them exactly, (B, 3 + N) or one column more."""
-    parts = [route.expert, route.confidence, route.cost, route.ran]
-    if route.unsound is not None:
-        parts.append(route.unsound)
+    """All of a route's values in float64, which holds each of them exactly, (B, 3 + N) or more columns."""
+    optional = (part for part in (route.unsound, route.confidences) if part is not None)
+    parts = [route.expert, route.confidence, route.cost, route.ran, *optional]
     device = route.cost.device
     return torch.cat([part.detach().to(device).double().reshape(len(part), -1) for part in parts], dim=1)
 
@@ -69,4 +71,7 @@ def _unpacked(packed: Tensor, like: Route) -> Route:
     n = like.ran.shape[1]
     expert, confidence, cost = packed[:, :3].unbind(dim=1)
     unsound = None if like.unsound is None else packed[:, 3 + n].bool()
-    return Route(expert.long(), confidence.float(), cost, packed[:, 3 : 3 + n].bool(), like.failed, unsound)
+    confidences = None if like.confidences is None else packed[:, -n:].float()
+    return Route(
+        expert.long(), confidence.float(), cost, packed[:, 3 : 3 + n].bool(), like.failed, unsound, confidences
+    )
