@@ -13,7 +13,7 @@ from ultralytics.engine.results import Results
 from ultralytics.utils import ops
 
 from orxe_plugins.cascade.routing import Route
-from orxe_ultralytics.cascade_model import CascadeModel, Routed, as_rows, wanted
+from orxe_ultralytics.cascade_model import CascadeModel, Routed, wanted
 from orxe_ultralytics.suppression import DetectSettings
 
 
@@ -91,7 +91,7 @@ class CascadePredictor(BasePredictor):
             return batch
         # As in Ultralytics, a batch of images of different shapes is padded to squares.
         self.one_shape = len({image.shape for image in im}) == 1
-        self.originals = [np.ascontiguousarray(image[..., ::-1]) for image in im]  # BGR to RGB
+        self.originals = [image[..., ::-1] for image in im]  # BGR to RGB, without moving a pixel
         return torch.empty((len(im), 3, *self.imgsz), device="meta")
 
     def inference(self, im: Tensor, *args: Any, **kwargs: Any) -> Routed:
@@ -105,20 +105,23 @@ class CascadePredictor(BasePredictor):
         """One result for each image."""
         if not isinstance(orig_imgs, list):
             orig_imgs = ops.convert_torch2numpy_batch(orig_imgs)[..., ::-1]
-        settings = self._settings()
+        rows = wanted(preds.found, self._settings()).split(self.device)
+        routes = self._routes(preds.route)
         results = []
-        for i, (detections, image, path) in enumerate(zip(preds.detections, orig_imgs, self.batch[0], strict=True)):
-            boxes = as_rows(wanted(detections, settings))
+        for boxes, route, image, path in zip(rows, routes, orig_imgs, self.batch[0], strict=True):
             result = CascadeResults(image, path, self.model.names, boxes=boxes)
-            result.orxe_route = self._route(preds.route, i)
+            result.orxe_route = route
             results.append(result)
         return results
 
-    def _route(self, route: Route, i: int) -> ImageRoute:
-        expert = int(route.expert[i])
-        name = self.cascade_model.cascade.members[expert].name
-        ran = tuple(route.ran[i].nonzero().flatten().tolist())
-        return ImageRoute(expert, name, float(route.confidence[i]), float(route.cost[i]), ran)
+    def _routes(self, route: Route) -> list[ImageRoute]:
+        """What is said of each image, as plain values that were fetched together."""
+        names = [expert.name for expert in self.cascade_model.cascade.members]
+        columns = zip(*(part.tolist() for part in (route.expert, route.confidence, route.cost, route.ran)), strict=True)
+        return [
+            ImageRoute(expert, names[expert], confidence, cost, tuple(i for i, ran in enumerate(row) if ran))
+            for expert, confidence, cost, row in columns
+        ]
 
     def _settings(self) -> DetectSettings:
         classes = self.args.classes
