@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from orxe_plugins.cli import console
-from orxe_plugins.cli.options import DataOption, OutOption, Overrides, RecipeArgument, RunArguments, open_run
+from orxe_plugins.cli.options import (
+    DataOption,
+    OutOption,
+    Overrides,
+    RecipeArgument,
+    RunArguments,
+    TrustOption,
+    open_run,
+)
 
 
 def profile(
@@ -19,6 +27,7 @@ def profile(
     singles: Annotated[int, typer.Option(min=1, help="Runs of a single image, for tail latencies.")] = 100,
     data: DataOption = None,
     out: OutOption = None,
+    trust: TrustOption = False,
 ) -> None:
     """Measure how long every expert, exit and gate takes on a device.
 
@@ -37,7 +46,7 @@ def profile(
 
     where, timing = device_named(device), Timing(repeats=repeats, singles=singles, dtype=dtype)
     with console.bars() as bars:
-        run = open_run(RunArguments(recipe, overrides, data, out), bars)
+        run = open_run(RunArguments(recipe, overrides, data, out, trust=trust), bars)
         prepare(run)
         # Gates are trained on records; an expert is timed with its gate.
         specs = run.specs if run.recipe.gates is None else with_confidences(run, splits_of(run)).specs.values()
