@@ -140,7 +140,8 @@ class CascadeDetector(CascadeControls, BaseDetector):
         images = [original_image(*pair) for pair in zip(batch_inputs, samples, strict=True)]
         outputs, route = self.cascade.route(images)
         parts = BoxRows.of(outputs).split(self.data_preprocessor.device)
-        columns = zip(parts, *(part.tolist() for part in (route.expert, route.confidence, route.cost)), strict=True)
+        here = route.to_host()
+        columns = zip(parts, *(part.tolist() for part in (here.expert, here.confidence, here.cost)), strict=True)
         for sample, (rows, expert, confidence, cost) in zip(samples, columns, strict=True):
             sample.pred_instances = InstanceData(
                 bboxes=rows[:, :4].contiguous(), scores=rows[:, 4], labels=rows[:, 5].long()

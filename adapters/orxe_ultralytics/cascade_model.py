@@ -14,6 +14,7 @@ from ultralytics.utils import LOGGER
 
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.routing import Route
+from orxe_plugins.cascade.stream import StreamAnswer
 from orxe_plugins.detection.detections import Detections
 from orxe_plugins.detection.rows import BoxRows
 from orxe_plugins.errors import OrxeError
@@ -82,6 +83,17 @@ class CascadeModel(nn.Module):
     def answer(self, images: Sequence[Any]) -> Routed:
         """Detections of B original images, and which expert gave each of them."""
         outputs, route = self.cascade.route(images)
+        return Routed(BoxRows.of(outputs).best_first(), route, self.cascade.answer_names)
+
+    def joined(self, answers: Sequence[StreamAnswer]) -> Routed:
+        """The answers of a stream to B images, as :meth:`answer` gives them."""
+        outputs, n = [answer.output for answer in answers], len(self.cascade.members)
+        route = Route(
+            torch.tensor([answer.expert for answer in answers]),
+            torch.tensor([answer.confidence for answer in answers], dtype=torch.float32),
+            torch.tensor([answer.cost for answer in answers], dtype=torch.float64),
+            torch.tensor([[i in answer.ran for i in range(n)] for answer in answers]),
+        )
         return Routed(BoxRows.of(outputs).best_first(), route, self.cascade.answer_names)
 
     def expect(self, images: Sequence[Any]) -> None:

@@ -26,6 +26,10 @@ from orxe_plugins.detection.rows import BoxRows
 Mode = Literal["val", "predict"]
 
 
+class InSquare(np.ndarray):
+    """An original image that is padded to a square, even by experts that pad to the smallest rectangle."""
+
+
 @dataclass(frozen=True)
 class Placement:
     """Where an image lies in the view that was made of it.

@@ -21,7 +21,7 @@ from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Answers, FeatureLayer
 from orxe_ultralytics.exported import ExportedModel
-from orxe_ultralytics.letterbox import Placement, letterbox, pixels, stretch, to_batch, to_originals
+from orxe_ultralytics.letterbox import InSquare, Placement, letterbox, pixels, stretch, to_batch, to_originals
 from orxe_ultralytics.suppression import DetectSettings, candidates, queries_to_boxes, suppress, usable
 
 
@@ -123,10 +123,11 @@ class YoloExpert(DetectorExpert):
         return [self._view(image, settings) for image in batch]
 
     def _view(self, image: Any, settings: DetectSettings) -> tuple[np.ndarray, Placement]:
-        values = pixels(image)
+        values = np.asarray(pixels(image))  # of a subclass, the plain array
         if isinstance(self.module, RTDETRDetectionModel):
             return stretch(values, self.imgsz)
-        return letterbox(values, self.imgsz, settings.mode, settings.rect, self.stride)
+        rect = settings.rect and not isinstance(image, InSquare)
+        return letterbox(values, self.imgsz, settings.mode, rect, self.stride)
 
     def _predict(
         self, batch: Sequence[Any], settings: DetectSettings, least: float, context: BatchContext
