@@ -51,7 +51,7 @@ def shift(options: argparse.Namespace) -> dict[str, Any]:
             seen = records.samples(report)
             outcome = replay(seen, row)
             kept = None if promised is None else float(seen.mean_score[-1] - replay(seen, promised).score)
-rows[name].append({
+            rows[name].append({
                 "expected_drop": table.reference_score - row.score, "drop": float(seen.mean_score[-1]) - outcome.score,
                 "cost": outcome.cost / float(seen.standalone_cost[-1]),
                 "expected_cost": row.cost / table.reference_cost,
