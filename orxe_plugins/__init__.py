@@ -13,7 +13,8 @@ from orxe_plugins.util.lazy import lazy_names
 if TYPE_CHECKING:
     from orxe_plugins.cascade.cascade import Cascade
     from orxe_plugins.cascade.file import load_cascade
-    from orxe_plugins.cascade.routing import Route
+    from orxe_plugins.cascade.guard import BudgetGuard
+    from orxe_plugins.cascade.route import Route
     from orxe_plugins.cascade.save import save_cascade
     from orxe_plugins.confidence.provider import ConfidenceProvider, register_confidence
     from orxe_plugins.data.views import ImageView
@@ -39,9 +40,11 @@ if TYPE_CHECKING:
     from orxe_plugins.search.replay import replay
     from orxe_plugins.search.savers import select_saver
     from orxe_plugins.tasks.task import Task, register_task
+    from orxe_plugins.util.trust import trusting
 else:
     _PLACES = {
         "Answers": "orxe_plugins.experts.expert",
+        "BudgetGuard": "orxe_plugins.cascade.guard",
         "Cascade": "orxe_plugins.cascade.cascade",
         "ClassifierExpert": "orxe_plugins.experts.classifier",
         "ConfidenceProvider": "orxe_plugins.confidence.provider",
@@ -56,7 +59,7 @@ else:
         "PolicyRow": "orxe_plugins.policies.row",
         "PolicyTable": "orxe_plugins.policies.table",
         "Records": "orxe_plugins.records.records",
-        "Route": "orxe_plugins.cascade.routing",
+        "Route": "orxe_plugins.cascade.route",
         "Selection": "orxe_plugins.policies.selection",
         "Task": "orxe_plugins.tasks.task",
         "evaluate": "orxe_plugins.evaluation.evaluate",
@@ -74,6 +77,7 @@ else:
         "select_pool": "orxe_plugins.search.pool",
         "select_saver": "orxe_plugins.search.savers",
         "shares_figure": "orxe_plugins.report.figures.shares",
+        "trusting": "orxe_plugins.util.trust",
     }
     _PACKAGES = (
         "cascade",
@@ -101,6 +105,7 @@ __version__ = "0.2.0.dev0"
 
 __all__ = [
     "Answers",
+    "BudgetGuard",
     "Cascade",
     "ClassifierExpert",
     "ConfidenceProvider",
@@ -133,6 +138,7 @@ __all__ = [
     "select_pool",
     "select_saver",
     "shares_figure",
+    "trusting",
 ]
 
 install()

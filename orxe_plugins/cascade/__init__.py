@@ -9,16 +9,19 @@ if TYPE_CHECKING:
     from orxe_plugins.cascade.cascade import Cascade
     from orxe_plugins.cascade.controls import CascadeControls
     from orxe_plugins.cascade.file import CascadeFile, load_cascade, read_cascade, write_cascade
-    from orxe_plugins.cascade.routing import Route
+    from orxe_plugins.cascade.guard import BudgetGuard, GuardState
+    from orxe_plugins.cascade.route import Route
     from orxe_plugins.cascade.save import save_cascade
 else:
     _PLACES = {
+        "BudgetGuard": "orxe_plugins.cascade.guard",
         "Cascade": "orxe_plugins.cascade.cascade",
         "CascadeFile": "orxe_plugins.cascade.file",
         "CascadeControls": "orxe_plugins.cascade.controls",
         "CascadeLike": "orxe_plugins.cascade.build",
         "ExpertLike": "orxe_plugins.cascade.build",
-        "Route": "orxe_plugins.cascade.routing",
+        "GuardState": "orxe_plugins.cascade.guard",
+        "Route": "orxe_plugins.cascade.route",
         "build_cascade": "orxe_plugins.cascade.build",
         "load_cascade": "orxe_plugins.cascade.file",
         "read_cascade": "orxe_plugins.cascade.file",
@@ -28,11 +31,13 @@ else:
     __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 
 __all__ = [
+    "BudgetGuard",
     "Cascade",
     "CascadeControls",
     "CascadeFile",
     "CascadeLike",
     "ExpertLike",
+    "GuardState",
     "Route",
     "build_cascade",
     "load_cascade",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,17 +32,17 @@ class MeanBoxScore(ConfidenceProvider):
         return {} if self.min_score == 0.05 else {"min_score": self.min_score}
 
     def forward(self, outputs: Sequence[Detections], features: Tensor | None = None) -> Tensor:
-        """Confidence of B images, float32 of shape (B,)."""
+        """Confidence of B images, float32 of shape (B,), on the host, where boxes are chosen."""
         if not outputs:
             return torch.zeros(0)
         device = outputs[0].scores.device
         # One transfer for the whole batch; and float64, which some devices lack, rounds as replay does.
-        scores = torch.cat([detections.scores.to(device) for detections in outputs]).cpu()  # (sum of K,)
-        image = torch.repeat_interleave(torch.tensor([len(detections) for detections in outputs]))  # (sum of K,)
-        kept = scores > self.min_score
-        total = torch.zeros(len(outputs), dtype=torch.float64).index_add_(0, image[kept], scores[kept].double())
-        count = torch.bincount(image[kept], minlength=len(outputs))
-        return (total / count.clamp(min=1)).float().to(device)
+        scores = torch.cat([detections.scores.detach().to(device) for detections in outputs]).float().cpu().numpy()
+        image = np.repeat(np.arange(len(outputs)), [len(detections) for detections in outputs])  # (sum of K,)
+        kept = scores > np.float32(self.min_score)
+        total = np.bincount(image[kept], scores[kept], minlength=len(outputs))  # in float64
+        count = np.bincount(image[kept], minlength=len(outputs))
+        return torch.from_numpy((total / count.clip(min=1)).astype(np.float32))
 
 
 @register_confidence("box_doubt")

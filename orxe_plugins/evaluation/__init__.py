@@ -8,6 +8,7 @@ from orxe_plugins.util.lazy import lazy_names
 
 if TYPE_CHECKING:
     from orxe_plugins.evaluation.baselines import Baseline, common_threshold, oracle, random_mixing, single_experts
+    from orxe_plugins.evaluation.drift import DriftAlarm, DriftState
     from orxe_plugins.evaluation.gate import GateEvaluation, GateSplits, evaluate_gates
     from orxe_plugins.evaluation.intervals import Bootstrap, bootstrap, clopper_pearson
     from orxe_plugins.evaluation.metric import Metric
@@ -21,6 +22,8 @@ else:
     _PLACES = {
         "Baseline": "orxe_plugins.evaluation.baselines",
         "Bootstrap": "orxe_plugins.evaluation.intervals",
+        "DriftAlarm": "orxe_plugins.evaluation.drift",
+        "DriftState": "orxe_plugins.evaluation.drift",
         "Estimate": "orxe_plugins.evaluation.results",
         "Evaluation": "orxe_plugins.evaluation.results",
         "GateEvaluation": "orxe_plugins.evaluation.gate",
@@ -49,6 +52,8 @@ else:
 __all__ = [
     "Baseline",
     "Bootstrap",
+    "DriftAlarm",
+    "DriftState",
     "Estimate",
     "Evaluation",
     "GateEvaluation",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orxe_plugins.cascade.file import CascadeFile, write_cascade
+from orxe_plugins.cascade.file import CascadeFile, put_cascade
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.run.confidences import Pool, with_confidences
@@ -64,7 +64,7 @@ def search(run: Run, pool: Pool | None = None) -> Fitted:
     specs = tuple(replace(_as_recorded(pool.specs[name], details), cost=costs[name]) for name in splits.fit.names)
     labels = details.get("labels") or details.get("dataset", {}).get("class_names")
     file = CascadeFile(specs, table, run.recipe.task, view, run.recipe.input_mode, tuple(labels) if labels else None)
-    write_cascade(run.cascade_folder, file)
+    put_cascade(run.cascade_folder, file)
     write_json(run.cascade_folder / ASKED_FILE, asked_of(run.recipe))
     return Fitted(file, splits)
 
