@@ -93,6 +93,7 @@ else:
         "report",
         "run",
         "search",
+        "serving",
         "tasks",
         "training",
         "util",
