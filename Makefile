@@ -2,7 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Many small models run at once in the tests: one thread each on as many processes as there are cores.
-TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=Agg
+# Freed memory stays in the process: where page faults are dear, mapping each activation anew takes longer than the models.
+TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=Agg \
+	MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483647
 WORKERS ?= auto
 
 # Threads that wait without spinning: on a machine that does other work too, spinning ones can take fifty times as long.

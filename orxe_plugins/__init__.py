@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from orxe_plugins.cascade.cascade import Cascade
     from orxe_plugins.cascade.file import load_cascade
     from orxe_plugins.cascade.guard import BudgetGuard
-    from orxe_plugins.cascade.routing import Route
+    from orxe_plugins.cascade.route import Route
     from orxe_plugins.cascade.save import save_cascade
     from orxe_plugins.confidence.provider import ConfidenceProvider, register_confidence
     from orxe_plugins.data.views import ImageView
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from orxe_plugins.search.replay import replay
     from orxe_plugins.search.savers import select_saver
     from orxe_plugins.tasks.task import Task, register_task
+    from orxe_plugins.util.trust import trusting
 else:
     _PLACES = {
         "Answers": "orxe_plugins.experts.expert",
@@ -58,7 +59,7 @@ else:
         "PolicyRow": "orxe_plugins.policies.row",
         "PolicyTable": "orxe_plugins.policies.table",
         "Records": "orxe_plugins.records.records",
-        "Route": "orxe_plugins.cascade.routing",
+        "Route": "orxe_plugins.cascade.route",
         "Selection": "orxe_plugins.policies.selection",
         "Task": "orxe_plugins.tasks.task",
         "evaluate": "orxe_plugins.evaluation.evaluate",
@@ -76,6 +77,7 @@ else:
         "select_pool": "orxe_plugins.search.pool",
         "select_saver": "orxe_plugins.search.savers",
         "shares_figure": "orxe_plugins.report.figures.shares",
+        "trusting": "orxe_plugins.util.trust",
     }
     _PACKAGES = (
         "cascade",
@@ -137,6 +139,7 @@ __all__ = [
     "select_pool",
     "select_saver",
     "shares_figure",
+    "trusting",
 ]
 
 install()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from torch import nn
 settings.register_profile("local", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+# What tests trust is not remembered for the person who runs them; every process of one run has the same folder.
+os.environ.setdefault("ORXE_TRUSTED", tempfile.mkdtemp(prefix="orxe-trusted-"))
 
 ROOT = Path(__file__).resolve().parent.parent
 

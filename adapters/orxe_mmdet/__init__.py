@@ -21,6 +21,7 @@ from orxe_mmdet.checkpoints import convert_checkpoint  # noqa: E402
 from orxe_mmdet.experts import MMDetExpert, load_expert, load_untrained  # noqa: E402
 from orxe_mmdet.metric import CascadeCost  # noqa: E402
 from orxe_mmdet.packing import pack_expert, unpack_expert  # noqa: E402
+from orxe_mmdet.risks import risks  # noqa: E402
 from orxe_mmdet.tta import CascadeTTAModel  # noqa: E402
 
 __all__ = [
@@ -34,5 +35,6 @@ __all__ = [
     "load_untrained",
     "ops",
     "pack_expert",
+    "risks",
     "unpack_expert",
 ]

@@ -59,6 +59,7 @@ class CascadeDetector(CascadeControls, BaseDetector):
             ``skip_thresholds``: one for each expert but the last, none by default;
             ``names``: label names of the answers, where ``classes`` is a word;
             ``preference``: where a fitted cascade starts, 0 = only cost counts, 1 = only performance counts;
+            ``trust``: with ``cascade=FOLDER``, whether what building its experts runs and fetches is trusted;
             ``backbone``: has no effect; ``init_detector`` expects one in every config;
             ``data_preprocessor``, ``init_cfg``, ``train_cfg``, ``test_cfg``: empty: experts have their own.
 
@@ -79,9 +80,8 @@ class CascadeDetector(CascadeControls, BaseDetector):
         remap: Mapping[str, str | None] | None = None,
         **more: Any,
     ) -> None:
-        check_known(
-            "argument of CascadeDetector", more, ("skip_thresholds", "preference", "names", *_OF_EVERY_DETECTOR)
-        )
+        known = ("skip_thresholds", "preference", "names", "trust", *_OF_EVERY_DETECTOR)
+        check_known("argument of CascadeDetector", more, known)
         of_mmdet = {name: more.pop(name, None) for name in _OF_EVERY_DETECTOR}
         for name in _OF_EVERY_DETECTOR[1:]:
             if of_mmdet[name]:

@@ -27,10 +27,9 @@ def find_config(name: str, repo: str | Path | None = None) -> Path:
     Raises:
         OrxeError: nothing of that name is there, or ``repo`` is no checkout of mmdetection.
     """
-    roots = [Path.cwd(), *([_checkout(repo)] if repo is not None else [])]
-    for root in roots:
-        if (root / name).is_file():
-            return root / name
+    local = local_config(name, repo)
+    if local is not None:
+        return local
     known = {path.stem: path for folder in _folders(repo) for path in folder.rglob("*.py") if _is_model(path)}
     if Path(name).suffix:
         hint = "" if repo is not None else "; a path inside a checkout of mmdetection needs repo=CHECKOUT"
@@ -38,6 +37,12 @@ def find_config(name: str, repo: str | Path | None = None) -> Path:
     if name not in known:
         raise unknown("mmdet config", name, known)
     return known[name]
+
+
+def local_config(name: str, repo: str | Path | None = None) -> Path | None:
+    """The config file that a name means in the working folder or in a checkout, before any that mmdet ships."""
+    roots = [Path.cwd(), *([_checkout(repo)] if repo is not None else [])]
+    return next((root / name for root in roots if name and (root / name).is_file()), None)
 
 
 def load_config(path: Path, repo: str | Path | None = None, cfg_options: Mapping[str, Any] | None = None) -> Config:

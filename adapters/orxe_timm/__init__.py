@@ -14,6 +14,7 @@ from orxe_timm.exits import load_expert, load_untrained, view_of  # noqa: E402
 from orxe_timm.mixing import mixed_batches  # noqa: E402
 from orxe_timm.models import orxe_metamodel  # noqa: E402
 from orxe_timm.recognise import recognise  # noqa: E402
+from orxe_timm.risks import risks  # noqa: E402
 
 __all__ = [
     "CascadeClassifier",
@@ -23,6 +24,7 @@ __all__ = [
     "mixed_batches",
     "orxe_metamodel",
     "recognise",
+    "risks",
     "view_of",
 ]
 

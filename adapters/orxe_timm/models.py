@@ -14,7 +14,7 @@ from timm.models import generate_default_cfgs, register_model
 from orxe_plugins.cascade.build import CascadeArguments, CascadeLike, ExpertLike, build_cascade
 from orxe_plugins.errors import OrxeError
 from orxe_timm.cascade_classifier import CascadeClassifier
-from orxe_timm.saved import cascade_from, load_weights, weights_in
+from orxe_timm.saved import cascade_from, folder_of, load_weights, weights_in
 
 __all__ = ["orxe_metamodel", "orxe_metamodel_large", "orxe_metamodel_tiny"]
 
@@ -50,9 +50,15 @@ def _create(
     **options: Any,
 ) -> CascadeClassifier:
     """The model called ``name``, with the experts of ``pool`` where neither experts nor a cascade are given."""
-    source = weights_in(options.pop("pretrained_cfg", None), options.pop("pretrained_cfg_overlay", None), name)
+    config = options.pop("pretrained_cfg", None)
+    source = weights_in(config, options.pop("pretrained_cfg_overlay", None), name)
     # How the saved weights were made: the cascade's own description says it.
-    options.pop("pretrained_model_args", None)
+    saved_arguments = options.pop("pretrained_model_args", None)
+    if (origin := folder_of(config)) is not None:
+        # timm hands over what the folder says as if the caller had said it.
+        options["origin"] = origin
+        if saved_arguments is None or "trust" in saved_arguments:
+            options.pop("trust", None)
     _check_options(options, num_classes)
     options = {key: value for key, value in options.items() if value is not None}
     if isinstance(cascade, Mapping):
@@ -91,7 +97,7 @@ def _described(
     preference, given = options.pop("preference", None), CascadeArguments.from_keywords(options)
     asked = {"num_classes": num_classes, "in_chans": in_chans, **given.common}
     asked = {key: value for key, value in asked.items() if value is not None}
-    model = CascadeClassifier(cascade_from(cascade, asked, preference, given.policy()))
+    model = CascadeClassifier(cascade_from(cascade, asked, preference, given.policy(), given.named_by))
     was = cascade["experts"][0].get("options", {}).get("num_classes", model.num_classes)
     if model.num_classes != was:
         model.drop_table()
@@ -134,6 +140,7 @@ def orxe_metamodel(**kwargs: Any) -> CascadeClassifier:
             ``exit_thresholds``: one for each expert but the last, in which None is "never";
             ``skip_thresholds``: likewise; a threshold of 0 skips no sample;
             ``preference``: 0 = only cost counts, 1 = only performance counts;
+            ``trust``: with ``cascade=FOLDER``, whether what building its experts runs and fetches is trusted;
             ``pretrained``: whether experts without a checkpoint get pretrained weights;
             ``num_classes``, ``in_chans``, ``drop_rate``, ...: options for every expert.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from timm.models import get_pretrained_cfg, load_pretrained
@@ -13,9 +14,11 @@ from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.registry import load_experts
+from orxe_plugins.experts.risks import remember_specs
 from orxe_plugins.experts.spec import ExpertSpec, adapter_in, parse_address
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.table import PolicyTable
+from orxe_plugins.util.trust import Origin
 
 if TYPE_CHECKING:
     from orxe_timm.cascade_classifier import CascadeClassifier
@@ -36,6 +39,7 @@ def described(cascade: Cascade, head: Mapping[str, Any]) -> dict[str, Any] | Non
     specs = [expert.spec for expert in cascade.members]
     if not all(isinstance(spec, ExpertSpec) for spec in specs):
         return None
+    remember_specs(spec for spec in specs if isinstance(spec, ExpertSpec))
     table, view, policy = cascade.table, cascade.input_view, cascade.policy
     return {
         "experts": [_without_weights(spec, head).to_dict() for spec in specs],
@@ -51,6 +55,7 @@ def cascade_from(
     options: Mapping[str, Any],
     preference: float | None,
     thresholds: Policy | None,
+    origin: Origin | None = None,
 ) -> Cascade:
     """The cascade that :func:`described` described, before its weights are loaded.
 
@@ -58,12 +63,14 @@ def cascade_from(
         description: what :func:`described` gave.
         options: options of timm's experts that go before those described.
         preference, thresholds: the policy to start with; None for both takes the one described.
+        origin: the file of others that the description came from; None for one that is trusted.
 
     Raises:
         OrxeError: the description is not one of a cascade, or an expert cannot be built.
     """
     try:
-        specs = [_with(ExpertSpec.from_dict(spec), options) for spec in description["experts"]]
+        described = [ExpertSpec.from_dict(spec) for spec in description["experts"]]
+        specs = [_with(replace(spec, origin=origin), options) for spec in described]
         policy = Policy(tuple(description["exit_thresholds"]), tuple(description["skip_thresholds"]))
         table = description["table"] and PolicyTable.from_dict(description["table"])
         view = description["input_view"] and ImageView.from_dict(description["input_view"])
@@ -103,6 +110,15 @@ def weights_in(config: Any, overlay: Any, name: str) -> dict[str, Any] | None:
             "are (file or url): views and weights are the experts' own, give expert_kwargs=[{...}, ...] or checkpoints"
         )
     return given if has_weights else None
+
+
+def folder_of(config: Any) -> Origin | None:
+    """The folder or the repository of a hub that timm takes a model's arguments from; None if the caller gave them."""
+    given = _plain(config) if not isinstance(config, str) else {}
+    source = given.get("source")
+    if source == "local-dir":
+        return Origin(str(given["file"]), Path(given["file"]))
+    return Origin(f"hf-hub:{given.get('hf_hub_id')}") if source == "hf-hub" else None
 
 
 def load_weights(model: CascadeClassifier, config: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from orxe_torchvision.cascade_classifier import CascadeClassifier, orxe_metamode
 from orxe_torchvision.cascade_detector import CascadeDetector, orxe_metamodel_detection  # noqa: E402
 from orxe_torchvision.experts import load_expert, load_untrained, view_of  # noqa: E402
 from orxe_torchvision.packing import pack_expert, unpack_expert  # noqa: E402
+from orxe_torchvision.risks import risks  # noqa: E402
 
 __all__ = [
     "CascadeClassifier",
@@ -25,6 +26,7 @@ __all__ = [
     "orxe_metamodel",
     "orxe_metamodel_detection",
     "pack_expert",
+    "risks",
     "unpack_expert",
     "view_of",
 ]

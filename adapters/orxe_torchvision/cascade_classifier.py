@@ -75,6 +75,7 @@ def orxe_metamodel(
             ``exit_thresholds``: one for each expert but the last, in which None is "never";
             ``skip_thresholds``: likewise; a threshold of 0 skips no sample;
             ``preference``: where a cascade starts, 0 = only cost counts, 1 = only performance counts;
+            ``trust``: with ``cascade=FOLDER``, whether what building its experts runs and fetches is trusted;
             and options for every torchvision expert, such as ``weights``, ``num_classes`` and ``progress``. As ever in
             torchvision, ``weights=None`` means random weights; without it, experts take their best ones.
 

@@ -9,6 +9,7 @@ from orxe_ultralytics.cascade_yolo import CascadeYOLO, restore_cascade  # noqa: 
 from orxe_ultralytics.data import YoloDataset  # noqa: E402
 from orxe_ultralytics.experts import YoloExpert, load_expert, load_untrained  # noqa: E402
 from orxe_ultralytics.packing import pack_expert, unpack_expert  # noqa: E402
+from orxe_ultralytics.risks import risks  # noqa: E402
 from orxe_ultralytics.routed_val import RoutedVal  # noqa: E402
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "load_untrained",
     "pack_expert",
     "restore_cascade",
+    "risks",
     "unpack_expert",
 ]

@@ -52,7 +52,8 @@ class CascadeYOLO(CascadeControls, Model):
         **thresholds: any of ``exit_thresholds``, one for each expert but the last, in which None is "never";
             ``skip_thresholds``, likewise, none by default; ``names``, label names where ``classes`` is a word;
             ``preference``, where a fitted cascade starts:
-            0 = only cost counts, 1 = only performance counts.
+            0 = only cost counts, 1 = only performance counts;
+            ``trust``, with a folder: whether what building its experts runs and fetches is trusted.
 
     Raises:
         OrxeError: neither or both of ``model`` and ``experts`` are given, the folder holds no cascade
@@ -69,9 +70,8 @@ class CascadeYOLO(CascadeControls, Model):
         verbose: bool = False,
         **thresholds: Any,
     ) -> None:
-        check_known(
-            "argument of CascadeYOLO", thresholds, ("exit_thresholds", "skip_thresholds", "preference", "names")
-        )
+        known = ("exit_thresholds", "skip_thresholds", "preference", "names", "trust")
+        check_known("argument of CascadeYOLO", thresholds, known)
         wanted = {**thresholds, **label_arguments(classes, thresholds.get("names")), "remap": remap}
         if isinstance(model, (str, Path)) and Path(model).suffix == ".pt" and experts is None:
             super().__init__(str(model), task="detect", verbose=verbose)

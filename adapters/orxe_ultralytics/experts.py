@@ -13,6 +13,7 @@ from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
 from orxe_plugins.errors import OrxeError, check_known, unknown
 from orxe_ultralytics.exported import ExportedModel
+from orxe_ultralytics.risks import local_files, remember_fetched
 from orxe_ultralytics.suppression import DetectSettings
 from orxe_ultralytics.yolo import YoloExpert, largest_stride
 
@@ -97,9 +98,12 @@ def _load(label: str, source: str, imgsz: int | None, fuse: bool) -> tuple[nn.Mo
     is_yaml = Path(source).suffix in (".yaml", ".yml")
     if not remote and not is_yaml and not Path(source).exists() and source not in known:
         raise unknown("expert", label, (f"ultralytics:{asset}" for asset in known))
+    fetched = not any(local_files(source))
     try:
         # YOLO finds out by itself what a .pt file holds, but not what a .yaml describes.
         model = RTDETR(source) if is_yaml and "rtdetr" in Path(source).stem else YOLO(source)
+        if fetched:
+            remember_fetched(source)
     except ImportError as error:
         raise _needs(label, error) from error
     # A file that is no model makes Ultralytics raise errors of many kinds.

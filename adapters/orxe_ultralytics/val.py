@@ -102,4 +102,5 @@ class CascadeValidator(DetectionValidator):
 
 def _joined(routes: list[Route]) -> Route:
     parts = [[getattr(route, name) for route in routes] for name in ("expert", "confidence", "cost", "ran")]
-    return Route(*(torch.cat(part).cpu() for part in parts))
+    expert, confidence, cost, ran = (torch.cat(part).cpu() for part in parts)
+    return Route(expert, confidence, cost, ran)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from orxe_plugins.cascade.controls import CascadeControls
     from orxe_plugins.cascade.file import CascadeFile, load_cascade, read_cascade, write_cascade
     from orxe_plugins.cascade.guard import BudgetGuard, GuardState
-    from orxe_plugins.cascade.routing import Route
+    from orxe_plugins.cascade.route import Route
     from orxe_plugins.cascade.save import save_cascade
 else:
     _PLACES = {
@@ -21,7 +21,7 @@ else:
         "CascadeLike": "orxe_plugins.cascade.build",
         "ExpertLike": "orxe_plugins.cascade.build",
         "GuardState": "orxe_plugins.cascade.guard",
-        "Route": "orxe_plugins.cascade.routing",
+        "Route": "orxe_plugins.cascade.route",
         "build_cascade": "orxe_plugins.cascade.build",
         "load_cascade": "orxe_plugins.cascade.file",
         "read_cascade": "orxe_plugins.cascade.file",

@@ -16,6 +16,7 @@ from orxe_plugins.experts.label_space import ANY_SPACE, LabelSpace
 from orxe_plugins.experts.registry import adapter_names, load_experts
 from orxe_plugins.experts.spec import ExpertSpec, adapter_in, parse_address
 from orxe_plugins.policies.policy import Policy
+from orxe_plugins.util.trust import Origin, Risk, check_trusted
 
 #: an address such as "timm:resnet18", the fields of a spec, a spec, or an expert that is built already
 ExpertLike: TypeAlias = str | Mapping[str, Any] | ExpertSpec | Expert
@@ -42,6 +43,8 @@ class CascadeArguments:
             "intersect" keeps only those that all experts know. By default as each expert's own option says.
         for_all: options for every expert of ``experts`` that is not built yet, of whatever adapter;
             what the expert's own options say goes first.
+        trust: with ``cascade=FOLDER``: the caller trusts what building its experts runs and fetches.
+        origin: the file of others that all these arguments came from; None for what the caller gave.
         common: options for every expert of ``experts`` that is one of the model's own adapter; what the
             expert's own options say goes first.
     """
@@ -55,6 +58,8 @@ class CascadeArguments:
     remap: Mapping[str, str | None] | None = None
     classes: str | None = None
     for_all: Mapping[str, Any] | None = None
+    trust: bool = False
+    origin: Origin | None = None
     common: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -65,6 +70,11 @@ class CascadeArguments:
             own.discard("classes")  # an adapter's experts may have an option of that name: their label names
         common = {key: value for key, value in given.items() if key not in own}
         return cls(**{key: value for key, value in given.items() if key in own}, common=common)
+
+    @property
+    def named_by(self) -> Origin | None:
+        """The file that named the experts, where the caller does not trust it."""
+        return None if self.trust else self.origin
 
     def policy(self) -> Policy | None:
         """The thresholds; None where they are to be taken from a preference.
@@ -152,7 +162,10 @@ def build_cascade(
     table, view, settled = None, None, ANY_SPACE
     if cascade is not None:
         given.check_no_expert_options()
-        file = read_cascade(cascade)
+        if given.named_by is not None:
+            what = f"reads the cascade {str(cascade)!r}"
+            check_trusted([Risk.of_text(what, str(Path(cascade).resolve()))], given.named_by)
+        file = read_cascade(cascade, trust=given.trust)
         if task not in (None, file.task):
             raise OrxeError(f"the cascade at {str(cascade)!r} is for {file.task}: expected {task}")
         specs: Sequence[ExpertSpec | Expert] = file.specs
@@ -231,7 +244,8 @@ def _with_options(
         **(options or {}),
     }
     file = spec.checkpoint if checkpoint is None else str(checkpoint)
-    return replace(spec, address=address, checkpoint=file, options=merged)
+    origin = spec.origin if given.named_by is None else given.named_by
+    return replace(spec, address=address, checkpoint=file, options=merged, origin=origin)
 
 
 def _check_task(members: Sequence[Expert], task: str | None) -> None:

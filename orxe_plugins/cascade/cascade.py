@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NoReturn, Protocol, cast
@@ -11,8 +11,13 @@ from typing import Any, NoReturn, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from orxe_plugins.cascade.routing import Route, route_batch, route_dense
+from orxe_plugins.cascade.counting import count_unknown
+from orxe_plugins.cascade.faults import check_on_error
+from orxe_plugins.cascade.route import Route
+from orxe_plugins.cascade.routing import route_batch, route_dense
 from orxe_plugins.cascade.setup import setup_of
+from orxe_plugins.cascade.stream import Stream, StreamAnswer, StreamOptions, check_seconds
+from orxe_plugins.cascade.tolerant import route_tolerant
 from orxe_plugins.cost.sharing import positions_of
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
@@ -113,7 +118,7 @@ class Cascade(nn.Module):
             exit_thresholds: one for each module but the last; None is never.
             skip_thresholds: likewise; empty skips none.
             names: what tables call the modules; their class and position by default.
-            costs: cost per sample of each; counted in GMACs on the first batch by default.
+            costs: cost per sample of each; counted in GMACs before the first batch is answered by default.
             confidence: a confidence provider for all; max softmax by default.
         """
         labels = names or [f"{type(module).__name__}-{i}" for i, module in enumerate(modules)]
@@ -256,17 +261,72 @@ class Cascade(nn.Module):
         outputs = [expert.outputs_for(batch, self.context(batch)) for expert in self.members]
         return torch.stack(outputs).mean(dim=0)  # (N, B, C) -> (B, C)
 
-    def route(self, batch: Any) -> tuple[Any, Route]:
+    def route(self, batch: Any, *, on_error: str = "raise", timeout: float | None = None) -> tuple[Any, Route]:
         """Outputs for B samples, and which expert gave each of them at what cost.
 
         A sample enters the first enabled expert. After expert i with confidence c it exits if
         c >= exit_thresholds[i]; else it goes to the first enabled j > i with
         c >= skip_thresholds[j]; the last one always answers. A NaN confidence counts as 0.
+
+        Args:
+            batch: the samples (see ``orxe_plugins.data.batch``).
+            on_error: what to do where an expert fails on samples: "raise" raises its error; "best_available" lets the
+                last expert before it that gave an answer answer them, or else the experts behind it, and lists them in
+                ``route.faults``. A sample without any answer has the expert -1, and NaN or None as its output.
+            timeout: seconds within which to return; experts that hang longer fail. None waits for them.
+
+        Raises:
+            OrxeError: an expert gave another number of answers than it was handed samples, or did not finish in time.
         """
-        dense = self.dense or is_exporting()
-        if self.guard is not None and not dense:
+        policy, context = self._policy, self.context(batch)
+        if is_exporting():
+            return route_dense(self.members, policy, batch, context)
+        if self.guard is not None and not self.dense:
+            self._refuse_beside_guard(
+                check_on_error(on_error) != "raise" or timeout is not None, "on_error and timeout"
+            )
             return self.guard.route(batch)
-        return (route_dense if dense else route_batch)(self.members, self._policy, batch, self.context(batch))
+        if check_on_error(on_error) != "raise" or timeout is not None:
+            check_seconds("timeout", timeout)
+            return route_tolerant(self.members, policy, batch, context, on_error, timeout)
+        count_unknown(self.members, policy, batch)
+        return (route_dense if self.dense else route_batch)(self.members, policy, batch, context)
+
+    def stream(
+        self,
+        items: Iterable[Any],
+        batch_size: int = 64,
+        max_wait: float | None = None,
+        ordered: bool = True,
+        on_error: str = "raise",
+        timeout: float | None = None,
+    ) -> Iterator[StreamAnswer]:
+        """One answer for each of many samples; those that go on wait until a batch of them is full.
+
+        Samples are taken in as they are asked for, and each keeps the policy that was in force then. At most
+        ``2 * batch_size`` samples wait for each expert; in order, at most 33 batches of answers wait for an older one.
+
+        Args:
+            items: single samples: tensors without the dimension of the batch, images, mappings. Exceptions among them,
+                and those that reading one raises, are samples that cannot be read.
+            batch_size: samples that an expert is handed at once.
+            max_wait: seconds that a sample waits for others at each expert; samples are then read ahead in a thread of
+                its own. None lets it wait until the batch is full or there are no more.
+            ordered: give the answers in the order of the samples; else as they come.
+            on_error: "raise" raises what an expert or reading a sample raises; "best_available" gives an answer or an
+                error for every sample, see :meth:`route`.
+            timeout: seconds that one call of an expert may take; the samples that hang then fail, and the others go on.
+
+        Raises:
+            OrxeError: an argument is out of range.
+        """
+        self._refuse_beside_guard(self.guard is not None, "stream")
+        options = StreamOptions(batch_size, max_wait, ordered, on_error, timeout)
+        return Stream(self, items, options).answers()
+
+    def _refuse_beside_guard(self, wanted: bool, what: str) -> None:
+        if wanted:
+            raise OrxeError(f"a budget guard routes whole batches and knows no {what}: detach it, or leave that out")
 
     def __prepare_scriptable__(self) -> NoReturn:
         raise OrxeError(

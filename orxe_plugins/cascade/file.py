@@ -16,15 +16,15 @@ from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.label_space import ANY_SPACE, LabelSpace
 from orxe_plugins.experts.registry import load_experts
+from orxe_plugins.experts.risks import FILE_OPTIONS, remember_specs
 from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.util.files import write_json
+from orxe_plugins.util.trust import Origin
 from orxe_plugins.util.validation import explain
 
 SCHEMA_VERSION = 1
 FILE_NAME = "cascade.json"
-#: options of an expert, or of an expert inside of its options, that name a file
-_FILE_OPTIONS = ("checkpoint", "esn")
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,10 @@ class CascadeFile:
     input_mode: str = "originals"
     labels: tuple[str, ...] | None = None
 
+    def trusted(self) -> CascadeFile:
+        """The same for a caller who trusts what building its experts runs and fetches."""
+        return replace(self, specs=tuple(replace(spec, origin=None) for spec in self.specs))
+
     @property
     def space(self) -> LabelSpace:
         """The labels that detectors are asked to answer in."""
@@ -70,11 +74,19 @@ class _Content(BaseModel):
 def write_cascade(folder: str | Path, cascade: CascadeFile) -> Path:
     """Write ``folder/cascade.json``, in place by one rename.
 
-    A checkpoint is named relative to the folder, so that a folder which holds both can be moved.
+    A checkpoint is named relative to the folder, so that a folder which holds both can be moved. What building the
+    experts runs is trusted from now on, for this user, unless they came from a file that is not trusted.
 
     Returns:
         The file's path.
     """
+    path = put_cascade(folder, cascade)
+    remember_specs(cascade.specs)
+    return path
+
+
+def put_cascade(folder: str | Path, cascade: CascadeFile) -> Path:
+    """The same without a look at what building the experts runs, which imports their frameworks."""
     folder = Path(folder).resolve()
     path = folder / FILE_NAME
     write_json(
@@ -92,8 +104,15 @@ def write_cascade(folder: str | Path, cascade: CascadeFile) -> Path:
     return path
 
 
-def read_cascade(folder: str | Path) -> CascadeFile:
+def read_cascade(folder: str | Path, *, trust: bool = False) -> CascadeFile:
     """Read a cascade's folder, its ``cascade.json``, or the folder of the run that made it, and check it.
+
+    Nothing is run or fetched. An expert of it that would, or that has a file outside of the folder, can be built only
+    if the caller trusts it, or has made or trusted the same before: see docs/security.md.
+
+    Args:
+        folder: see above.
+        trust: the caller trusts all that building the experts runs and fetches.
 
     Raises:
         OrxeError: there is no such file, it is not a cascade, or a newer version wrote it.
@@ -112,7 +131,8 @@ def read_cascade(folder: str | Path) -> CascadeFile:
         raise OrxeError(f"{path} is not a readable cascade: {explain(error, model=_Content)}") from error
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise OrxeError(f"{path} is not a readable cascade: {error}") from error
-    specs = tuple(_read_files(spec, path.parent) for spec in content.experts)
+    origin = None if trust else Origin(str(path), _shared_folder(path.parent))
+    specs = tuple(replace(_read_files(spec, path.parent), origin=origin) for spec in content.experts)
     table.check_n_experts(len(specs))
     labels = None if content.labels is None else tuple(content.labels)
     return CascadeFile(specs, table, content.task, view, content.path, labels)
@@ -124,18 +144,46 @@ def _file_in(folder: Path) -> Path:
     return inner if inner.is_file() and not (folder / FILE_NAME).is_file() else folder / FILE_NAME
 
 
-def load_cascade(folder: str | Path, preference: float = 0.5) -> Cascade:
+def same_sources(a: ExpertSpec, b: ExpertSpec, folder: Path) -> bool:
+    """Whether two specs build the same expert, the classes that it answers in aside.
+
+    Args:
+        a, b: the specs.
+        folder: the cascade's.
+    """
+    one, other = (_written(spec, folder.resolve()) for spec in (a, b))
+    options = [{key: value for key, value in spec.options.items() if key != "answer_in"} for spec in (one, other)]
+    return one.address == other.address and one.checkpoint == other.checkpoint and options[0] == options[1]
+
+
+def _shared_folder(folder: Path) -> Path:
+    """The folder that a cascade's files may lie in: its own, or that of the run that made it, with experts beside."""
+    run = folder.resolve().parent
+    made_by_run = folder.resolve().name == "cascade" and any(path.is_dir() for path in run.glob("records*"))
+    return run if made_by_run else folder
+
+
+def load_cascade(folder: str | Path, preference: float = 0.5, *, trust: bool = False) -> Cascade:
     """The cascade of a folder with all its experts built, at a preference.
 
     The result takes original images or float tensors of its ``input_view``; the
     adapters make it a model of their framework.
+
+    Args:
+        folder: see :func:`read_cascade`.
+        preference: 0 = only cost counts, 1 = only performance counts.
+        trust: the caller trusts all that building the experts runs and fetches.
+
+    Raises:
+        OrxeError: there is no such cascade, it does not fit, or building it would run code, fetch from an address or
+            read outside of the folder, and the user has not trusted that.
     """
-    return cascade_of(read_cascade(folder), preference)
+    return cascade_of(read_cascade(folder), preference, trust=trust)
 
 
-def cascade_of(file: CascadeFile, preference: float = 0.5) -> Cascade:
-    """The cascade that a file describes, with all its experts built, at a preference."""
-    members, space = load_experts(file.specs), file.space
+def cascade_of(file: CascadeFile, preference: float = 0.5, *, trust: bool = False) -> Cascade:
+    """The cascade that a file describes, with all its experts built, at a preference; see :func:`load_cascade`."""
+    members, space = load_experts(file.trusted().specs if trust else file.specs), file.space
     return Cascade(members, table=file.table, preference=preference, input_view=file.input_view, names=space)
 
 
@@ -186,6 +234,6 @@ def _placed(options: Mapping[str, Any], place: Callable[[str], str]) -> dict[str
     for key, value in options.items():
         if isinstance(value, Mapping):
             placed[key] = _placed(value, place)
-        elif key in _FILE_OPTIONS and isinstance(value, str):
+        elif key in FILE_OPTIONS and isinstance(value, str):
             placed[key] = place(value)
     return placed

@@ -6,6 +6,7 @@ import typer
 
 from orxe_plugins.cli import choice_commands, console, other_commands, recipe_commands, serve_command
 from orxe_plugins.cli.options import VersionOption
+from orxe_plugins.util.allocator import keep_freed_memory
 
 # Nothing that needs torch is imported before a command runs: `orxe --help` must come at once.
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -40,5 +41,6 @@ app.command(
 
 def main() -> None:
     """Entry point of the console script."""
+    keep_freed_memory()
     with console.friendly_errors():
         app(standalone_mode=True)

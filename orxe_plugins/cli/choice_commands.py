@@ -15,6 +15,7 @@ from orxe_plugins.cli.options import (
     Overrides,
     RecipeArgument,
     RunArguments,
+    TrustOption,
     open_run,
 )
 
@@ -27,6 +28,7 @@ def select_saver(
     ] = None,
     data: DataOption = None,
     out: OutOption = None,
+    trust: TrustOption = False,
 ) -> None:
     """Rank the experts as savers of a base model by Delta C.
 
@@ -39,7 +41,7 @@ def select_saver(
     from orxe_plugins.run.splits import splits_of
 
     with console.bars() as bars:
-        run = open_run(RunArguments(recipe, overrides, data, out), bars)
+        run = open_run(RunArguments(recipe, overrides, data, out, trust=trust), bars)
         splits = with_confidences(run, splits_of(run)).splits
     recipe_bases = run.recipe.select_saver.base if run.recipe.select_saver else None
     print_savers(run, splits, base or recipe_bases or [splits.fit.names[-1]])
@@ -51,6 +53,7 @@ def select_pool(
     k: Annotated[int, typer.Option("-k", "--experts", min=1, help="How many experts to choose.")] = 3,
     data: DataOption = None,
     out: OutOption = None,
+    trust: TrustOption = False,
 ) -> None:
     """Choose the K experts that make the best cascade.
 
@@ -63,7 +66,7 @@ def select_pool(
     from orxe_plugins.search.pool import select_pool as choose
 
     with console.bars() as bars:
-        run = open_run(RunArguments(recipe, overrides, data, out), bars)
+        run = open_run(RunArguments(recipe, overrides, data, out, trust=trust), bars)
         fit = with_confidences(run, splits_of(run)).splits.fit
     for name in choose(fit, k, run.recipe.preferences):
         console.tell(name)
@@ -76,6 +79,7 @@ def train_gate(
     out: OutOption = None,
     fresh: FreshOption = False,
     fresh_all: FreshAllOption = False,
+    trust: TrustOption = False,
 ) -> None:
     """Train ranking gates and compare them with confidences.
 
@@ -90,7 +94,7 @@ def train_gate(
     from orxe_plugins.run.splits import splits_of
 
     with console.bars() as bars:
-        run = open_run(RunArguments(recipe, overrides, data, out, fresh, fresh_all), bars)
+        run = open_run(RunArguments(recipe, overrides, data, out, fresh, fresh_all, trust), bars)
         check_gates(run)
         prepare(run)
         splits = splits_of(run, record_pool(run))
@@ -108,6 +112,7 @@ def evaluate(
     ] = False,
     data: DataOption = None,
     out: OutOption = None,
+    trust: TrustOption = False,
 ) -> None:
     """Report the cascade on the reporting split.
 
@@ -121,7 +126,7 @@ def evaluate(
     from orxe_plugins.run.fitted import read_fitted
 
     with console.bars() as bars:
-        run = open_run(RunArguments(recipe, overrides, data, out), bars)
+        run = open_run(RunArguments(recipe, overrides, data, out, trust=trust), bars)
         fitted = read_fitted(run)
         report_run(run, fitted)
         if routed:

@@ -30,6 +30,9 @@ OutOption = Annotated[
 FreshOption = Annotated[
     bool, typer.Option("--fresh", help="Record again what differs: other weights, options or images.")
 ]
+TrustOption = Annotated[
+    bool, typer.Option("--trust", help="Trust files of others that would run code or fetch, now and from now on.")
+]
 FreshAllOption = Annotated[bool, typer.Option("--fresh-all", help="Record everything again.")]
 
 
@@ -43,6 +46,7 @@ class RunArguments:
     out: Path | None = None
     fresh: bool = False
     fresh_all: bool = False
+    trust: bool = False
 
 
 def open_run(told: RunArguments, progress: Progress) -> Run:
@@ -54,8 +58,8 @@ def open_run(told: RunArguments, progress: Progress) -> Run:
     overrides = told.overrides or []
     folder = told.out or recipe_out(told.recipe, overrides)
     data = told.data.resolve() if told.data else None
-    loaded = load_recipe(told.recipe, out=folder.resolve(), data=data, overrides=overrides)
-    run = Run(loaded, folder, progress, told.fresh, told.fresh_all)
+    loaded = load_recipe(told.recipe, out=folder.resolve(), data=data, overrides=overrides, trust=told.trust)
+    run = Run(loaded, folder, progress, told.fresh, told.fresh_all, told.trust)
     if told.out is None:
         claim_folder(folder, find_recipe(told.recipe))
     return run

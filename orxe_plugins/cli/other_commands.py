@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from orxe_plugins.cli import console
+from orxe_plugins.cli.options import TrustOption
 
 
 def init(
@@ -27,6 +29,7 @@ def init(
     task: Annotated[str | None, typer.Option("--task", help="What the data is for, if it is not found out.")] = None,
     out: Annotated[Path, typer.Option("--out", help="The recipe to write.")] = Path("recipe.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Write over a recipe that is there.")] = False,
+    trust: TrustOption = False,
 ) -> None:
     """Write a recipe for your own models and images.
 
@@ -35,8 +38,10 @@ def init(
     Example: orxe init --experts resnet18 best.pth --data photos/val --out mine.yaml
     """
     from orxe_plugins.cli.new_recipe import write_recipe
+    from orxe_plugins.util.trust import trusting
 
-    write_recipe([*(experts or []), *(more or [])], arch or [], data, task, out, force)
+    with trusting() if trust else nullcontext():
+        write_recipe([*(experts or []), *(more or [])], arch or [], data, task, out, force)
 
 
 def predict(
@@ -57,6 +62,10 @@ def predict(
     ] = None,
     max_experts: Annotated[int | None, typer.Option(min=1, help="Use policies of so many experts at most.")] = None,
     max_params: Annotated[float | None, typer.Option(help="Use policies of so many parameters at most.")] = None,
+    safety: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Standard errors on the safe side of a budget, target or drop; 0 trusts the table."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of CSV.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the answers to this file.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Answer each so many-th frame of a video.")] = 1,
@@ -64,6 +73,7 @@ def predict(
     plugin: Annotated[
         Path | None, typer.Option(help="Python file that registers the cascade's task, as the recipe names it.")
     ] = None,
+    trust: TrustOption = False,
 ) -> None:
     """Answer images with a cascade, as CSV or JSON lines.
 
@@ -80,9 +90,11 @@ def predict(
         import_file(plugin.resolve(), f"orxe_plugin_{plugin.stem}", "the command", "plugin")
     if all(value is None for value in (preference, budget, target, max_drop, confidence)):
         preference = 0.5
-    asked = Selection(preference, budget, target, max_drop, confidence, max_experts, max_params)
+    asked = Selection(preference, budget, target, max_drop, confidence, max_experts, max_params, safety)
     with console.bars("stopped") as bars:
-        complete = print_predictions(cascade, images, PredictOptions(asked, batch_size, as_json, out, every), bars)
+        complete = print_predictions(
+            cascade, images, PredictOptions(asked, batch_size, as_json, out, every, trust), bars
+        )
     raise typer.Exit(0 if complete else 1)
 
 

@@ -18,6 +18,7 @@ from orxe_plugins.cascade.file import CascadeFile, cascade_of, read_cascade
 from orxe_plugins.cli import console
 from orxe_plugins.cli.inputs import Inputs, Item, find_inputs, read_items
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.risks import remember_specs
 from orxe_plugins.policies.selection import Selection
 from orxe_plugins.tasks.task import Task, task_named
 from orxe_plugins.util.progress import Progress
@@ -35,6 +36,7 @@ class PredictOptions:
         as_json: JSON lines instead of CSV.
         out: a file instead of standard output.
         every: take each so many-th frame of a video.
+        trust: trust what building the experts runs and fetches, now and from now on.
     """
 
     asked: Selection
@@ -42,6 +44,7 @@ class PredictOptions:
     as_json: bool = False
     out: Path | None = None
     every: int = 1
+    trust: bool = False
 
 
 def print_predictions(folder: Path, named: Sequence[str], options: PredictOptions, progress: Progress) -> bool:
@@ -59,7 +62,9 @@ def print_predictions(folder: Path, named: Sequence[str], options: PredictOption
     Raises:
         OrxeError: there is no such cascade or policy, or nothing could be read.
     """
-    file = read_cascade(folder)
+    file = read_cascade(folder, trust=options.trust)
+    if options.trust:
+        remember_specs(file.specs)
     task = task_named(file.task)
     inputs = find_inputs(named)
     _say_what_is_left_out(inputs)

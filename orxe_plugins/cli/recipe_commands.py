@@ -15,6 +15,7 @@ from orxe_plugins.cli.options import (
     Overrides,
     RecipeArgument,
     RunArguments,
+    TrustOption,
     open_run,
 )
 
@@ -26,6 +27,7 @@ def run(
     out: OutOption = None,
     fresh: FreshOption = False,
     fresh_all: FreshAllOption = False,
+    trust: TrustOption = False,
 ) -> None:
     """Record, search, evaluate and report: a whole recipe.
 
@@ -40,7 +42,7 @@ def run(
     from orxe_plugins.run.splits import splits_of
 
     with console.bars() as bars:
-        run = open_run(RunArguments(recipe, overrides, data, out, fresh, fresh_all), bars)
+        run = open_run(RunArguments(recipe, overrides, data, out, fresh, fresh_all, trust), bars)
         prepare(run)
         recorded = record_pool(run)
         console.say("searching thresholds")
@@ -59,6 +61,7 @@ def record(
     out: OutOption = None,
     fresh: FreshOption = False,
     fresh_all: FreshAllOption = False,
+    trust: TrustOption = False,
 ) -> None:
     """Record what every expert says of every sample.
 
@@ -71,7 +74,7 @@ def record(
     from orxe_plugins.run.recording import record_pool
 
     with console.bars() as bars:
-        run = open_run(RunArguments(recipe, overrides, data, out, fresh, fresh_all), bars)
+        run = open_run(RunArguments(recipe, overrides, data, out, fresh, fresh_all, trust), bars)
         prepare(run)
         recorded = record_pool(run)
     skipped = skipped_in([recorded.fit, recorded.report])
@@ -89,6 +92,7 @@ def check(
     data: DataOption = None,
     cost: Annotated[bool, typer.Option(help="Count GMACs; a large detector runs once for it.")] = True,
     time: Annotated[bool, typer.Option(help="Time a few samples, to estimate the recording.")] = True,
+    trust: TrustOption = False,
 ) -> None:
     """Dry run of a recipe: what the data holds, what is missing.
 
@@ -102,13 +106,20 @@ def check(
     from orxe_plugins.run.run import Run
 
     folder = recipe_out(recipe, overrides or []).resolve()
-    loaded = load_recipe(recipe, out=folder, data=data.resolve() if data else "{data}", overrides=overrides or [])
+    place = data.resolve() if data else "{data}"
+    loaded = load_recipe(recipe, out=folder, data=place, overrides=overrides or [], trust=trust)
     with console.bars() as bars:
         complete = print_check(Run(loaded, folder, bars), cost, time)
     raise typer.Exit(0 if complete else 1)
 
 
-def search(recipe: RecipeArgument, overrides: Overrides = None, data: DataOption = None, out: OutOption = None) -> None:
+def search(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    data: DataOption = None,
+    out: OutOption = None,
+    trust: TrustOption = False,
+) -> None:
     """Fit thresholds to the records; write the cascade's folder.
 
     Example: orxe search digits skip_gates=false
@@ -117,7 +128,7 @@ def search(recipe: RecipeArgument, overrides: Overrides = None, data: DataOption
     from orxe_plugins.run.searching import search as search_policies
 
     with console.bars() as bars:
-        run = open_run(RunArguments(recipe, overrides, data, out), bars)
+        run = open_run(RunArguments(recipe, overrides, data, out, trust=trust), bars)
         fitted = search_policies(run)
     file = fitted.file
     for warning in odd_experts(fitted.splits.fit):

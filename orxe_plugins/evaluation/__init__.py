@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from orxe_plugins.evaluation.gate import GateEvaluation, GateSplits, evaluate_gates
     from orxe_plugins.evaluation.intervals import Bootstrap, bootstrap, clopper_pearson
     from orxe_plugins.evaluation.metric import Metric
+    from orxe_plugins.evaluation.powered import prediction_powered
     from orxe_plugins.evaluation.results import Estimate, Evaluation, Verdict
     from orxe_plugins.evaluation.routed import RoutedOutcome, disagreements, run_routed
     from orxe_plugins.evaluation.samples import IntervalSettings
@@ -36,6 +37,7 @@ else:
         "bootstrap": "orxe_plugins.evaluation.intervals",
         "common_threshold": "orxe_plugins.evaluation.baselines",
         "oracle": "orxe_plugins.evaluation.baselines",
+        "prediction_powered": "orxe_plugins.evaluation.powered",
         "random_mixing": "orxe_plugins.evaluation.baselines",
         "single_experts": "orxe_plugins.evaluation.baselines",
         "clopper_pearson": "orxe_plugins.evaluation.intervals",
@@ -71,6 +73,7 @@ __all__ = [
     "evaluate_saver",
     "measure_shift",
     "oracle",
+    "prediction_powered",
     "random_mixing",
     "run_routed",
     "single_experts",

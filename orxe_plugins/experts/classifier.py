@@ -65,7 +65,9 @@ class ClassifierExpert(Expert):
     def answers(self, outputs: Any, context: BatchContext) -> Answers:
         """The logits of the classes asked for, and their confidence."""
         if self.columns is not None:
-            outputs = outputs.index_select(1, self.columns.to(outputs.device))
+            if self.columns.device != outputs.device:
+                self.columns = self.columns.to(outputs.device)  # once, not for each batch
+            outputs = outputs.index_select(1, self.columns)
         return super().answers(outputs, context)
 
     @property

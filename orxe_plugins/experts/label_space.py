@@ -17,6 +17,8 @@ from orxe_plugins.experts.label_map import LabelMap
 #: how labels that only the data or only some experts know are treated: they are an error; those that only an expert
 #: knows are dropped; those that not all know are dropped
 CLASSES = ("same", "data", "intersect")
+#: options that experts of all adapters have: how their labels are brought into a label space
+LABEL_OPTIONS = ("classes", "remap", "answer_in")
 
 
 @dataclass(frozen=True)

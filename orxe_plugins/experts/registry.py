@@ -2,94 +2,50 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import Any
 
 from orxe_plugins.confidence.provider import confidence_from_dict
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.detection.calibration import calibration_from_dict
-from orxe_plugins.errors import OrxeError, unknown
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.adapters import (
+    ADAPTER_GROUP,
+    Adapter,
+    adapter_names,
+    adapters,
+    import_framework,
+    load_adapter,
+    register_adapter,
+)
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
-from orxe_plugins.experts.label_space import check_classes
+from orxe_plugins.experts.label_space import LABEL_OPTIONS, check_classes
+from orxe_plugins.experts.risks import check_specs
 from orxe_plugins.experts.spec import ExpertSpec, adapter_in, parse_address
 
-ADAPTER_GROUP = "orxe_plugins.adapters"
-#: options that experts of all adapters have: how their labels are brought into a label space
-LABEL_OPTIONS = ("classes", "remap", "answer_in")
-#: adapters that were imported: name -> module
-_REGISTERED: dict[str, str] = {}
-
-
-class Adapter(Protocol):
-    """What the module of an adapter must offer."""
-
-    def load_expert(self, name: str, **options: Any) -> Expert:
-        """The expert called ``name`` in the adapter's framework, in evaluation mode.
-
-        An adapter may also offer:
-
-        - ``load_untrained`` with the same arguments: the same architecture with random weights, without a download
-          and without the checkpoint, for `orxe check`;
-        - ``view_of`` with the same arguments: the :class:`~orxe_plugins.data.views.ImageView` of a classifier, or
-          None for another expert, without reading its weights;
-        - ``recognise(checkpoint, name=None)``: name and options of the model whose weights a file holds, or None, for
-          `orxe init`;
-        - ``pack_expert(expert)`` and ``unpack_expert(name, options, packed)``, by which experts are saved in one file
-          with their weights (``orxe_plugins.experts.packing``).
-        """
-
-
-def register_adapter(name: str, module: str) -> None:
-    """Make an adapter known that is imported but not installed, as from a source checkout on the path.
-
-    Every adapter calls this when it is imported. Installed ones are also found without an import, through the
-    entry-point group ``orxe_plugins.adapters``.
-
-    Args:
-        name: what stands before the colon of an expert's address.
-        module: name of the module that offers what :class:`Adapter` says.
-
-    Raises:
-        ValueError: another module has that name.
-    """
-    if _REGISTERED.setdefault(name, module) != module:
-        raise ValueError(f"adapter {name!r} is registered twice: by {_REGISTERED[name]} and {module}")
-
-
-def adapters() -> dict[str, str]:
-    """All known adapters, whether or not their framework is installed: name -> module, sorted."""
-    installed = {name: point.value for name, point in _installed().items()}
-    return dict(sorted({**_REGISTERED, **installed}.items()))
-
-
-def adapter_names() -> tuple[str, ...]:
-    """Names of all known adapters, sorted."""
-    return tuple(adapters())
-
-
-def load_adapter(name: str) -> Adapter:
-    """The adapter called ``name``, installed or imported before; its framework is imported now.
-
-    Raises:
-        OrxeError: no adapter has that name.
-        ImportError: its framework is not installed; the last line says what to install.
-    """
-    if (point := _installed().get(name)) is not None:
-        return cast(Adapter, point.load())
-    if name in _REGISTERED:
-        return cast(Adapter, importlib.import_module(_REGISTERED[name]))
-    raise unknown("adapter", name, adapters())
-
-
-def _installed() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=ADAPTER_GROUP)}
+__all__ = [
+    "ADAPTER_GROUP",
+    "LABEL_OPTIONS",
+    "Adapter",
+    "ExpertSpec",
+    "adapter_in",
+    "adapter_names",
+    "adapters",
+    "import_framework",
+    "load_adapter",
+    "load_expert",
+    "load_experts",
+    "load_untrained",
+    "parse_address",
+    "register_adapter",
+    "view_of",
+    "with_labels",
+    "without_label_options",
+]
 
 
 def load_expert(expert: str | ExpertSpec, default_adapter: str | None = None) -> Expert:
@@ -103,13 +59,12 @@ def load_expert(expert: str | ExpertSpec, default_adapter: str | None = None) ->
         The expert in evaluation mode, with its ``spec`` set.
 
     Raises:
-        OrxeError: the adapter, the expert or its checkpoint does not exist, or an option does not fit.
+        OrxeError: the adapter, the expert or its checkpoint does not exist, an option does not fit, or the spec came
+            from a file that is not trusted.
         ImportError: the adapter's framework is not installed.
     """
     spec = ExpertSpec(expert) if isinstance(expert, str) else expert
-    # timm's own names may begin with a source, as in hf-hub:timm/resnet18.
-    if default_adapter and adapter_in(spec.address) not in adapter_names():
-        spec = replace(spec, address=f"{default_adapter}:{spec.address}")
+    spec = _with_adapter(spec, default_adapter)
     adapter, name, options = _call_of(spec)
     if spec.checkpoint is not None:
         # An adapter may know more places than files, such as package:NAME.
@@ -134,6 +89,8 @@ def load_experts(experts: Sequence[str | ExpertSpec | Expert], default_adapter: 
         experts: see :func:`load_expert`; experts that are built already stay as they are.
         default_adapter: the adapter of an address without ``adapter:``.
     """
+    # All that is not trusted is said at once, before anything is built.
+    check_specs(_with_adapter(expert, default_adapter) for expert in experts if isinstance(expert, ExpertSpec))
     beside = [expert for expert in experts if isinstance(expert, Expert)]
     members = []
     for expert in experts:
@@ -173,8 +130,16 @@ def view_of(spec: ExpertSpec) -> ImageView | None:
     return expert.view if isinstance(expert, ClassifierExpert) else None
 
 
+def _with_adapter(spec: ExpertSpec, default_adapter: str | None) -> ExpertSpec:
+    # timm's own names may begin with a source, as in hf-hub:timm/resnet18.
+    if default_adapter and adapter_in(spec.address) not in adapter_names():
+        return replace(spec, address=f"{default_adapter}:{spec.address}")
+    return spec
+
+
 def _call_of(spec: ExpertSpec) -> tuple[str, str, dict[str, Any]]:
-    """Adapter, name and options of its own that a spec asks for, the checkpoint aside."""
+    """Adapter, name and options of its own that a spec asks for, the checkpoint aside; if all that is trusted."""
+    check_specs([spec])
     adapter, name, in_address = parse_address(spec.address)
     return adapter, name, without_label_options({**in_address, **spec.options})
 
@@ -228,24 +193,3 @@ def _as_specified(built: Expert, spec: ExpertSpec) -> Expert:
         built.cost = spec.cost
     with_labels(built, spec)
     return built.eval()
-
-
-def import_framework(module: str, extra: str) -> ModuleType:
-    """Import a framework for its adapter, or say how to install it.
-
-    Args:
-        module: the framework's module, such as ``timm``.
-        extra: the extra of this project that installs it.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != module.partition(".")[0]:
-            raise
-        raise ImportError(
-            f"the {extra} adapter needs {module}, which is not installed. Install it with\n"
-            f'pip install "orxe-plugins[{extra}]"'
-        ) from error

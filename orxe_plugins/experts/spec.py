@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.util.validation import explain
+from orxe_plugins.util.validation import NO_KEY, explain
 from orxe_plugins.util.yaml_files import parse_yaml
 
 _ADDRESS = re.compile(r"(?P<adapter>[A-Za-z_][\w-]*):(?P<name>[^?]+)(\?(?P<query>.*))?", re.DOTALL)
@@ -37,6 +37,8 @@ class ExpertSpec:
             (``orxe_plugins.detection.calibration``); None leaves its scores as they are.
         cost: cost per sample where it is known, at least 0; None lets the expert count it.
         shared_cost, needs: see :class:`orxe_plugins.experts.expert.Expert`; an adapter may set them itself.
+        origin: the file of others that the spec came from; None for what the caller named, which is trusted. It is
+            no key of files.
 
     >>> ExpertSpec("timm:resnet18", name="small").to_dict()
     {'address': 'timm:resnet18', 'name': 'small'}
@@ -51,6 +53,7 @@ class ExpertSpec:
     cost: _Cost | None = None
     shared_cost: _Cost = 0.0
     needs: str | None = None
+    origin: Any = field(default=None, compare=False, repr=False, metadata=NO_KEY)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ExpertSpec:
@@ -60,10 +63,12 @@ class ExpertSpec:
             OrxeError: a key is unknown or missing, or a value does not fit.
         """
         try:
+            if "origin" in data:
+                raise TypeError("unknown key 'origin'")
             return cls(**data)
         except (ValidationError, TypeError) as error:
             problem = explain(error, model=cls) if isinstance(error, ValidationError) else str(error)
-            known = ", ".join(one.name for one in fields(cls))
+            known = ", ".join(one.name for one in fields(cls) if one.metadata != NO_KEY)
             raise OrxeError(f"expert {dict(data)}: {problem}; its fields are {known}") from error
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,7 +76,7 @@ class ExpertSpec:
         values = {}
         for one in fields(self):
             value = getattr(self, one.name)
-            if value != one.default and value != {}:
+            if value != one.default and value != {} and one.metadata != NO_KEY:
                 values[one.name] = dict(value) if isinstance(value, Mapping) else value
         return values
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, fields
+from dataclasses import field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.checkpoints import is_package
 from orxe_plugins.experts.spec import ExpertSpec
+from orxe_plugins.util.trust import Origin
 from orxe_plugins.util.validation import explain
 from orxe_plugins.util.yaml_files import read_yaml
 
@@ -64,7 +65,7 @@ class _ExpertsFile(BaseModel):
     experts: list[_Entry] = Field(min_length=1)
 
 
-def read_experts_file(path: str | Path) -> tuple[ExpertSpec, ...]:
+def read_experts_file(path: str | Path, *, trust: bool = False) -> tuple[ExpertSpec, ...]:
     """The experts that a YAML file lists under ``experts``; no framework is imported for it.
 
     An entry has the fields of an :class:`~orxe_plugins.experts.spec.ExpertSpec`. Instead of ``address``
@@ -75,6 +76,8 @@ def read_experts_file(path: str | Path) -> tuple[ExpertSpec, ...]:
 
     Args:
         path: the file.
+        trust: the caller trusts what building the experts runs and fetches. Otherwise an expert that would, or that has
+            a file outside of the file's folder, is an error when it is built: see docs/security.md.
 
     Returns:
         One spec per entry, in the file's order.
@@ -88,7 +91,9 @@ def read_experts_file(path: str | Path) -> tuple[ExpertSpec, ...]:
         content = _ExpertsFile.model_validate(raw)
     except ValidationError as error:
         raise OrxeError(f"experts file {str(path)!r}: {explain(error, model=_ExpertsFile)}") from error
-    return tuple(entry.expert(path.resolve().parent) for entry in content.experts)
+    folder = path.resolve().parent
+    origin = None if trust else Origin(f"experts file {str(path)!r}", folder)
+    return tuple(replace(entry.expert(folder), origin=origin) for entry in content.experts)
 
 
 def _absolute(checkpoint: str | None, folder: Path) -> str | None:

@@ -11,8 +11,10 @@ from orxe_plugins.run.splits import Splits
 from orxe_plugins.search.batched import batch_ms, batched_costs, with_costs
 from orxe_plugins.search.fit import fit_policies
 from orxe_plugins.search.pareto import choose_experts, with_choices
+from orxe_plugins.search.polish import polished
 from orxe_plugins.search.pool import select_pool
 from orxe_plugins.search.promise import with_promises
+from orxe_plugins.tasks.task import Task
 
 
 def keep_experts(recipe: Recipe, splits: Splits) -> Splits:
@@ -47,8 +49,13 @@ def with_recipe_costs(recipe: Recipe, splits: Splits, latency: LatencyTable | No
     return splits.map(lambda records: with_costs(records, costs.ms, "ms"))
 
 
-def fit_table(recipe: Recipe, splits: Splits, latency: LatencyTable | None = None) -> PolicyTable:
-    """Fit policies on the fitting split, add good ones between them, test promises on the choosing split."""
+def fit_table(
+    recipe: Recipe, splits: Splits, latency: LatencyTable | None = None, task: Task | None = None
+) -> PolicyTable:
+    """Fit policies on the fitting split, add good ones between them, test promises on the choosing split.
+
+    Where a task has a metric that is no mean of scores, its policies are polished by it.
+    """
     regulariser = {name: value for name, value in recipe.regulariser.model_dump().items() if value}
     table = fit_policies(
         splits.fit, recipe.preferences, skip_gates=recipe.skip_gates, scores=recipe.scores, **regulariser
@@ -56,6 +63,9 @@ def fit_table(recipe: Recipe, splits: Splits, latency: LatencyTable | None = Non
     # What a regulariser has refused must not come back as a policy between.
     if not regulariser:
         table = with_choices(table, splits.fit)
+        if task is not None and splits.targets:
+            metric = task.metric_of_routing(splits.fit.predictions, splits.targets)
+            table = table if metric is None else polished(table, splits.fit, metric)
     if recipe.promise:
         assert splits.choose is not None
         table = with_promises(table, splits.choose, [(one.max_drop, one.confidence) for one in recipe.promise])

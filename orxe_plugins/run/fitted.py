@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from orxe_plugins.cascade.file import FILE_NAME, CascadeFile, read_cascade
+from orxe_plugins.cascade.file import FILE_NAME, CascadeFile, read_cascade, same_sources
 from orxe_plugins.confidence.gate import RankingGate
 from orxe_plugins.confidence.provider import confidence_from_dict
 from orxe_plugins.errors import OrxeError, OrxeWarning
 from orxe_plugins.experts.checkpoints import is_package
 from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.records.records import Records
+from orxe_plugins.records.signals import with_signals
 from orxe_plugins.records.temperature import with_temperatures
 from orxe_plugins.run.confidences import with_gate_confidences
 from orxe_plugins.run.run import Run
@@ -36,13 +37,13 @@ def read_fitted(run: Run) -> Fitted:
     """
     if not (run.cascade_folder / FILE_NAME).is_file():
         raise OrxeError(f"{run.cascade_folder} holds no cascade: run `orxe search` or `orxe run` first")
-    file = read_cascade(run.cascade_folder)
+    file = read_cascade(run.cascade_folder, trust=run.trust)
     _warn_of_other_settings(run)
     splits = splits_of(run)
     _check_fitted_on(run, file, splits)
     splits = _with_confidences_of(run, file, splits)
     known = dict(zip(run.names, run.specs, strict=True))
-    file = replace(file, specs=tuple(_with_files(spec, known[str(spec.name)]) for spec in file.specs))
+    file = replace(file, specs=tuple(_own(spec, known[str(spec.name)], run.cascade_folder) for spec in file.specs))
     return Fitted(file, splits.map(lambda records: _with_experts_of(file, records)))
 
 
@@ -107,6 +108,9 @@ def _with_confidences_of(run: Run, file: CascadeFile, splits: Splits) -> Splits:
     names = [str(spec.name) for spec in file.specs]
     recorded = {name: _normal(splits.fit.details["confidence"][name]) for name in names}
     fitted = {name: _normal(wanted[name]) if name in wanted else recorded[name] for name in names}
+    made = {name: fitted[name] for name in names if fitted[name]["kind"] != recorded[name]["kind"]}
+    if made and run.recipe.chooses_confidence:
+        return splits.map(lambda records: with_signals(records.experts(names), made))
     for name in names:
         # A temperature can be changed in what was recorded, nothing else.
         if {**fitted[name], "temperature": None} != {**recorded[name], "temperature": None}:
@@ -123,6 +127,12 @@ def _with_confidences_of(run: Run, file: CascadeFile, splits: Splits) -> Splits:
 def _normal(options: Mapping[str, Any]) -> dict[str, Any]:
     """A confidence without options that are at their defaults."""
     return confidence_from_dict(dict(options)).to_dict()
+
+
+def _own(spec: ExpertSpec, here: ExpertSpec, folder: Path) -> ExpertSpec:
+    """The spec with its files, and trusted if it builds what the recipe names, which the user named."""
+    spec = _with_files(spec, here)
+    return replace(spec, origin=here.origin) if same_sources(spec, here, folder) else spec
 
 
 def _with_files(spec: ExpertSpec, here: ExpertSpec) -> ExpertSpec:

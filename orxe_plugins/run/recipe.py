@@ -215,13 +215,16 @@ class Recipe(_Model):
         data: the labelled samples.
         experts: the pool: addresses, or entries with the keys of an expert. In the recipe's file the key may also name
             an experts file.
+        labels: where scores come from. "data": labels of the data. "none": any folder of images will do, and all scores
+            are relative to what the pool's last expert answers; for classification and detection.
         classes: what happens to classes that not all know. "same": they are an error. "data": the cascade answers in
             the classes of the data, and what else an expert knows is dropped. "intersect": only those that the data and
             every expert know; other objects are left out, and said.
         input_mode: "originals" hands original images to the experts, and each prepares its view; "tensor" hands
             them one tensor, as frameworks do (key ``path`` of the recipe).
         confidence: kind and options of the confidence provider, for experts that name none; the
-            option ``temperature: fit`` fits one temperature per expert on the fitting split.
+            option ``temperature: fit`` fits one temperature per expert on the fitting split. "auto" chooses for each
+            expert among the usual one, its rivals and one that is fitted on the fitting split, by cross-validation.
         preferences: the preferences to fit, rising.
         skip_gates: search for skip thresholds too.
         scores: what the search runs on: "raw", "denoised" or "auto"; see :func:`orxe_plugins.search.fit_policies`.
@@ -243,9 +246,12 @@ class Recipe(_Model):
     prepare_options: dict[str, Any] = Field(default_factory=dict)
     data: Data
     experts: list[Annotated[ExpertSpec, BeforeValidator(_expert)]] = Field(min_length=1)
+    labels: Literal["data", "none"] = "data"
     classes: Literal["same", "data", "intersect"] = "same"
     input_mode: Literal["originals", "tensor"] = Field(default="originals", alias="path")
-    confidence: dict[str, Any] | None = None
+    confidence: Annotated[
+        dict[str, Any] | None, BeforeValidator(lambda v: {"kind": v} if isinstance(v, str) else v)
+    ] = None
     preferences: Annotated[list[float], BeforeValidator(_preferences)] = Field(
         default_factory=lambda: _preferences({"step": 0.05})
     )
@@ -281,15 +287,32 @@ class Recipe(_Model):
             raise OrxeError(
                 f"what trained gates cost is counted in GMACs, not as {self.cost.kind}: leave out one of both"
             )
+        self._check_unlabelled()
         if self.promise and not split.choose:
             raise OrxeError("promise is tested on samples of its own: add data.split.choose, such as 0.25")
         return self
+
+    def _check_unlabelled(self) -> None:
+        if self.labels != "none":
+            return
+        for wrong, what, why in (
+            (self.classes != "same", f"classes: {self.classes}", "looks for classes in the data"),
+            (self.fits_temperature, "confidence.temperature: fit", "is fitted to labels"),
+            (self.record.keep == "none", "record.keep: none", "keeps no answers that could be compared"),
+        ):
+            if wrong:
+                raise OrxeError(f"{what} {why}, but this recipe says labels: none: leave out one of both")
 
     @property
     def path(self) -> str:
         """What :attr:`input_mode` was called until 0.2. Deprecated."""
         warnings.warn("recipe.path is now recipe.input_mode", DeprecationWarning, stacklevel=2)
         return self.input_mode
+
+    @property
+    def chooses_confidence(self) -> bool:
+        """Whether confidences are chosen on the fitting split."""
+        return (self.confidence or {}).get("kind") == "auto"
 
     @property
     def fits_temperature(self) -> bool:

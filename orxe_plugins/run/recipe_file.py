@@ -22,9 +22,17 @@ _ADDRESS = re.compile(r"[A-Za-z_][\w-]+:.")
 
 
 def load_recipe(
-    recipe: str | Path, *, out: Path, data: str | Path | None = None, overrides: Sequence[str] = ()
+    recipe: str | Path,
+    *,
+    out: Path,
+    data: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    trust: bool = False,
 ) -> Recipe:
     """Read a recipe.
+
+    The caller names it, so that it is trusted with all that it says itself. An experts file that it names is trusted
+    too if it lies in the recipe's folder; another one only with ``trust``.
 
     Args:
         recipe: a recipe file, a folder that holds one, or the name of one that comes with the project.
@@ -32,6 +40,7 @@ def load_recipe(
         data: the user's data folder; replaces ``{data}``. ``{recipe}`` is the recipe's own folder.
         overrides: ``key=value``, the key dotted as in ``data.split.fit=0.3``, the value in YAML. An entry of a list
             is named by its ``name`` or its number, as in ``experts.large.options.imgsz=128``.
+        trust: the caller trusts an experts file from elsewhere, too.
 
     Raises:
         OrxeError: there is no such recipe, or a key or value in it does not fit.
@@ -41,7 +50,7 @@ def load_recipe(
     if data is not None:
         places["data"] = str(data)
     raw = _fill(raw, places, path)
-    raw["experts"] = _listed_experts(raw.get("experts"), path)
+    raw["experts"] = _listed_experts(raw.get("experts"), path, trust)
     for key in raw:
         if key == "folder" or not isinstance(key, str):
             raise OrxeError(f"{path}: unknown key {key!r}: known are {', '.join(sorted(known_keys(Recipe, ())))}")
@@ -75,12 +84,13 @@ def recipe_out(recipe: str | Path, overrides: Sequence[str] = ()) -> Path:
     return Path("runs") / folder_name(str(raw["name"]))
 
 
-def _listed_experts(experts: Any, path: Path) -> Any:
+def _listed_experts(experts: Any, path: Path, trust: bool) -> Any:
     """The experts as a list, where the key names one address or an experts file."""
     if not isinstance(experts, str):
         return experts
     if Path(experts).suffix.lower() in (".yaml", ".yml") and not _ADDRESS.match(experts):
-        return list(read_experts_file(experts))
+        beside = Path(experts).resolve().is_relative_to(path.parent.resolve())
+        return list(read_experts_file(experts, trust=trust or beside))
     if _ADDRESS.match(experts):
         return [experts]
     raise OrxeError(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.data.views import ImageView, widest_view
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.errors import OrxeError, OrxeWarning
+from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.registry import load_adapter, view_of
-from orxe_plugins.experts.spec import parse_address
+from orxe_plugins.experts.spec import ExpertSpec, parse_address
 from orxe_plugins.records.loading import load_records
 from orxe_plugins.records.options import RecordOptions
 from orxe_plugins.records.recorder import write_records
@@ -17,6 +20,7 @@ from orxe_plugins.records.records import Records
 from orxe_plugins.run.latency import LatencyMeter, must_measure
 from orxe_plugins.run.measurable import check_measurable
 from orxe_plugins.run.run import Run
+from orxe_plugins.run.views import doubt_about_view
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +74,8 @@ def record_pool(run: Run) -> Recorded:
     # A folder or an option that does not fit is an error now, not after hours.
     wanted = [(place, run.dataset(place.root), _options(run, place, view)) for place in dict.fromkeys(places(run))]
     meter = LatencyMeter(run, view) if must_measure(run) else None
-    for expert in run.experts():
+    for spec, expert in zip(run.specs, run.experts(), strict=True):
+        _doubt(run, spec, expert, wanted[0][1])
         for place, dataset, options in wanted:
             write_records([expert], dataset, place.folder, task=run.task, options=options, progress=run.progress)
         if meter is not None:
@@ -78,6 +83,17 @@ def record_pool(run: Run) -> Recorded:
     if meter is not None:
         meter.save()
     return read_recorded(run)
+
+
+def _doubt(run: Run, spec: ExpertSpec, expert: Expert, dataset: Dataset) -> None:
+    """Warn before an expert is recorded with a view that it was probably not trained with."""
+    try:
+        load_records(places(run)[0].folder, [expert.name])
+    except OrxeError:
+        run.task.prepare(expert, dataset)
+        doubt = doubt_about_view(spec, expert, dataset, run.task)
+        if doubt:
+            warnings.warn(doubt, OrxeWarning, stacklevel=3)
 
 
 def read_recorded(run: Run) -> Recorded:

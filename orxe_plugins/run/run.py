@@ -15,9 +15,11 @@ from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.label_space import check_class_counts, class_counts
 from orxe_plugins.experts.registry import load_expert
+from orxe_plugins.experts.risks import remember_specs
 from orxe_plugins.experts.spec import ExpertSpec, parse_address
 from orxe_plugins.run.recipe import Recipe
 from orxe_plugins.tasks.task import Task, task_named
+from orxe_plugins.tasks.unlabelled import Unlabelled
 from orxe_plugins.util.progress import Progress, Silent
 from orxe_plugins.util.python_files import import_file
 
@@ -36,22 +38,31 @@ class Run:
         progress: draws progress; silent by default.
         fresh: record again what an earlier run with other settings left.
         fresh_all: record everything again.
+        trust: the user trusts what the output folder's cascade says, even where it is not what the recipe says.
 
     Raises:
         OrxeError: the recipe's task is unknown, or its parts contradict each other.
     """
 
     def __init__(
-        self, recipe: Recipe, out: Path, progress: Progress | None = None, fresh: bool = False, fresh_all: bool = False
+        self,
+        recipe: Recipe,
+        out: Path,
+        progress: Progress | None = None,
+        fresh: bool = False,
+        fresh_all: bool = False,
+        trust: bool = False,
     ) -> None:
         self.recipe = recipe
         self.out = Path(out)
         self.progress = progress or Silent()
         self.fresh = fresh or fresh_all
         self.fresh_all = fresh_all
+        self.trust = trust
         if recipe.plugin is not None:
             self.module_beside(recipe.plugin, "plugin")
-        self.task: Task = task_named(recipe.task)
+        task = task_named(recipe.task)
+        self.task: Task = Unlabelled(task) if recipe.labels == "none" else task
         if recipe.gates is not None and recipe.fits_temperature:
             raise OrxeError(
                 f"recipe {recipe.name!r} has gates, which take the place of a confidence, and confidence.temperature: "
@@ -80,6 +91,8 @@ class Run:
         counts: dict[str, int] = {}
         for spec in self.specs:
             expert = load_expert(spec)
+            # The user's own: the cascade that is made of them asks for nothing.
+            remember_specs([spec])
             counts |= class_counts([expert])
             check_class_counts(counts)
             yield expert
@@ -132,6 +145,6 @@ class Run:
 
     def _confidence(self) -> dict[str, Any]:
         """The recipe's confidence without a temperature that is yet to be fitted."""
-        if self.recipe.confidence is None:
+        if self.recipe.confidence is None or self.recipe.chooses_confidence:
             return self.task.default_confidence().to_dict()
         return {key: value for key, value in self.recipe.confidence.items() if value != "fit"}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orxe_plugins.cascade.file import CascadeFile, write_cascade
+from orxe_plugins.cascade.file import CascadeFile, put_cascade
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.run.confidences import Pool, with_confidences
@@ -23,6 +23,7 @@ ASKED_FILE = "search.json"
 _SEARCH_KEYS = {
     "preferences",
     "skip_gates",
+    "scores",
     "select_pool",
     "max_experts",
     "max_params",
@@ -57,13 +58,13 @@ def search(run: Run, pool: Pool | None = None) -> Fitted:
     view = recorded_view(pool.splits.fit.details)
     latency = latency_table(run, view)
     splits = keep_experts(run.recipe, with_recipe_costs(run.recipe, pool.splits, latency))
-    table = fit_table(run.recipe, splits, latency)
+    table = fit_table(run.recipe, splits, latency, run.task)
     costs = dict(zip(splits.fit.names, splits.fit.cost.tolist(), strict=True))
     details = splits.fit.details
     specs = tuple(replace(_as_recorded(pool.specs[name], details), cost=costs[name]) for name in splits.fit.names)
     labels = details.get("labels") or details.get("dataset", {}).get("class_names")
     file = CascadeFile(specs, table, run.recipe.task, view, run.recipe.input_mode, tuple(labels) if labels else None)
-    write_cascade(run.cascade_folder, file)
+    put_cascade(run.cascade_folder, file)
     write_json(run.cascade_folder / ASKED_FILE, asked_of(run.recipe))
     return Fitted(file, splits)
 

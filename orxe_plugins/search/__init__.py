@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from orxe_plugins.search.engine.bounds import lower_bounds
     from orxe_plugins.search.fit import fit_policies
     from orxe_plugins.search.pareto import choose_experts, with_choices
+    from orxe_plugins.search.polish import polished
     from orxe_plugins.search.pool import pareto_experts, select_pool
     from orxe_plugins.search.promise import with_promises
     from orxe_plugins.search.savers import (
@@ -36,6 +37,7 @@ else:
         "fit_policies": "orxe_plugins.search.fit",
         "lower_bounds": "orxe_plugins.search.engine.bounds",
         "pareto_experts": "orxe_plugins.search.pool",
+        "polished": "orxe_plugins.search.polish",
         "saver_curves": "orxe_plugins.search.savers",
         "saver_table": "orxe_plugins.search.savers",
         "select_pool": "orxe_plugins.search.pool",
@@ -60,6 +62,7 @@ __all__ = [
     "fit_policies",
     "lower_bounds",
     "pareto_experts",
+    "polished",
     "replay",
     "saver_curves",
     "saver_table",

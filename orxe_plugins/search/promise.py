@@ -99,7 +99,8 @@ def _tested(table: PolicyTable, records: Records, max_drop: float, confidence: f
             break
         passed.append((row, float(drop.mean()), p))
     rows, observed, p_values = zip(*passed, strict=True) if passed else ((), (), ())
-    found = Promise(max_drop, confidence, len(records), tried, rows, observed, p_values, NAME)
+    relative_to = str(records.details.get("relative_to", ""))
+    found = Promise(max_drop, confidence, len(records), tried, rows, observed, p_values, NAME, relative_to=relative_to)
     return found if passed else replace(found, reason=_reason(found, table, records, sequence))
 
 

@@ -50,6 +50,8 @@ _EXPECTED = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
 }
+#: metadata of a dataclass's field that is no key of files
+NO_KEY = {"no_key": True}
 #: a longer value is left out of the message
 _LONGEST_VALUE = 80
 
@@ -134,7 +136,7 @@ def _fields(kind: Any) -> dict[str, Any]:
         return {field.alias or name: field.annotation for name, field in kind.model_fields.items() if not field.exclude}
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = get_type_hints(kind)
-        return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+        return {field.name: hints[field.name] for field in dataclasses.fields(kind) if field.metadata != NO_KEY}
     return {}
 
 

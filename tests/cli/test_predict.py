@@ -93,6 +93,13 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_answered(finished: Path, p
     assert orxe("predict", finished, photos / "deep" / "none").code == 2
 
 
+def test_how_far_on_the_safe_side_a_drop_is_can_be_said(finished: Path, photos: Path, orxe: Orxe) -> None:
+    asked = ("predict", finished, photos / "a.jpg", "--max-drop", "0.9", "--safety")
+    assert orxe(*asked, "0").code == 0
+    refused = orxe(*asked, "-1")
+    assert refused.code != 0 and "--safety" in refused.err
+
+
 def test_two_ways_to_choose_a_policy_are_refused(finished: Path, photos: Path, orxe: Orxe) -> None:
     two = orxe("predict", finished, photos, "--preference", "1", "--budget", "1")
     assert two.code == 2 and two.err.splitlines()[-1].startswith("error: ")

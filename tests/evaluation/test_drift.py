@@ -20,7 +20,7 @@ def route_of(confidence: np.ndarray) -> Route:
     seen = torch.stack([first, torch.full((size,), float("nan"))], dim=1)
     zeros = torch.zeros(size, dtype=torch.int64)
     ran = torch.tensor([[True, False]] * size)
-    return Route(zeros, first, torch.ones(size, dtype=torch.float64), ran, seen)
+    return Route(zeros, first, torch.ones(size, dtype=torch.float64), ran, confidences=seen)
 
 
 def natural(size: int, seed: int) -> np.ndarray:

@@ -21,7 +21,7 @@ from orxe_plugins.cascade.build import build_cascade
 from orxe_plugins.detection import CocoDataset
 from orxe_plugins.detection.chosen_classes import ChosenClasses
 from orxe_plugins.detection.detections import Detections
-from orxe_plugins.experts import registry
+from orxe_plugins.experts import adapters
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.label_space import LabelSpace
 from orxe_plugins.run import Run, load_recipe, record_pool, search, splits_of
@@ -47,7 +47,7 @@ def finders(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return Finder(f"finder:{name}", nn.Identity(), names=name.split(","), cost=float(cost))
 
     module.load_expert = load
-    monkeypatch.setitem(registry._REGISTERED, "finder", "finder_adapter")
+    monkeypatch.setitem(adapters._REGISTERED, "finder", "finder_adapter")
     monkeypatch.setitem(__import__("sys").modules, "finder_adapter", module)
     yield
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.experts import registry
+from orxe_plugins.experts import adapters
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.registry import (
@@ -103,7 +103,7 @@ class Plain(ModuleType):
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch) -> Plain:
     module = Plain("somebody_elses")
-    monkeypatch.setattr(registry, "_REGISTERED", {})
+    monkeypatch.setattr(adapters, "_REGISTERED", {})
     monkeypatch.setitem(sys.modules, module.__name__, module)
     register_adapter("plain", module.__name__)
     return module
