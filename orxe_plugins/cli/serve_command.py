@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from orxe_plugins.cli import console
+from orxe_plugins.cli.options import TrustOption
 
 
 def serve(
@@ -31,22 +32,30 @@ def serve(
     plugin: Annotated[
         Path | None, typer.Option(help="Python file that registers the cascade's task, as the recipe names it.")
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="litserve, or ray for Ray Serve with a deployment per expert.")
+    ] = "litserve",
+    trust: TrustOption = False,
 ) -> None:
     """Serve a cascade over HTTP, by LitServe: POST /predict, /health, /metrics.
 
-    Needs pip install "orxe-plugins[serve]".
+    Needs pip install "orxe-plugins[serve]", and "orxe-plugins[ray]" for --engine ray.
 
     Example: orxe serve runs/digits --port 8000
     """
+    from orxe_plugins.errors import unknown
     from orxe_plugins.policies.selection import Selection
     from orxe_plugins.serving.options import Limits, ServeOptions
-    from orxe_plugins.serving.server import serve as run_server
+    from orxe_plugins.serving.server import serve as serve_here
+    from orxe_plugins.serving.server import serve_on_ray
 
+    if engine not in ("litserve", "ray"):
+        raise unknown("engine", engine, ("litserve", "ray"))
     if preference is None and budget is None and max_drop is None:
         preference = 0.5
     options = ServeOptions(
         Selection(preference, budget, max_drop=max_drop), guard, window, batch_size, max_wait,
-        device=device, workers=workers, limits=Limits(max_pixels=max_pixels), plugin=plugin,
+        device=device, workers=workers, limits=Limits(max_pixels=max_pixels), trust=trust, plugin=plugin,
     )  # fmt: skip
     console.say(f"serving {cascade} at http://{host}:{port}: POST /predict; end it with Ctrl+C")
-    run_server(cascade, options, host=host, port=port)
+    {"litserve": serve_here, "ray": serve_on_ray}[engine](cascade, options, host=host, port=port)

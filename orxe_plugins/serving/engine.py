@@ -34,7 +34,7 @@ class CascadeAPI(litserve.LitAPI):
 
     def setup(self, device: str) -> None:
         """Load the cascade, in the worker's own process."""
-        answering = Answering.of(load_served(self._folder, self._options, device))
+        answering = Answering.of(load_served(self._folder, self._options, device), self._options.timeout)
         counts = Counts(answering.cascade)
         self._desk = Desk(answering, self._options.limits, counts, self._options.batch_size)
 

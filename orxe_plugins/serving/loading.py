@@ -38,7 +38,7 @@ def check_served(folder: Path, options: ServeOptions) -> CascadeFile:
     """
     if options.plugin is not None:
         import_file(options.plugin.resolve(), f"orxe_plugin_{options.plugin.stem}", "the command", "plugin")
-    file = read_cascade(folder)
+    file = read_cascade(folder, trust=options.trust)
     task_named(file.task)
     file.table.choose(options.asked)
     return file
@@ -47,7 +47,7 @@ def check_served(folder: Path, options: ServeOptions) -> CascadeFile:
 def load_served(folder: Path, options: ServeOptions, device: str = "cpu") -> Served:
     """The cascade with its experts on a device, at the policy asked for and with a guard if there is a budget."""
     file = check_served(folder, options)
-    cascade = cascade_of(file)
+    cascade = cascade_of(file, trust=options.trust)
     cascade.to(device)
     cascade.set_preference(options.asked)
     guard = None

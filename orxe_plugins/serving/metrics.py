@@ -9,7 +9,7 @@ from typing import Any
 
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.guard import GuardState
-from orxe_plugins.cascade.routing import Route
+from orxe_plugins.cascade.route import Route
 from orxe_plugins.errors import OrxeError
 
 _SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
@@ -82,9 +82,11 @@ class Counts:
         self._images.inc(len(route.expert))
         self._cost.inc(float(route.cost.nansum()))
         for expert, confidence in zip(route.expert.tolist(), route.confidence.tolist(), strict=True):
+            if expert < 0:
+                continue
             self._exits.labels(self._names[expert]).inc()
             self._confidence.labels(self._names[expert]).observe(confidence)
-        for _, expert, _ in getattr(route, "faults", ()):
+        for _, expert, _ in route.faults:
             self._faults.labels(self._names[expert]).inc()
         if guard is not None:
             for key, gauge in self._budget.items():

@@ -1,9 +1,9 @@
 """Experts that live elsewhere, as the adapter ``http:``: ``http://HOST:PORT/v2/models/NAME?num_classes=10``.
 
-A classifier behind KServe's protocol v2, which KServe, Triton, MLServer and `orxe serve` speak. A camera can answer what
-its own expert is sure of, and let the rest go to a larger model across the network. The far model sees the float tensor
-(B, C, H, W) of the view that the options describe, and the first of its outputs, or the one that ``output`` names, is
-the logits (B, K).
+A classifier behind KServe's protocol v2, which KServe, Triton, MLServer and `orxe serve` speak. A camera can answer
+what its own expert is sure of, and let the rest go to a larger model across the network. The far model sees the float
+tensor (B, C, H, W) of the view that the options describe, and the first of its outputs, or the one that ``output``
+names, is the logits (B, K).
 
 Nothing is asked of the far side when the expert is loaded, so that a cascade can be loaded while it is cut off.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from orxe_plugins.errors import OrxeError, check_known
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.policies.selection import check_number
 from orxe_plugins.util.arguments import check_count
+from orxe_plugins.util.trust import Risk
 
 #: answers that may be other ones in a moment: too many requests, and gateways without a server behind them
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
@@ -95,9 +96,13 @@ class FarModel(nn.Module):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Nothing is loaded: the weights are elsewhere."""
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> FarModel:
-        # A connection cannot be copied, and need not be.
-        return FarModel(self._url.removesuffix("/infer"), self._classes, self._manners, (self._input, self._output))
+    def __getstate__(self) -> dict[str, Any]:
+        # A connection and a lock cannot be copied, and need not be.
+        return {**self.__dict__, "_client": None, "_pace": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._pace = _Pace(self._manners.rate)
 
     def _request(self, batch: Tensor) -> dict[str, Any]:
         tensor = {"name": self._input, "shape": list(batch.shape), "datatype": "FP32", "data": batch.flatten().tolist()}
@@ -114,7 +119,8 @@ class FarModel(nn.Module):
                 problem = f"the rate of {self._manners.rate:g} samples a second leaves no room"
                 break
             try:
-                response = self._connection(httpx).post(self._url, json=request, timeout=max(end - time.monotonic(), 1e-3))
+                left = max(end - time.monotonic(), 1e-3)
+                response = self._connection(httpx).post(self._url, json=request, timeout=left)
             except httpx.HTTPError as error:
                 problem = f"{type(error).__name__}: {error}".rstrip(": ")
                 continue
@@ -182,6 +188,11 @@ def load_expert(name: str, checkpoint: str | None = None, **options: Any) -> Cla
     return load_from("http", name, checkpoint, options)
 
 
+def risks(name: str, options: Mapping[str, Any]) -> Iterator[Risk]:
+    """What an expert elsewhere would do: images leave this machine, and what comes back is believed."""
+    yield Risk.of_text(f"sends images to the address {name!r}", "far", name)
+
+
 def view_of(name: str, **options: Any) -> ImageView:
     """The view that the options describe."""
     return _view(f"http:{name}", options)
@@ -235,7 +246,5 @@ def _httpx() -> Any:
         return importlib.import_module("httpx")
     except ImportError as error:
         raise OrxeError(
-            "an http: expert needs httpx, which is not installed. Install it with\npip install \"orxe-plugins[serve]\""
+            'an http: expert needs httpx, which is not installed. Install it with\npip install "orxe-plugins[serve]"'
         ) from error
-
-

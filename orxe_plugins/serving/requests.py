@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from orxe_plugins.cascade.routing import Route
+from orxe_plugins.cascade.route import Route
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.serving.answering import Answering
 from orxe_plugins.serving.metrics import Counts
@@ -137,7 +137,7 @@ class Desk:
         for job in jobs:
             own = told[start : start + len(job.batch)]
             start += len(job.batch)
-            job.reply = Reply({"answers": [_without(answer, job.request) for answer in own]})
+            job.reply = _reply(own, job.request)
 
     def _answer_alone(self, job: _Job) -> None:
         try:
@@ -145,7 +145,7 @@ class Desk:
                 job.reply = self._inferred(job.request, job.batch)
             else:
                 told = self._told(job.batch, job.request.outputs)
-                job.reply = Reply({"answers": [_without(answer, job.request) for answer in told]})
+                job.reply = _reply(told, job.request)
         # Whatever an expert raises is answered: a server that stops helps nobody.
         except Exception as error:
             job.reply = refusal(error)
@@ -162,6 +162,8 @@ class Desk:
 
     def _inferred(self, request: Infer, batch: torch.Tensor) -> Reply:
         outputs, route = self._routed(batch)
+        if (route.expert < 0).any():
+            raise RequestError("; ".join(sorted({fault.message for fault in route.faults})), 503)
         columns = {"expert": route.expert, "confidence": route.confidence, "cost": route.cost}
         if isinstance(outputs, torch.Tensor):
             columns = {"logits": outputs.float(), **columns}
@@ -171,14 +173,21 @@ class Desk:
             "outputs": [_v2_output(name, values) for name, values in columns.items()],
         })  # fmt: skip
 
-    @torch.inference_mode()
     def _routed(self, batch: Any) -> tuple[Any, Route]:
         start = time.perf_counter()
-        outputs, route = self._answering.cascade.route(batch)
+        outputs, route = self._answering.route(batch)
         if self._counts is not None:
             guard = self._answering.guard
             self._counts.batch(route, time.perf_counter() - start, None if guard is None else guard.state)
         return outputs, route
+
+
+def _reply(answers: list[dict[str, Any]], request: Ask | Infer) -> Reply:
+    """Answers as a reply: an error by name if no expert answered any of the images."""
+    if all("error" in answer for answer in answers):
+        faults = {fault["error"] for answer in answers for fault in answer.get("faults", ())}
+        return Reply({"error": "; ".join(sorted(faults)) or "no expert gave an answer", "answers": answers}, 503)
+    return Reply({"answers": [_without(answer, request) for answer in answers]})
 
 
 _V2_TYPES = {torch.float32: "FP32", torch.float64: "FP64", torch.int64: "INT64"}

@@ -67,3 +67,36 @@ def serve(
         raise OrxeError(f"{host}:{port} cannot be served at: {error}") from error
     finally:
         shutil.rmtree(os.environ.pop("PROMETHEUS_MULTIPROC_DIR", ""), ignore_errors=True)
+
+
+def serve_on_ray(
+    folder: str | Path, options: ServeOptions | None = None, *, host: str = "127.0.0.1", port: int = 8000
+) -> None:
+    """Serve a cascade's folder by Ray Serve until the process is stopped: each expert is a deployment of its own.
+
+    Args:
+        folder: of a cascade, or of the run that made it.
+        options: how to serve.
+        host: see :func:`serve`.
+        port: likewise.
+
+    Raises:
+        OrxeError: there is no such cascade or policy, it cannot be taken apart, or Ray is not installed.
+    """
+    try:
+        import ray
+        from ray import serve as ray_serve
+    except ImportError as error:
+        raise OrxeError(
+            'engine ray needs ray, which is not installed. Install it with\npip install "orxe-plugins[ray]"'
+        ) from error
+    from orxe_plugins.serving.ray_app import cascade_app
+
+    application = cascade_app(folder, options)
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False, include_dashboard=False)
+    ray_serve.start(http_options={"host": host, "port": port})
+    try:
+        ray_serve.run(application, blocking=True)
+    finally:
+        ray_serve.shutdown()
