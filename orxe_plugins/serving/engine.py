@@ -1,6 +1,7 @@
 """The cascade on LitServe. Import it only where LitServe is installed: :func:`orxe_plugins.serving.make_server`."""
 
 # Annotations have to be classes here, not text: LitServe and FastAPI read them.
+import asyncio
 import json
 import tempfile
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import litserve
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from litserve.server import RegularRequestHandler
@@ -78,8 +79,27 @@ def build(folder: Path, file: CascadeFile, options: ServeOptions, counted: Path)
         timeout=options.timeout,
         max_payload_size=options.limits.max_payload,
         model_metadata=_about(file),
+        restart_workers=True,
     )
     handler = RegularRequestHandler(api, server)
+    routes = server.app.router.routes
+    routes[:] = [route for route in routes if getattr(route, "path", None) != api.api_path]
+
+    async def answered(request: Any, kind: type) -> Response:
+        # A worker that is killed takes its requests with it: LitServe would let them wait for ever.
+        try:
+            response: Response = await asyncio.wait_for(handler.handle_request(request, kind), 2 * options.timeout + 1)
+        except asyncio.TimeoutError:
+            return JSONResponse({"error": f"no answer within {2 * options.timeout + 1:g} seconds"}, 504)
+        return response
+
+    @server.app.post("/predict")
+    async def predict(request: Ask) -> Response:
+        return await answered(request, Ask)
+
+    @server.app.exception_handler(HTTPException)
+    async def failed(_: Request, error: HTTPException) -> JSONResponse:
+        return JSONResponse({"error": str(error.detail)}, error.status_code)
 
     @server.app.exception_handler(RequestValidationError)
     async def refuse(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -102,8 +122,7 @@ def build(folder: Path, file: CascadeFile, options: ServeOptions, counted: Path)
 
     @server.app.post("/v2/models/cascade/infer")
     async def infer(request: Infer) -> Response:
-        response: Response = await handler.handle_request(request, Infer)
-        return response
+        return await answered(request, Infer)
 
     return server
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,9 @@ def serve(
         OrxeError: as :func:`make_server` raises, or the address cannot be used.
     """
     server = make_server(folder, options)
+    # As Ctrl+C does it; a shell lets what runs in its background ignore that.
+    for kind in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(kind, signal.default_int_handler)
     try:
         server.run(host=host, port=port, generate_client_file=False, log_level="warning", num_api_servers=1)
     except (ValueError, OSError) as error:
