@@ -95,6 +95,7 @@ else:
         "report",
         "run",
         "search",
+        "serving",
         "tasks",
         "training",
         "util",

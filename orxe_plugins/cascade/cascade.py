@@ -11,6 +11,7 @@ from typing import Any, NoReturn, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from orxe_plugins.cascade.batched_stream import in_batches
 from orxe_plugins.cascade.counting import count_unknown
 from orxe_plugins.cascade.faults import check_on_error
 from orxe_plugins.cascade.route import Route
@@ -39,7 +40,7 @@ _HOW_TO_FIT = (
 class Guard(Protocol):
     """What may take the place of a cascade's own routing."""
 
-    def route(self, batch: Any) -> tuple[Any, Route]:
+    def route(self, batch: Any, *, on_error: str = "raise", timeout: float | None = None) -> tuple[Any, Route]:
         """Outputs for B samples, and the route of each: see :meth:`Cascade.route`."""
 
 
@@ -282,10 +283,7 @@ class Cascade(nn.Module):
         if is_exporting():
             return route_dense(self.members, policy, batch, context)
         if self.guard is not None and not self.dense:
-            self._refuse_beside_guard(
-                check_on_error(on_error) != "raise" or timeout is not None, "on_error and timeout"
-            )
-            return self.guard.route(batch)
+            return self.guard.route(batch, on_error=on_error, timeout=timeout)
         if check_on_error(on_error) != "raise" or timeout is not None:
             check_seconds("timeout", timeout)
             return route_tolerant(self.members, policy, batch, context, on_error, timeout)
@@ -320,13 +318,8 @@ class Cascade(nn.Module):
         Raises:
             OrxeError: an argument is out of range.
         """
-        self._refuse_beside_guard(self.guard is not None, "stream")
         options = StreamOptions(batch_size, max_wait, ordered, on_error, timeout)
-        return Stream(self, items, options).answers()
-
-    def _refuse_beside_guard(self, wanted: bool, what: str) -> None:
-        if wanted:
-            raise OrxeError(f"a budget guard routes whole batches and knows no {what}: detach it, or leave that out")
+        return Stream(self, items, options).answers() if self.guard is None else in_batches(self, items, options)
 
     def __prepare_scriptable__(self) -> NoReturn:
         raise OrxeError(

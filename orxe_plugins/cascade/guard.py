@@ -11,7 +11,10 @@ import torch
 from torch import Tensor
 
 from orxe_plugins.cascade.cascade import Cascade
+from orxe_plugins.cascade.faults import check_on_error
 from orxe_plugins.cascade.routing import Route, route_batch
+from orxe_plugins.cascade.stream import check_seconds
+from orxe_plugins.cascade.tolerant import route_tolerant
 from orxe_plugins.cost.sharing import positions_of
 from orxe_plugins.errors import OrxeError, check_type
 from orxe_plugins.policies.forecast import PathCosts, expected_cost
@@ -91,13 +94,22 @@ class BudgetGuard:
         self._held_back, self._changes, self._since = 0, 0, 0
         self._lock = threading.RLock()
 
-    def route(self, batch: Any) -> tuple[Any, Route]:
-        """Outputs for B samples, and which expert gave each of them: see :meth:`orxe_plugins.Cascade.route`."""
+    def route(self, batch: Any, *, on_error: str = "raise", timeout: float | None = None) -> tuple[Any, Route]:
+        """Outputs for B samples, and which expert gave each of them: see :meth:`orxe_plugins.Cascade.route`.
+
+        A sample that an expert fails on goes on to the next one where it has no answer yet: what that costs is counted,
+        and held back from those that come after it.
+        """
+        check_seconds("timeout", timeout)
+        tolerant = check_on_error(on_error) != "raise" or timeout is not None
         with self._lock:
-            context = self.cascade.context(batch)
-            limit = _BatchLimit(self._ledger, self._row.policy, self._costs, context.size)
+            context, members, policy = self.cascade.context(batch), self.cascade.members, self._row.policy
+            limit = _BatchLimit(self._ledger, policy, self._costs, context.size)
             try:
-                outputs, route = route_batch(self.cascade.members, self._row.policy, batch, context, limit)
+                if tolerant:
+                    outputs, route = route_tolerant(members, policy, batch, context, on_error, timeout, limit)
+                else:
+                    outputs, route = route_batch(members, policy, batch, context, limit)
             except BaseException:
                 # What ran before the error did cost something: it counts, though nobody got an answer.
                 self._ledger.settle(limit.costs)
@@ -130,8 +142,7 @@ class BudgetGuard:
     def _note(self, route: Route, limit: _BatchLimit) -> None:
         cost = route.cost.cpu().numpy()
         self._ledger.settle(np.nan_to_num(cost, nan=0.0))
-        assert route.confidences is not None
-        self._seen.add(route.confidences.cpu().numpy(), cost)
+        self._seen.add(limit.confidences, cost)
         self._held_back += limit.held_back
         self._since += len(cost)
         if self._since >= max(self.window // 10, 1):
@@ -238,10 +249,12 @@ class _BatchLimit:
     def __init__(self, ledger: Ledger, policy: Policy, costs: PathCosts, size: int) -> None:
         self._ledger, self._policy, self._path = ledger, policy, costs
         self.costs = np.full(size, costs.alone(policy.enabled[0]))  # what each sample costs by now
+        self.confidences = np.full((size, policy.n_experts), np.nan, np.float32)  # of all experts but the last
         self.held_back = 0
 
     def leaving(self, expert: int, rows: Tensor, confidence: Tensor, leaving: Tensor) -> Tensor:
         """See :class:`orxe_plugins.cascade.routing.Limit`."""
+        self.confidences[rows.cpu().numpy(), expert] = confidence.cpu().numpy()
         going = (~leaving).nonzero().squeeze(1)
         if not len(going):
             return leaving

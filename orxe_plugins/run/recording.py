@@ -17,6 +17,7 @@ from orxe_plugins.records.loading import load_records
 from orxe_plugins.records.options import RecordOptions
 from orxe_plugins.records.recorder import write_records
 from orxe_plugins.records.records import Records
+from orxe_plugins.records.team import Team
 from orxe_plugins.run.latency import LatencyMeter, must_measure
 from orxe_plugins.run.measurable import check_measurable
 from orxe_plugins.run.run import Run
@@ -63,12 +64,17 @@ def places(run: Run) -> tuple[Place, Place]:
     )
 
 
-def record_pool(run: Run) -> Recorded:
+def record_pool(run: Run, team: Team | None = None) -> Recorded:
     """Record every expert on every sample; what is there already is kept.
 
     Each data folder is listed once and each expert loaded once. What is needed of an expert while it is in memory
     is done then: it is recorded in all places, and its latency is measured if that is the recipe's cost.
+
+    Args:
+        run: the run.
+        team: the processes that record together; this one alone by default.
     """
+    team = team or Team()
     view = pool_view(run) if run.recipe.input_mode == "tensor" else None
     check_measurable(run)
     # A folder or an option that does not fit is an error now, not after hours.
@@ -76,12 +82,16 @@ def record_pool(run: Run) -> Recorded:
     meter = LatencyMeter(run, view) if must_measure(run) else None
     for spec, expert in zip(run.specs, run.experts(), strict=True):
         _doubt(run, spec, expert, wanted[0][1])
+        placed = [team.place(expert)]
         for place, dataset, options in wanted:
-            write_records([expert], dataset, place.folder, task=run.task, options=options, progress=run.progress)
-        if meter is not None:
+            write_records(
+                placed, dataset, place.folder, task=run.task, options=options, progress=run.progress, team=team
+            )
+        if meter is not None and team.leads:
             meter.add(expert)
-    if meter is not None:
+    if meter is not None and team.leads:
         meter.save()
+    team.meet()
     return read_recorded(run)
 
 

@@ -169,3 +169,38 @@ def test_an_unfitted_cascade_is_guarded_too() -> None:
         paid += guard.route(confidences("hard", 64, 2, np.random.default_rng(2)))[1].cost.tolist()
     assert (windows(paid, 100) <= 1.05 * 1.5 + 1e-6).all()
     assert np.mean(paid) > 1.2
+
+
+class Flaky(Told):
+    """Fails on samples whose first confidence is marked by a value above 2."""
+
+    def forward(self, batch: Tensor) -> Tensor:
+        if (batch[:, -1] > 2).any():
+            raise RuntimeError("out of order")
+        return super().forward(batch)
+
+
+def test_streams_and_faults_are_guarded_too() -> None:
+    rng = np.random.default_rng(0)
+    items = list(confidences("hard", 300, 2, rng))
+    cascade = told_cascade()
+    BudgetGuard(cascade, per_sample=1.5, window=100).attach()
+    answers = list(cascade.stream(items, batch_size=32))
+    assert [answer.index for answer in answers] == list(range(300))
+    assert (windows([answer.cost for answer in answers], 100) <= 1.05 * 1.5 + 1e-6).all()
+    assert {answer.expert for answer in answers} == {0, 1}
+
+    items[7] = ValueError("cannot be read")  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="cannot be read"):
+        list(cascade.stream(items, batch_size=32))
+    answers = list(cascade.stream(items, batch_size=32, on_error="best_available", max_wait=5.0))
+    assert len(answers) == 300 and answers[7].error is not None and answers[8].error is None
+
+    flaky = Cascade([cascade.members[0], Expert("flaky", Flaky(1), cost=3.0)], Policy((0.9,)), cascade.table)
+    guard = BudgetGuard(flaky, per_sample=4.0, window=100)
+    batch = confidences("hard", 20, 2, rng)
+    batch[3, 1] = 3.0
+    _, route = guard.route(batch, on_error="best_available", timeout=60.0)
+    assert [(fault.row, fault.expert) for fault in route.faults] == [(3, 1)]
+    assert route.expert.tolist() == [0 if row == 3 else 1 for row in range(20)]
+    assert guard.state.samples == 20 and guard.state.mean_cost == pytest.approx(4.0)
