@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from orxe_plugins.cli import console
-from orxe_plugins.cli.options import TrustOption
+from orxe_plugins.cli.options import ChangedOption, TrustOption
 
 
 def init(
@@ -70,6 +70,7 @@ def predict(
         Path | None, typer.Option(help="Python file that registers the cascade's task, as the recipe names it.")
     ] = None,
     trust: TrustOption = False,
+    trust_changed: ChangedOption = False,
 ) -> None:
     """Answer images with a cascade, as CSV or JSON lines.
 
@@ -89,7 +90,7 @@ def predict(
     asked = Selection(preference, budget, target, max_drop, confidence, max_experts, max_params)
     with console.bars("stopped") as bars:
         complete = print_predictions(
-            cascade, images, PredictOptions(asked, batch_size, as_json, out, every, trust), bars
+            cascade, images, PredictOptions(asked, batch_size, as_json, out, every, trust, trust_changed), bars
         )
     raise typer.Exit(0 if complete else 1)
 

@@ -36,6 +36,7 @@ class PredictOptions:
         as_json: JSON lines instead of CSV.
         out: a file instead of standard output.
         every: take each so many-th frame of a video.
+        trust_changed: go on with weights that are not those which were recorded.
         trust: trust what building the experts runs and fetches, now and from now on.
     """
 
@@ -45,6 +46,7 @@ class PredictOptions:
     out: Path | None = None
     every: int = 1
     trust: bool = False
+    trust_changed: bool = False
 
 
 def print_predictions(folder: Path, named: Sequence[str], options: PredictOptions, progress: Progress) -> bool:
@@ -62,7 +64,7 @@ def print_predictions(folder: Path, named: Sequence[str], options: PredictOption
     Raises:
         OrxeError: there is no such cascade or policy, or nothing could be read.
     """
-    file = read_cascade(folder, trust=options.trust)
+    file = read_cascade(folder, trust=options.trust, trust_changed=options.trust_changed)
     if options.trust:
         remember_specs(file.specs)
     task = task_named(file.task)

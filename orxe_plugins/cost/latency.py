@@ -6,23 +6,33 @@ expected time of a sub-batch; :mod:`orxe_plugins.search.batched` turns that into
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import binom
 
 from orxe_plugins._moved import moved_names
 from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.util.files import write_json
+from orxe_plugins.util.json_files import checked, read_json
 
 #: SciPy's binomial distribution overflows at chances near the least positive float
 _LEAST_CHANCE = 1e-300
 
 if not TYPE_CHECKING:
     __getattr__ = moved_names(__name__)
+
+
+class _Content(BaseModel):
+    """The keys of the file."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    batch_sizes: list[Annotated[int, Field(ge=1, le=2**20)]]
+    ms_per_batch: dict[str, list[float]]
+    details: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,8 +93,9 @@ class LatencyTable:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> LatencyTable:
         """The inverse of :meth:`to_dict`."""
-        rows = {name: tuple(row) for name, row in data["ms_per_batch"].items()}
-        return cls(tuple(data["batch_sizes"]), rows, dict(data.get("details", {})))
+        content = checked(_Content, data, "the table of latencies")
+        rows = {name: tuple(row) for name, row in content.ms_per_batch.items()}
+        return cls(tuple(content.batch_sizes), rows, content.details)
 
     def save(self, path: str | Path) -> None:
         """Write the table as JSON, in place by one rename."""
@@ -98,6 +109,6 @@ class LatencyTable:
             OrxeError: the file is missing, or is not a table of latencies.
         """
         try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return cls.from_dict(read_json(path))
+        except OrxeError as error:
             raise OrxeError(f"{str(path)!r} is not a readable table of latencies: {error}") from error

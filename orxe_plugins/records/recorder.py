@@ -18,9 +18,11 @@ from orxe_plugins.experts.batch_context import CascadeSetup
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.records.augment import augmented
+from orxe_plugins.records.contents import contents_of
 from orxe_plugins.records.loading import load_records
 from orxe_plugins.records.lock import folder_lock
 from orxe_plugins.records.manifest import (
+    OF_FILES,
     SAID,
     check_batch_size,
     check_dataset,
@@ -29,6 +31,7 @@ from orxe_plugins.records.manifest import (
     recording_mark,
     setup_of,
 )
+from orxe_plugins.records.mending import rows_to_redo, with_rows
 from orxe_plugins.records.options import RecordOptions, with_old_arguments
 from orxe_plugins.records.prefetch import prefetch
 from orxe_plugins.records.records import Records
@@ -114,7 +117,7 @@ def write_records(
         names.append(expert.name)
         needed.extend(filter(None, [expert.needs]))
         task.prepare(expert, dataset)
-        manifest = expert_manifest(expert, size, options.batch_size, options.cost_unit)
+        manifest = expert_manifest(expert, size, options.batch_size, options.cost_unit, options.plugin)
         mark, count = recording_mark(dataset_manifest, manifest), -(-len(dataset) // size)
         try:
             if options.fresh_all:
@@ -131,12 +134,13 @@ def write_records(
 
     with folder_lock(store.folder):
         store.remove_leftovers()
-        dataset_manifest = check_dataset(store, dataset, setup_of(task, options), options.fresh)
+        contents = contents_of(dataset, store.folder)
+        dataset_manifest = check_dataset(store, dataset, setup_of(task, options), options.fresh, contents)
         plans: Iterable[_Plan] = map(plan, experts)
         if isinstance(experts, Sequence):
             plans = list(plans)
         for each in plans:
-            feed = _Feed(each.expert, dataset, options)
+            feed = _Feed(each.expert, dataset, options, contents)
             _record_expert(each, store, dataset_manifest, feed, task, progress or Silent())
     if not names:
         raise OrxeError("no expert to record is given: expected at least one")
@@ -165,6 +169,7 @@ class _Feed:
     expert: Expert
     dataset: Dataset
     options: RecordOptions
+    contents: list[str] | None = None
 
     def load(self, index: int) -> Loaded:
         """A sample's part of a batch, or why there is none."""
@@ -214,7 +219,10 @@ def _record_expert(
     """Record the missing shards of one expert."""
     expert, manifest, options = plan.expert, plan.manifest, feed.options
     total, size, batch_size = len(feed.dataset), manifest["shard_size"], manifest["batch_size"]
-    shards = {index: range(index * size, min((index + 1) * size, total)) for index in plan.missing}
+    shards: dict[int, Sequence[int]] = {
+        index: range(index * size, min((index + 1) * size, total)) for index in plan.missing
+    }
+    _mend(plan, store, dataset_manifest, feed, task)
     samples = [sample for shard in shards.values() for sample in shard]
     progress.start(total, expert.name, done=total - len(samples))
     if len(samples) < total:
@@ -226,7 +234,7 @@ def _record_expert(
     loaded = prefetch(feed.load, samples, workers=workers, ahead=batch_size)
     try:
         for index, shard in shards.items():
-            builder = ShardBuilder(expert, task, feed.dataset, options, feed.setup)
+            builder = ShardBuilder(expert, task, feed.dataset, options, feed.setup, feed.contents)
             for start in range(0, len(shard), batch_size):
                 items = list(islice(loaded, min(batch_size, len(shard) - start)))
                 builder.add(items, feed.batch)
@@ -238,13 +246,37 @@ def _record_expert(
         loaded.close()
 
 
+def _mend(plan: _Plan, store: RecordStore, dataset_manifest: dict[str, Any], feed: _Feed, task: Task) -> None:
+    """Record single samples again: those whose files have changed, and those that could not be read."""
+    name, size, total = plan.expert.name, plan.manifest["shard_size"], len(feed.dataset)
+    for index in sorted({*range(-(-total // size))} - {*plan.missing}):
+        start, stop = index * size, min((index + 1) * size, total)
+        rows = rows_to_redo(store, name, index, None if feed.contents is None else feed.contents[start:stop])
+        if not rows:
+            continue
+        plan.expert.eval()
+        builder = ShardBuilder(plan.expert, task, feed.dataset, feed.options, feed.setup, feed.contents)
+        for first in range(0, len(rows), feed.options.batch_size):
+            items = [feed.load(start + row) for row in rows[first : first + feed.options.batch_size]]
+            builder.add(items, feed.batch)
+        before = store.table(name, index)
+        after = with_rows(before, rows, builder.columns(few=True))
+        if after is None:
+            raise OrxeError(
+                f"{store.shard(name, index)} keeps other columns than expert {name!r} gives now: use --fresh {name}"
+            )
+        if not after.equals(before):
+            _describe(store, plan, dataset_manifest)
+            store.rewrite_shard(name, index, after, plan.mark)
+
+
 def _describe(store: RecordStore, plan: _Plan, dataset_manifest: dict[str, Any]) -> None:
     """See to it that both manifests stand beside the shards.
 
     The cost may become known or be given anew at any time: no answer depends on it.
     """
     dataset = store.dataset()
-    if dataset is None or any(dataset.get(key, []) != dataset_manifest[key] for key in SAID):
+    if dataset is None or any(dataset.get(key, []) != dataset_manifest.get(key, []) for key in (*SAID, *OF_FILES)):
         store.write_dataset(dataset_manifest)
     there = store.expert(plan.expert.name) or {}
     cost = there.get("cost") if plan.expert.cost is None else float(plan.expert.cost)

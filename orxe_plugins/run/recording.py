@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from orxe_plugins.data.views import ImageView, widest_view
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.errors import OrxeError, check_known
 from orxe_plugins.experts.registry import load_adapter, view_of
+from orxe_plugins.experts.sources import changed_sources
 from orxe_plugins.experts.spec import parse_address
 from orxe_plugins.records.loading import load_records
 from orxe_plugins.records.options import RecordOptions
 from orxe_plugins.records.recorder import write_records
 from orxe_plugins.records.records import Records
+from orxe_plugins.records.store import RecordStore
 from orxe_plugins.run.latency import LatencyMeter, must_measure
 from orxe_plugins.run.measurable import check_measurable
 from orxe_plugins.run.run import Run
@@ -65,6 +67,7 @@ def record_pool(run: Run) -> Recorded:
     Each data folder is listed once and each expert loaded once. What is needed of an expert while it is in memory
     is done then: it is recorded in all places, and its latency is measured if that is the recipe's cost.
     """
+    check_known("expert to record --fresh", run.fresh_names, run.names)
     view = pool_view(run) if run.recipe.input_mode == "tensor" else None
     check_measurable(run)
     # A folder or an option that does not fit is an error now, not after hours.
@@ -72,6 +75,8 @@ def record_pool(run: Run) -> Recorded:
     meter = LatencyMeter(run, view) if must_measure(run) else None
     for expert in run.experts():
         for place, dataset, options in wanted:
+            if expert.name in run.fresh_names:
+                options = replace(options, fresh_all=True)
             write_records([expert], dataset, place.folder, task=run.task, options=options, progress=run.progress)
         if meter is not None:
             meter.add(expert)
@@ -84,11 +89,26 @@ def read_recorded(run: Run) -> Recorded:
     """The records that are in the output folder. Experts that the recipe does not name are left out.
 
     Raises:
-        OrxeError: nothing was recorded, or a recording is unfinished.
+        OrxeError: nothing was recorded, a recording is unfinished, or an expert's files have changed since.
     """
     fit, report = places(run)
+    for place in {fit, report}:
+        _check_sources(run, place)
     records = load_records(fit.folder, run.names)
     return Recorded(records, records if report == fit else load_records(report.folder, run.names))
+
+
+def _check_sources(run: Run, place: Place) -> None:
+    """Raise where a file of an expert holds something else than when it was recorded."""
+    store = RecordStore(place.folder)
+    for spec in () if run.trust_changed else run.specs:
+        recorded = (store.expert(str(spec.name)) or {}).get("files", {})
+        changed = changed_sources(spec, recorded) if isinstance(recorded, dict) else []
+        if changed:
+            raise OrxeError(
+                f"expert {spec.name!r} has changed since it was recorded in {place.folder}: {', '.join(changed)}. "
+                f"Record it again by `orxe record RECIPE --fresh {spec.name}`, or go on by --trust-changed"
+            )
 
 
 def pool_view(run: Run) -> ImageView | None:
@@ -109,6 +129,7 @@ def _options(run: Run, place: Place, view: ImageView | None) -> RecordOptions:
         shard_size=settings.shard_size,
         fresh=run.fresh,
         fresh_all=run.fresh_all,
+        plugin=run.plugin,
     )
 
 
