@@ -184,8 +184,9 @@ def load_cascade(
         trust, trust_changed: see :func:`read_cascade`.
 
     Raises:
-        OrxeError: there is no such cascade, an expert has other weights than when it was recorded, it does not fit, or building it would run code, fetch from an address or
-            read outside of the folder, and the user has not trusted that.
+        OrxeError: there is no such cascade, an expert has other weights than when it was recorded, it does not fit, or
+            building it would run code, fetch from an address or read outside of the folder, and the user has not
+            trusted that.
     """
     return cascade_of(read_cascade(folder, trust=trust, trust_changed=trust_changed), preference)
 
