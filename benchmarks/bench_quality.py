@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from quality_detection import detection
 from quality_draws import draws, interval
-from quality_markdown import to_markdown
+from quality_markdown import put_into_docs, to_markdown
 from quality_promises import promises
 from quality_shift import shift
 from quality_signals import fusion, signals
@@ -112,6 +112,8 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "quality.json").write_text(json.dumps(result, indent=2) + "\n")
     (options.out / "quality.md").write_text(text)
+    if options.out == ROOT:
+        put_into_docs(ROOT.parent / "docs" / "search.md", result)
 
 
 def cifar10_experts() -> Records:
