@@ -97,13 +97,21 @@ def main() -> None:
             if options.only in (None, part):
                 found = parts.of(f"{part}-{name}", lambda records=records, measured=measured: measured(records))
                 result.setdefault(part, {})[name] = found
-    for part, measured in (("detection", detection), ("shift", shift)):
-        if options.only in (None, part):
+    for part in ("detection/digits_detection", "detection/coco_sample", "shift"):
+        group, _, name = part.partition("/")
+        if options.only in (None, group):
             try:
-                result[part] = parts.of(part, lambda measured=measured: measured(options))
+                found = parts.of(
+                    part, lambda group=group, name=name: detection(name, options) if name else shift(options)
+                )
             except OrxeError as error:
                 print(f"{part} is left out: {error}")
                 result["left_out"][part] = str(error)
+                continue
+            if name:
+                result.setdefault(group, {})[name] = found
+            else:
+                result[group] = found
     if options.only is not None:
         print(json.dumps({key: result.get(key) for key in (options.only, "data")}, indent=1))
         return
