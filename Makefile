@@ -10,7 +10,7 @@ WORKERS ?= auto
 # Threads that wait without spinning: on a machine that does other work too, spinning ones can take fifty times as long.
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: demo demo-detection test check check-long format bench bench-search figures clean help
+.PHONY: demo demo-detection test check check-long format bench bench-speed bench-search figures clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,9 @@ format: .venv/.installed  ## write the format that check wants
 
 bench: .venv/.installed  ## overhead of routing beside its experts' own time
 	$(BIN)/python benchmarks/bench_routing.py
+
+bench-speed: .venv/.installed  ## time: detectors beside their single models, choices by time, where GMACs mislead
+	$(BIN)/python benchmarks/bench_speed.py
 
 bench-search: .venv/.installed  ## time, memory and objective of the threshold search beside three baselines
 	$(BIN)/python benchmarks/bench_search.py

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from orxe_plugins.cli import choice_commands, console, other_commands, recipe_commands, serve_command
+from orxe_plugins.cli import (
+    choice_commands,
+    console,
+    other_commands,
+    profile_command,
+    recipe_commands,
+    serve_command,
+)
 from orxe_plugins.cli.options import VersionOption
 from orxe_plugins.util.allocator import keep_freed_memory
 
@@ -24,6 +31,7 @@ app.command()(other_commands.init)
 app.command()(recipe_commands.check)
 app.command()(recipe_commands.run)
 app.command()(recipe_commands.record)
+app.command()(profile_command.profile)
 app.command()(recipe_commands.search)
 app.command("eval")(choice_commands.evaluate)
 app.command("select-saver")(choice_commands.select_saver)

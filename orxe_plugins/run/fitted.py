@@ -148,5 +148,5 @@ def _with_experts_of(file: CascadeFile, records: Records) -> Records:
     kept = records.experts([str(spec.name) for spec in file.specs])
     known = [own if spec.cost is None else spec.cost for spec, own in zip(file.specs, kept.cost, strict=True)]
     unit = file.table.cost_unit
-    shared = kept.shared_cost if unit == kept.cost_unit else np.zeros_like(kept.shared_cost)
+    shared = kept.shared_cost if unit == kept.cost_unit else np.array([spec.shared_cost for spec in file.specs])
     return replace(kept, cost=np.array(known, dtype=np.float64), shared_cost=shared, cost_unit=unit)

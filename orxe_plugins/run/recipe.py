@@ -112,14 +112,15 @@ class CostChoice(_Model):
     """What a cost is: see docs/choosing.md.
 
     Attributes:
-        kind: "gmacs" as recorded; "latency" in milliseconds; "energy" in millijoules.
-        batch_size: of the whole batch that latencies are for.
+        kind: "gmacs" as recorded; "latency": milliseconds in a batch, of which an expert gets what reaches it;
+            "throughput": milliseconds in a stream of full batches; "energy" in millijoules.
+        batch_size: of the whole batch that latencies are for; of the full batches of a stream.
         batch_sizes: sizes that are measured.
-        table: of energy: expert's name -> mJ per sample; of latency: a file that a measurement wrote, in
+        table: of energy: expert's name -> mJ per sample; of times: a file that a measurement wrote, in
             place of measuring.
     """
 
-    kind: Literal["gmacs", "latency", "energy"] = "gmacs"
+    kind: Literal["gmacs", "latency", "throughput", "energy"] = "gmacs"
     batch_size: int = Field(default=32, gt=0)
     batch_sizes: list[int] = Field(default_factory=lambda: [1, 4, 16, 64], min_length=1)
     table: dict[str, float] | str | None = None
@@ -128,11 +129,16 @@ class CostChoice(_Model):
     def _table_fits(self) -> CostChoice:
         if self.kind == "energy" and not isinstance(self.table, dict):
             raise OrxeError("cost of kind energy needs a table, as no meter is built in: {small: 12.5, large: 90}")
-        if (self.kind == "latency" and isinstance(self.table, dict)) or (self.kind == "gmacs" and self.table):
+        if (self.in_time and isinstance(self.table, dict)) or (self.kind == "gmacs" and self.table):
             raise OrxeError(
                 f"cost.table does not go with kind {self.kind!r}: a mapping is for energy, a file for latency"
             )
         return self
+
+    @property
+    def in_time(self) -> bool:
+        """Whether costs are milliseconds."""
+        return self.kind in ("latency", "throughput")
 
 
 class PromiseWish(_Model):
@@ -232,7 +238,7 @@ class Recipe(_Model):
         gates: train ranking gates, which take the place of the experts' own confidence.
         select_pool, select_saver: optional choices before the search.
         max_experts, max_params: what fits into the memory: the cascade keeps the best experts within these limits.
-        cost: what the search takes as cost.
+        cost: what the search takes as cost; a kind alone, such as ``latency``, or its keys.
         regulariser: keeps the search from relying on few samples.
         promise: drops to promise, one or a list; they are tested on the choosing split (``data.split.choose``).
         folder: the recipe's own folder.
@@ -263,7 +269,7 @@ class Recipe(_Model):
     select_saver: SaverChoice | None = None
     max_experts: int | None = Field(default=None, gt=0)
     max_params: float | None = Field(default=None, gt=0)
-    cost: CostChoice = CostChoice()
+    cost: Annotated[CostChoice, BeforeValidator(lambda v: {"kind": v} if isinstance(v, str) else v)] = CostChoice()
     regulariser: Regulariser = Regulariser()
     promise: Annotated[list[PromiseWish], BeforeValidator(lambda v: [v] if isinstance(v, Mapping) else v)] = Field(
         default_factory=list
@@ -283,10 +289,8 @@ class Recipe(_Model):
                 "data.split.choose would be taken from augmented samples, of which nothing can be promised for "
                 "clean ones: leave out data.report_root or record.augment"
             )
-        if self.gates is not None and self.cost.kind != "gmacs":
-            raise OrxeError(
-                f"what trained gates cost is counted in GMACs, not as {self.cost.kind}: leave out one of both"
-            )
+        if self.gates is not None and self.cost.kind == "energy":
+            raise OrxeError("what trained gates cost is counted or timed, not metered: leave out gates or cost.kind")
         self._check_unlabelled()
         if self.promise and not split.choose:
             raise OrxeError("promise is tested on samples of its own: add data.split.choose, such as 0.25")
