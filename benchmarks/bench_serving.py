@@ -205,8 +205,8 @@ def to_markdown(result: dict[str, Any]) -> str:
         "# A served cascade under load",
         "",
         f"`orxe serve` on the experts of the digits demo: {result['clients']} clients ask for one image after the "
-        f"other for {result['seconds']:g} seconds, on the same {result['cores']} cores as the server; one request in twenty "
-        "is bad and refused. Every answer is that of a direct call. Beside it, direct calls without a server, "
+        f"other for {result['seconds']:g} seconds, on the same {result['cores']} cores as the server; one request in "
+        "twenty is bad and refused. Every answer is that of a direct call. Beside it, direct calls without a server, "
         "one image at a time and in batches of 64, decoded in advance.",
         "",
         "| served | images/s | p50 ms | p95 ms | p99 ms | direct, single | direct, batches | MiB before, after |",
@@ -216,7 +216,8 @@ def to_markdown(result: dict[str, Any]) -> str:
         before, after = row["memory_mib"]
         lines.append(
             f"| {row['what']} | {row['per_second']:.0f} | {row['p50_ms']:.0f} | {row['p95_ms']:.0f} "
-            f"| {row['p99_ms']:.0f} | {row['direct_single']:.0f} | {row['direct_batches']:.0f} | {before:g}, {after:g} |"
+            f"| {row['p99_ms']:.0f} | {row['direct_single']:.0f} | {row['direct_batches']:.0f} "
+            f"| {before:g}, {after:g} |"
         )
     answered = sum(row["answered"] for row in result["rows"])
     refused = sum(row["refused"] for row in result["rows"])
