@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def write_records(
             store.remove_leftovers()
         setup = setup_of(task, options)
         dataset_manifest = team.in_turn(lambda: check_dataset(store, dataset, setup, options.fresh and team.leads))
-        plans: Iterable[_Plan] = (team.in_turn(lambda each=each: plan(each)) for each in experts)
+        plans: Iterable[_Plan] = (team.in_turn(partial(plan, each)) for each in experts)
         if isinstance(experts, Sequence):
             plans = list(plans)
         for each in plans:
