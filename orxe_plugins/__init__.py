@@ -99,6 +99,7 @@ else:
         "report",
         "run",
         "search",
+        "serving",
         "tasks",
         "training",
         "util",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
+from orxe_plugins.cascade.batched_stream import in_batches
 from orxe_plugins.cascade.budgeted import route_budgeted
 from orxe_plugins.cascade.counting import count_unknown
 from orxe_plugins.cascade.faults import check_on_error
@@ -17,7 +18,6 @@ from orxe_plugins.cascade.routing import route_batch, route_dense
 from orxe_plugins.cascade.stream import Stream, StreamAnswer, StreamOptions, check_seconds
 from orxe_plugins.cascade.tolerant import route_tolerant
 from orxe_plugins.cost.sharing import positions_of
-from orxe_plugins.errors import OrxeError
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.util.exporting import is_exporting
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Guard(Protocol):
     """What may take the place of a cascade's own routing."""
 
-    def route(self, batch: Any) -> tuple[Any, Route]:
+    def route(self, batch: Any, *, on_error: str = "raise", timeout: float | None = None) -> tuple[Any, Route]:
         """Outputs for B samples, and the route of each: see :meth:`Cascade.route`."""
 
 
@@ -82,8 +82,7 @@ class Entrances:
         if is_exporting():
             return route_dense(self.members, policy, batch, context)
         if self.guard is not None and not self.dense:
-            self._refuse_beside_guard(on_error != "raise" or timeout is not None, "on_error and timeout")
-            return self.guard.route(batch)
+            return self.guard.route(batch, on_error=on_error, timeout=timeout)
         if on_error != "raise" or timeout is not None:
             check_seconds("timeout", timeout)
             return route_tolerant(self.members, policy, batch, context, on_error, timeout)
@@ -118,13 +117,10 @@ class Entrances:
         Raises:
             OrxeError: an argument is out of range.
         """
-        self._refuse_beside_guard(self.guard is not None, "stream")
         options = StreamOptions(batch_size, max_wait, ordered, on_error or self.on_error, timeout)
+        if self.guard is not None:
+            return in_batches(self.as_cascade, items, options)
         return Stream(self.as_cascade, items, options).answers()
-
-    def _refuse_beside_guard(self, wanted: bool, what: str) -> None:
-        if wanted:
-            raise OrxeError(f"a budget guard routes whole batches and knows no {what}: detach it, or leave that out")
 
     def route_budgeted(self, batch: Any, onward: Sequence[int]) -> tuple[Any, Route]:
         """Outputs for B samples where a fixed number of them goes on from each expert: the least sure ones.

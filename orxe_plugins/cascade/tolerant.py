@@ -13,7 +13,7 @@ from orxe_plugins.cascade.counting import count_unknown
 from orxe_plugins.cascade.engine import Engine, Finished
 from orxe_plugins.cascade.parcel import Parcel
 from orxe_plugins.cascade.route import Route
-from orxe_plugins.cascade.routing import route_batch
+from orxe_plugins.cascade.routing import Limit, route_batch
 from orxe_plugins.data.batch import batch_of
 from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.expert import Expert
@@ -27,6 +27,7 @@ def route_tolerant(
     context: BatchContext,
     on_error: str,
     timeout: float | None,
+    limit: Limit | None = None,
 ) -> tuple[Any, Route]:
     """Outputs for B samples and the route of each, on the host, whatever experts do.
 
@@ -37,6 +38,7 @@ def route_tolerant(
         context: what the experts share while they answer it.
         on_error: one of ``faults.ON_ERROR``.
         timeout: seconds within which to return; None waits for every expert.
+        limit: holds samples back that would go on by their thresholds.
 
     Raises:
         Exception: an expert failed, and faults are not tolerated.
@@ -45,7 +47,7 @@ def route_tolerant(
     count_unknown(experts, policy, batch)
     if context.size == 0:
         return route_batch(experts, policy, batch, context)
-    engine = Engine(experts, on_error == "best_available", deadline=deadline)
+    engine = Engine(experts, on_error == "best_available", deadline=deadline, limit=limit)
     rows = range(context.size)
     start = Parcel.of(rows, [engine.number_of(policy)] * context.size, batch, context.setup, len(experts))
     waiting: list[list[Parcel]] = [[] for _ in experts]

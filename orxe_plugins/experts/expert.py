@@ -153,6 +153,9 @@ class Expert(nn.Module):
                 context.answers_of(self.name).put(context.rows, _noted(outputs, tap))
             return self.answers(outputs, context)
 
+    def run_shared(self, batch: Any, context: BatchContext) -> None:
+        """Run what the ``shared_cost`` is paid for, so that the time of it can be measured; by default nothing."""
+
     def answers(self, outputs: Any, context: BatchContext) -> Answers:
         """The outputs of the model, as :meth:`forward` gives them, as answers with their confidence."""
         return Answers(outputs, self.confidence_of(outputs, context))
