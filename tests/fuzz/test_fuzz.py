@@ -39,9 +39,10 @@ def keyed(*keys: str) -> st.SearchStrategy[dict[str, Any]]:
 
 
 row = keyed("preference", "cost", "score", "cost_error", "exit_thresholds", "skip_thresholds")
-_more = dict.fromkeys(("cost_unit", "reference_cost", "n_samples", "pareto", "params", "promises"), plain)
+_MORE = dict.fromkeys(("cost_unit", "reference_cost", "n_samples", "pareto", "params", "promises"), plain)
 OBJECTS = {
-    "table": (PolicyTable.from_dict, plain | st.fixed_dictionaries({"rows": st.lists(row, max_size=3)}, optional=_more)),
+    "table": (PolicyTable.from_dict,
+              plain | st.fixed_dictionaries({"rows": st.lists(row, max_size=3)}, optional=_MORE)),
     "policy": (Policy.from_dict, plain | keyed("exit_thresholds", "skip_thresholds")),
     "latencies": (LatencyTable.from_dict, plain | keyed("batch_sizes", "ms_per_batch", "details")),
     "view": (ImageView.from_dict, keyed("size", "resize", "mean", "std", "interpolation", "squash")),
