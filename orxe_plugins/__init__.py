@@ -13,8 +13,11 @@ from orxe_plugins.util.lazy import lazy_names
 if TYPE_CHECKING:
     from orxe_plugins.cascade.cascade import Cascade
     from orxe_plugins.cascade.file import load_cascade
-    from orxe_plugins.cascade.routing import Route
+    from orxe_plugins.cascade.frames import Frames
+    from orxe_plugins.cascade.guard import BudgetGuard
+    from orxe_plugins.cascade.route import Route
     from orxe_plugins.cascade.save import save_cascade
+    from orxe_plugins.cascade.stream import StreamAnswer
     from orxe_plugins.confidence.provider import ConfidenceProvider, register_confidence
     from orxe_plugins.data.views import ImageView
     from orxe_plugins.detection.detections import Detections
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 else:
     _PLACES = {
         "Answers": "orxe_plugins.experts.expert",
+        "BudgetGuard": "orxe_plugins.cascade.guard",
         "Cascade": "orxe_plugins.cascade.cascade",
         "ClassifierExpert": "orxe_plugins.experts.classifier",
         "ConfidenceProvider": "orxe_plugins.confidence.provider",
@@ -50,6 +54,7 @@ else:
         "DetectorExpert": "orxe_plugins.experts.detector",
         "Expert": "orxe_plugins.experts.expert",
         "ExpertSpec": "orxe_plugins.experts.registry",
+        "Frames": "orxe_plugins.cascade.frames",
         "ImageView": "orxe_plugins.data.views",
         "OrxeError": "orxe_plugins.errors",
         "OrxeWarning": "orxe_plugins.errors",
@@ -57,8 +62,9 @@ else:
         "PolicyRow": "orxe_plugins.policies.row",
         "PolicyTable": "orxe_plugins.policies.table",
         "Records": "orxe_plugins.records.records",
-        "Route": "orxe_plugins.cascade.routing",
+        "Route": "orxe_plugins.cascade.route",
         "Selection": "orxe_plugins.policies.selection",
+        "StreamAnswer": "orxe_plugins.cascade.stream",
         "Task": "orxe_plugins.tasks.task",
         "evaluate": "orxe_plugins.evaluation.evaluate",
         "fit_policies": "orxe_plugins.search.fit",
@@ -93,6 +99,7 @@ else:
         "report",
         "run",
         "search",
+        "serving",
         "tasks",
         "training",
         "util",
@@ -103,6 +110,7 @@ __version__ = "0.2.0.dev0"
 
 __all__ = [
     "Answers",
+    "BudgetGuard",
     "Cascade",
     "ClassifierExpert",
     "ConfidenceProvider",
@@ -110,6 +118,7 @@ __all__ = [
     "DetectorExpert",
     "Expert",
     "ExpertSpec",
+    "Frames",
     "ImageView",
     "OrxeError",
     "OrxeWarning",
@@ -119,6 +128,7 @@ __all__ = [
     "Records",
     "Route",
     "Selection",
+    "StreamAnswer",
     "Task",
     "evaluate",
     "fit_policies",

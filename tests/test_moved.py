@@ -49,6 +49,7 @@ GONE = {
     "search.problem": ("Samples", "a part of the engine of the search, with another name"),
     "search.two": ("Found fit_two", "parts of the engine of the search, with other names and arguments"),
     "label_space": ("answer_in", "a cascade keeps its label space by itself: an expert may serve in two"),
+    "routing": ("exits", "the router compares confidences with thresholds by itself"),
     "records.recorder": ("PATHS", "now INPUT_MODES in records.options"),
 }
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, cast
 import torch
 from torch import Tensor, nn
 
-from orxe_plugins.cascade.routing import Route, route_batch, route_dense
+from orxe_plugins.cascade.entrances import Entrances, Guard
 from orxe_plugins.cascade.setup import setup_of
 from orxe_plugins.cost.sharing import positions_of
 from orxe_plugins.data.views import ImageView
@@ -23,7 +23,7 @@ from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.row import PolicyRow, as_policy
 from orxe_plugins.policies.selection import Selection
 from orxe_plugins.policies.table import PolicyTable
-from orxe_plugins.util.exporting import is_exporting, refuse_symbolic
+from orxe_plugins.util.exporting import refuse_symbolic
 
 _HOW_TO_FIT = (
     "this cascade is not fitted: preference {preference:g} is used as every exit threshold. "
@@ -31,10 +31,10 @@ _HOW_TO_FIT = (
 )
 
 
-class Cascade(nn.Module):
+class Cascade(Entrances, nn.Module):
     """Experts in a row, of which each sample sees as many as it needs.
 
-    ``cascade(batch)`` gives the outputs; ``cascade.route(batch)`` gives them with a :class:`Route`.
+    ``cascade(batch)`` gives the outputs; ``cascade.route(batch)`` gives them with a :class:`~orxe_plugins.Route`.
     In train mode every expert runs on every sample and the mean of their outputs comes back, so
     that a loss reaches every parameter.
 
@@ -57,6 +57,8 @@ class Cascade(nn.Module):
     Attributes:
         dense: run every expert on every sample and select; what tracing and export need.
         setup: what the cascade decided for its experts; one immutable object, as the policy is.
+        guard: routes the batches instead, by other policies and with samples held back; None for none. See
+            :class:`orxe_plugins.BudgetGuard`.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Cascade(nn.Module):
         self.setup = setup_of(experts, input_view, _space(names, remap or {}))
         self.experts = nn.ModuleList(experts)
         self.dense = False
+        self.guard: Guard | None = None
         self._warned = False
         if table is not None:
             table.check_n_experts(len(experts))
@@ -103,7 +106,7 @@ class Cascade(nn.Module):
             exit_thresholds: one for each module but the last; None is never.
             skip_thresholds: likewise; empty skips none.
             names: what tables call the modules; their class and position by default.
-            costs: cost per sample of each; counted in GMACs on the first batch by default.
+            costs: cost per sample of each; counted in GMACs before the first batch is answered by default.
             confidence: a confidence provider for all; max softmax by default.
         """
         labels = names or [f"{type(module).__name__}-{i}" for i, module in enumerate(modules)]
@@ -178,6 +181,7 @@ class Cascade(nn.Module):
     def policy(self, policy: Policy | PolicyRow) -> None:
         new = as_policy(policy)
         new.check_n_experts(len(self.experts))
+        self.bring(new)
         self._policy = new
 
     def set_preference(
@@ -245,16 +249,6 @@ class Cascade(nn.Module):
         # Each expert runs for itself, as far as its own part of a shared backbone.
         outputs = [expert.outputs_for(batch, self.context(batch)) for expert in self.members]
         return torch.stack(outputs).mean(dim=0)  # (N, B, C) -> (B, C)
-
-    def route(self, batch: Any) -> tuple[Any, Route]:
-        """Outputs for B samples, and which expert gave each of them at what cost.
-
-        A sample enters the first enabled expert. After expert i with confidence c it exits if
-        c >= exit_thresholds[i]; else it goes to the first enabled j > i with
-        c >= skip_thresholds[j]; the last one always answers. A NaN confidence counts as 0.
-        """
-        dense = self.dense or is_exporting()
-        return (route_dense if dense else route_batch)(self.members, self._policy, batch, self.context(batch))
 
     def __prepare_scriptable__(self) -> NoReturn:
         raise OrxeError(

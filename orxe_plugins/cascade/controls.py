@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orxe_plugins.cascade.cascade import Cascade
-from orxe_plugins.cascade.routing import Route
+from orxe_plugins.cascade.route import Route
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.row import PolicyRow, as_policy
 from orxe_plugins.policies.selection import Selection

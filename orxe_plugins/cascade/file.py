@@ -11,9 +11,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from orxe_plugins.cascade.cascade import Cascade
+from orxe_plugins.cascade.faults import check_on_error, in_words
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.detection.calibration import calibration_from_dict
 from orxe_plugins.errors import OrxeError, shortened
+from orxe_plugins.experts.absent import AbsentExpert
+from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.label_space import ANY_SPACE, LabelSpace
 from orxe_plugins.experts.registry import load_experts
 from orxe_plugins.experts.risks import FILE_OPTIONS, remember_specs
@@ -171,7 +174,12 @@ def _shared_folder(folder: Path) -> Path:
 
 
 def load_cascade(
-    folder: str | Path, preference: float = 0.5, *, trust: bool = False, trust_changed: bool = False
+    folder: str | Path,
+    preference: float = 0.5,
+    *,
+    trust: bool = False,
+    trust_changed: bool = False,
+    on_error: str = "raise",
 ) -> Cascade:
     """The cascade of a folder with all its experts built, at a preference.
 
@@ -182,19 +190,34 @@ def load_cascade(
         folder: see :func:`read_cascade`.
         preference: 0 = only cost counts, 1 = only performance counts.
         trust, trust_changed: see :func:`read_cascade`.
+        on_error: "best_available" leaves out experts that cannot be loaded, as long as there is one: samples that
+            reach them go on to the next one, or keep the answer that they have, and their route says so. The cascade
+            then routes with ``on_error="best_available"`` by default.
 
     Raises:
         OrxeError: there is no such cascade, an expert has other weights than when it was recorded, it does not fit, or
             building it would run code, fetch from an address or read outside of the folder, and the user has not
             trusted that.
     """
-    return cascade_of(read_cascade(folder, trust=trust, trust_changed=trust_changed), preference)
+    file = read_cascade(folder, trust=trust, trust_changed=trust_changed)
+    return cascade_of(file, preference, on_error=on_error)
 
 
-def cascade_of(file: CascadeFile, preference: float = 0.5, *, trust: bool = False) -> Cascade:
+def cascade_of(file: CascadeFile, preference: float = 0.5, *, trust: bool = False, on_error: str = "raise") -> Cascade:
     """The cascade that a file describes, with all its experts built, at a preference; see :func:`load_cascade`."""
-    members, space = load_experts(file.trusted().specs if trust else file.specs), file.space
-    return Cascade(members, table=file.table, preference=preference, input_view=file.input_view, names=space)
+    tolerant, lost = check_on_error(on_error) == "best_available", []
+
+    def instead(expert: str | ExpertSpec, error: Exception) -> Expert:
+        lost.append(error)
+        return AbsentExpert(expert if isinstance(expert, str) else str(expert.name), in_words(error))
+
+    specs = file.trusted().specs if trust else file.specs
+    members = load_experts(specs, instead=instead if tolerant else None)
+    if len(lost) == len(members):
+        raise lost[0]
+    cascade = Cascade(members, table=file.table, preference=preference, input_view=file.input_view, names=file.space)
+    cascade.on_error = on_error
+    return cascade
 
 
 def _check_experts(specs: Sequence[ExpertSpec], label: str) -> None:

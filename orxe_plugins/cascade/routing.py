@@ -3,120 +3,150 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from orxe_plugins.cost.sharing import positions_of, ran_for_others
-from orxe_plugins.data.batch import put_rows, take_rows
+from orxe_plugins.cascade.faults import checked, not_finite
+from orxe_plugins.cascade.plan import Costs, Stage, stages_of
+from orxe_plugins.cascade.route import Route
+from orxe_plugins.data.batch import Rows, put_rows, take_rows
 from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.policies.policy import Policy
 
+__all__ = ["Route", "route_batch", "route_dense"]
 
-@dataclass(frozen=True, eq=False)
-class Route:
-    """Which expert answered each of B samples.
+
+class Limit(Protocol):
+    """Decides, while a batch is routed, which samples may go on; a budget guard is one."""
+
+    def leaving(self, expert: int, rows: Tensor, confidence: Tensor, leaving: Tensor) -> Tensor:
+        """Which of K samples exit after an expert, bool (K,): at least those that do so by their thresholds.
+
+        Args:
+            expert: index of the expert that just ran.
+            rows: positions of the samples in the batch, int64 (K,).
+            confidence: the expert's, float32 (K,).
+            leaving: which of them exit by the thresholds, bool (K,).
+        """
+
+
+class _State:
+    """How far B samples have come through the experts, once the first one ran on all of them.
+
+    Args:
+        n_experts: number of experts N.
+        stage: the first one.
+        confidence: what it is, float (B,).
 
     Attributes:
-        expert: index of the expert that answered, int64 of shape (B,).
-        confidence: that expert's confidence, float32 of shape (B,).
-        cost: cost of all experts that the sample went through, float64 of shape (B,); NaN where a
-            cost is not known.
-        ran: which experts the sample was handed to, bool of shape (B, N).
+        confidence: of the last expert that ran, float32 (B,).
+        expert: the last expert that ran, int64 (B,).
+        ran: per expert, which samples it ran on, bool (B,); None: on none.
+        seen: per expert, the confidence (B,) after it; only that of samples that it ran on is its own.
+        pending: which samples are not answered yet, bool (B,).
     """
 
-    expert: Tensor
-    confidence: Tensor
-    cost: Tensor
-    ran: Tensor
+    def __init__(self, n_experts: int, stage: Stage, confidence: Tensor) -> None:
+        self.confidence = _number(confidence)
+        self.expert = torch.full_like(self.confidence, stage.expert, dtype=torch.int64)
+        everyone = torch.ones_like(self.confidence, dtype=torch.bool)
+        self.ran: list[Tensor | None] = [None] * n_experts
+        self.ran[stage.expert] = everyone
+        self.seen: list[Tensor | None] = [None] * n_experts
+        self.seen[stage.expert] = self.confidence
+        self.pending = everyone if stage.exit is None else self.confidence < stage.exit
 
-    def exit_share(self) -> Tensor:
-        """Share of the samples that each expert answered, float64 of shape (N,)."""
-        counts = torch.bincount(self.expert, minlength=self.ran.shape[1])
-        return counts.double() / max(len(self.expert), 1)
+    def entering(self, stage: Stage) -> Tensor:
+        """Which samples enter an expert, bool (B,)."""
+        return self.pending & (self.confidence >= stage.skip) if stage.skip > 0 else self.pending
 
+    def leave(self, stage: Stage, entered: Tensor, confidence: Tensor) -> None:
+        """Note that an expert ran on the samples that entered it, given the confidence (B,) that this leads to."""
+        self.confidence = confidence
+        self.expert = self.expert.masked_fill(entered, stage.expert)
+        self.ran[stage.expert], self.seen[stage.expert] = entered, confidence
+        if stage.exit is not None:
+            self.pending = self.pending & ~(entered & (confidence >= stage.exit))
 
-@dataclass
-class _State:
-    """How far B samples have come through the experts."""
+    def hold_back(self, stage: Stage, limit: Limit) -> None:
+        """Let more samples exit after an expert that just ran, as a limit says."""
+        ran = self.ran[stage.expert]
+        assert ran is not None
+        rows = ran.nonzero().squeeze(1)  # (K,)
+        leaving = limit.leaving(stage.expert, rows, self.confidence[rows], ~self.pending[rows])
+        self.pending = self.pending.index_fill(0, rows[leaving], False)
 
-    pending: Tensor  # (B,) bool: not answered yet
-    confidence: Tensor  # (B,) float32: of the last expert that ran
-    expert: Tensor  # (B,) int64: the last expert that ran
-    ran: Tensor  # (B, N) bool
-
-    @classmethod
-    def start(cls, size: int, n_experts: int, device: torch.device) -> _State:
-        return cls(
-            torch.ones(size, dtype=torch.bool, device=device),
-            torch.zeros(size, device=device),
-            torch.zeros(size, dtype=torch.int64, device=device),
-            torch.zeros((size, n_experts), dtype=torch.bool, device=device),
-        )
-
-    def arrivals(self, policy: Policy, expert: int) -> Tensor:
-        """Which samples enter an enabled expert, bool (B,): all that are left enter the last one."""
-        is_last = expert == policy.n_experts - 1
-        first_of_all = expert == policy.enabled[0]
-        if is_last or first_of_all or policy.skip_thresholds[expert] <= 0:
-            return self.pending
-        return self.pending & (self.confidence >= policy.skip_thresholds[expert])
-
-
-def exits(policy: Policy, expert: int, confidence: Tensor) -> Tensor:
-    """Which samples exit after an expert, bool (B,), given the expert's confidence (B,)."""
-    if expert == policy.n_experts - 1:
-        return torch.ones_like(confidence, dtype=torch.bool)
-    threshold = policy.exit_thresholds[expert]
-    if threshold is None:
-        return torch.zeros_like(confidence, dtype=torch.bool)
-    return confidence >= threshold
+    def route(self, costs: Costs, unsound: Tensor | None = None) -> Route:
+        """What came out."""
+        none = torch.zeros_like(self.pending)
+        ran = torch.stack([none if column is None else column for column in self.ran], dim=1)  # (B, N)
+        nothing = torch.full_like(self.confidence, float("nan"))
+        seen = torch.stack([nothing if column is None else column for column in self.seen], dim=1)
+        confidences = torch.where(ran, seen, nothing[:, None])  # (B, N)
+        cost = costs.of(ran, self.expert)
+        return Route(self.expert, self.confidence, cost, ran, unsound=unsound, confidences=confidences)
 
 
-def route_batch(experts: Sequence[Expert], policy: Policy, batch: Any, context: BatchContext) -> tuple[Any, Route]:
+def _number(confidence: Tensor) -> Tensor:
+    """A confidence in float32, 0 where it is NaN."""
+    return torch.nan_to_num(confidence.to(torch.float32), nan=0.0)
+
+
+@torch.compiler.disable(recursive=False)
+def route_batch(
+    experts: Sequence[Expert], policy: Policy, batch: Any, context: BatchContext, limit: Limit | None = None
+) -> tuple[Any, Route]:
     """Run each expert on those samples alone that reach it.
 
-    There is one compaction per stage: one ``nonzero``, one selection of rows, and the results are
-    scattered back. An expert that no sample reaches does not run.
+    There is one compaction per stage. The host learns which samples go on once per stage, and nothing else: the rest
+    stays on the device. An expert that no sample reaches does not run, and nothing is copied where all of them go on.
 
     Args:
         experts: N experts.
         policy: their thresholds.
         batch: B samples (see ``orxe_plugins.data.batch``).
         context: what the experts share while they answer it.
+        limit: holds samples back that would go on by their thresholds; the host waits for it once more per stage.
 
     Returns:
         Outputs for B samples, of the kind that the experts give, and the route of each sample.
+
+    Raises:
+        OrxeError: an expert gives another number of answers than it was handed samples.
     """
     size = context.size
-    outputs = None
-    state: _State | None = None
-    for i in policy.enabled:
-        index = None if state is None else state.arrivals(policy, i).nonzero().squeeze(1)  # (K,)
-        if index is not None and len(index) == 0:
+    first, *others = stages_of(policy)
+    answers = checked(experts[first.expert], experts[first.expert].run(batch, context.on_rows(None)), size)
+    outputs = answers.outputs
+    state = _State(len(experts), first, answers.confidence)
+    if limit is not None and first.exit is not None:
+        state.hold_back(first, limit)
+    for stage in others:
+        entered = state.entering(stage)
+        index = torch.from_numpy(np.flatnonzero(entered.cpu().numpy()))  # (K,); the host waits here
+        if len(index) == 0 and stage.skip <= 0:
+            break  # all are answered
+        if len(index) == 0:
             continue
-        all_enter = index is None or len(index) == size
-        rows = batch if all_enter or index is None else take_rows(batch, index)
-        answers = experts[i].run(rows, context.on_rows(None if all_enter else index))
-        if experts[i].cost is None and size:
-            experts[i].measure_cost(rows)
-        confidence = torch.nan_to_num(answers.confidence, nan=0.0)  # (K,)
-        if state is None:
-            state = _State.start(size, len(experts), confidence.device)
-        confidence = confidence.to(state.confidence.device)
-        if all_enter or index is None:
-            index = torch.arange(size, device=confidence.device)
-        # The answer to a sample that goes on is overwritten by that of the next expert that it enters.
-        outputs = answers.outputs if all_enter else put_rows(outputs, index, answers.outputs, size)
-        state.confidence[index] = confidence
-        state.expert[index] = i
-        state.ran[index, i] = True
-        state.pending[index] = ~exits(policy, i, confidence)
-    assert state is not None  # the last expert is always enabled
-    return outputs, _finish(experts, state)
+        expert, device = experts[stage.expert], state.confidence.device
+        if len(index) == size:
+            answers = checked(expert, expert.run(batch, context.on_rows(None)), size)
+            outputs, confidence = answers.outputs, _number(answers.confidence.to(device))
+        else:
+            rows = Rows(index)
+            answers = checked(expert, expert.run(take_rows(batch, rows), context.on_rows(index)), len(index))
+            # The answer to a sample that goes on is overwritten by that of the next expert that it enters.
+            outputs = put_rows(outputs, rows, answers.outputs, size)
+            confidence = state.confidence.index_copy(0, rows.on(device), _number(answers.confidence.to(device)))
+        state.leave(stage, entered, confidence)
+        if limit is not None and stage.exit is not None:
+            state.hold_back(stage, limit)
+    unsound = not_finite(experts[-1], outputs)
+    return outputs, state.route(Costs.of_experts(experts, state.confidence.device), unsound)
 
 
 def route_dense(experts: Sequence[Expert], policy: Policy, batch: Any, context: BatchContext) -> tuple[Tensor, Route]:
@@ -130,38 +160,15 @@ def route_dense(experts: Sequence[Expert], policy: Policy, batch: Any, context: 
         batch: B samples.
         context: what the experts share while they answer it.
     """
-    first, *others = policy.enabled
-    answers = experts[first].run(batch, context)
-    outputs, confidence = answers.outputs, torch.nan_to_num(answers.confidence, nan=0.0)
-    state = _State(
-        ~exits(policy, first, confidence),
-        confidence,
-        torch.full_like(confidence, first, dtype=torch.int64),
-        torch.zeros_like(confidence, dtype=torch.bool),
-    )
-    columns = {first: torch.ones_like(state.pending)}
-    for i in others:
-        answers = experts[i].run(batch, context)
-        now = torch.nan_to_num(answers.confidence, nan=0.0)  # (B,)
-        arrive = columns[i] = state.arrivals(policy, i)
-        mask = arrive.view(-1, *[1] * (outputs.ndim - 1))  # (B, 1, ...)
+    first, *others = stages_of(policy)
+    answers = experts[first.expert].run(batch, context)
+    outputs = answers.outputs
+    state = _State(len(experts), first, answers.confidence)
+    for stage in others:
+        answers = experts[stage.expert].run(batch, context)
+        entered = state.entering(stage)
+        mask = entered.view(-1, *[1] * (outputs.ndim - 1))  # (B, 1, ...)
         outputs = torch.where(mask, answers.outputs.to(outputs.dtype), outputs)
-        state.confidence = torch.where(arrive, now, state.confidence)
-        state.expert = torch.where(arrive, torch.full_like(state.expert, i), state.expert)
-        state.pending = state.pending & ~(arrive & exits(policy, i, now))
-    none = torch.zeros_like(state.pending)
-    state.ran = torch.stack([columns.get(i, none) for i in range(len(experts))], dim=1)  # (B, N)
-    return outputs, _finish(experts, state)
-
-
-def _finish(experts: Sequence[Expert], state: _State) -> Route:
-    device = state.ran.device
-    nan = float("nan")
-    costs = torch.tensor([nan if e.cost is None else e.cost for e in experts], dtype=torch.float64, device=device)
-    shared = torch.tensor([e.shared_cost for e in experts], dtype=torch.float64, device=device)
-    # Selecting, not multiplying: the unknown cost of a disabled expert must not turn the sum into NaN.
-    cost = torch.where(state.ran, costs, torch.zeros_like(costs)).sum(dim=1) + shared[state.expert]  # (B,)
-    needs = positions_of([e.name for e in experts], [e.needs for e in experts])
-    for i, alone in ran_for_others(state.ran, needs):
-        cost = cost + torch.where(alone, costs[i], torch.zeros_like(cost))
-    return Route(state.expert, state.confidence, cost, state.ran)
+        state.leave(stage, entered, torch.where(entered, _number(answers.confidence), state.confidence))
+    # What is placed once for all batches must not be made while a graph is.
+    return outputs, state.route(Costs.made_of(experts, state.confidence.device))

@@ -87,6 +87,9 @@ def _print_views(experts: Sequence[ExpertCheck]) -> None:
         tell("What they see of an image (options of an expert change it):")
     for view, names in views.items():
         tell(f"  {', '.join(names)}: {view}", wrap=True)
+    for row in experts:
+        if row.doubt:
+            tell(f"  Warning: {row.doubt}", wrap=True)
     if views:
         tell()
 

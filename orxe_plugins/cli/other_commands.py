@@ -62,6 +62,10 @@ def predict(
     ] = None,
     max_experts: Annotated[int | None, typer.Option(min=1, help="Use policies of so many experts at most.")] = None,
     max_params: Annotated[float | None, typer.Option(help="Use policies of so many parameters at most.")] = None,
+    safety: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Standard errors on the safe side of a budget, target or drop; 0 trusts the table."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of CSV.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the answers to this file.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Answer each so many-th frame of a video.")] = 1,
@@ -69,13 +73,20 @@ def predict(
     plugin: Annotated[
         Path | None, typer.Option(help="Python file that registers the cascade's task, as the recipe names it.")
     ] = None,
+    on_error: Annotated[
+        str,
+        typer.Option(help="raise: stop where an expert fails; best_available: let others answer, and mark the image."),
+    ] = "raise",
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds that an expert may take for a batch; without it, as long as it takes.")
+    ] = None,
     trust: TrustOption = False,
     trust_changed: ChangedOption = False,
 ) -> None:
     """Answer images with a cascade, as CSV or JSON lines.
 
     A line holds the answer to an image, its confidence, the expert that gave it and what it cost. An image that cannot
-    be read is named; the others are answered, and the exit status is 1.
+    be read, or that an expert fails on, is named; the others are answered, and the exit status is 1.
 
     Example: orxe predict runs/digits runs/digits/digits/7 --preference 0.9
     """
@@ -87,10 +98,13 @@ def predict(
         import_file(plugin.resolve(), f"orxe_plugin_{plugin.stem}", "the command", "plugin")
     if all(value is None for value in (preference, budget, target, max_drop, confidence)):
         preference = 0.5
-    asked = Selection(preference, budget, target, max_drop, confidence, max_experts, max_params)
+    asked = Selection(preference, budget, target, max_drop, confidence, max_experts, max_params, safety)
     with console.bars("stopped") as bars:
         complete = print_predictions(
-            cascade, images, PredictOptions(asked, batch_size, as_json, out, every, trust, trust_changed), bars
+            cascade,
+            images,
+            PredictOptions(asked, batch_size, as_json, out, every, trust, trust_changed, on_error, timeout),
+            bars,
         )
     raise typer.Exit(0 if complete else 1)
 

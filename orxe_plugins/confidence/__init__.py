@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from orxe_plugins.util.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from orxe_plugins.confidence.boxes import MeanBoxScore
+    from orxe_plugins.confidence.advantage import Advantage
+    from orxe_plugins.confidence.boxes import BoxDoubt, MeanBoxScore
     from orxe_plugins.confidence.constant import Constant
     from orxe_plugins.confidence.gate import RankingGate, save_gate
     from orxe_plugins.confidence.pixels import MeanPixelConfidence
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from orxe_plugins.confidence.softmax import Margin, MaxSoftmax, NegativeEntropy, fit_temperature
 else:
     _PLACES = {
+        "Advantage": "orxe_plugins.confidence.advantage",
+        "BoxDoubt": "orxe_plugins.confidence.boxes",
         "ConfidenceProvider": "orxe_plugins.confidence.provider",
         "Constant": "orxe_plugins.confidence.constant",
         "Margin": "orxe_plugins.confidence.softmax",
@@ -35,6 +38,8 @@ else:
     __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 
 __all__ = [
+    "Advantage",
+    "BoxDoubt",
     "ConfidenceProvider",
     "Constant",
     "Margin",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,20 +26,40 @@ class MeanBoxScore(ConfidenceProvider):
         super().__init__()
         if isinstance(min_score, bool) or not isinstance(min_score, (int, float)) or not 0 <= min_score <= 1:
             raise OrxeError(f"min_score is {min_score!r}: expected a number in [0, 1]")
-        self.min_score = float(min_score)
+        self.min_score = self.ignores_up_to = float(min_score)
 
     def options(self) -> dict[str, Any]:
         return {} if self.min_score == 0.05 else {"min_score": self.min_score}
+
+    def forward(self, outputs: Sequence[Detections], features: Tensor | None = None) -> Tensor:
+        """Confidence of B images, float32 of shape (B,), on the host, where boxes are chosen."""
+        if not outputs:
+            return torch.zeros(0)
+        device = outputs[0].scores.device
+        # One transfer for the whole batch; and float64, which some devices lack, rounds as replay does.
+        scores = torch.cat([detections.scores.detach().to(device) for detections in outputs]).float().cpu().numpy()
+        image = np.repeat(np.arange(len(outputs)), [len(detections) for detections in outputs])  # (sum of K,)
+        kept = scores > np.float32(self.min_score)
+        total = np.bincount(image[kept], scores[kept], minlength=len(outputs))  # in float64
+        count = np.bincount(image[kept], minlength=len(outputs))
+        return torch.from_numpy((total / count.clip(min=1)).astype(np.float32))
+
+
+@register_confidence("box_doubt")
+class BoxDoubt(ConfidenceProvider):
+    """1 / (1 + the doubt), where a box of score p is doubted by p (1 - p), and the image by the sum over its boxes.
+
+    If scores were chances of being right, the doubt would be the variance of the number of right boxes. It is high
+    where there is much that another detector may correct: many boxes, neither sure nor hopeless. An image without any
+    box is not doubted: where the first detector often finds nothing though something is there, take another one.
+    """
 
     def forward(self, outputs: Sequence[Detections], features: Tensor | None = None) -> Tensor:
         """Confidence of B images, float32 of shape (B,)."""
         if not outputs:
             return torch.zeros(0)
         device = outputs[0].scores.device
-        # One transfer for the whole batch; and float64, which some devices lack, rounds as replay does.
-        scores = torch.cat([detections.scores.to(device) for detections in outputs]).cpu()  # (sum of K,)
+        scores = torch.cat([detections.scores.to(device) for detections in outputs]).cpu().double()  # (sum of K,)
         image = torch.repeat_interleave(torch.tensor([len(detections) for detections in outputs]))  # (sum of K,)
-        kept = scores > self.min_score
-        total = torch.zeros(len(outputs), dtype=torch.float64).index_add_(0, image[kept], scores[kept].double())
-        count = torch.bincount(image[kept], minlength=len(outputs))
-        return (total / count.clamp(min=1)).float().to(device)
+        doubt = torch.zeros(len(outputs), dtype=torch.float64).index_add_(0, image, scores * (1 - scores))
+        return (1 / (1 + doubt)).float().to(device)

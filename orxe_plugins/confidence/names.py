@@ -1,6 +1,8 @@
 """The confidence providers of this project: name -> module that registers it; read without importing torch."""
 
 BUILT_IN = {
+    "advantage": "orxe_plugins.confidence.advantage",
+    "box_doubt": "orxe_plugins.confidence.boxes",
     "constant": "orxe_plugins.confidence.constant",
     "margin": "orxe_plugins.confidence.softmax",
     "max_softmax": "orxe_plugins.confidence.softmax",

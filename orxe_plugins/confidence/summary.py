@@ -29,6 +29,29 @@ def of_logits(logits: Tensor) -> Tensor:
     return torch.cat([top, entropy], dim=1)
 
 
+def of_top_logits(logits: Tensor) -> Tensor:
+    """Of a classifier's logits (B, C): :func:`of_top` of its most probable classes."""
+    log_p = torch.log_softmax(logits.float(), dim=1)
+    return of_top(log_p.topk(min(_TOP, log_p.shape[1]), dim=1).values)
+
+
+def of_top(log_p: Tensor) -> Tensor:
+    """Of log-probabilities (B, K) that fall along K, K at least 5 or all there are: (B, 9).
+
+    The five largest, the logit of the largest, its distance to the second as probabilities and as logarithms, and the
+    entropy, for which all others count as one class.
+    """
+    top = log_p[:, :_TOP].clamp(min=-20)
+    if top.shape[1] < _TOP:
+        top = pad(top, (0, _TOP - top.shape[1]), value=-20.0)
+    p = top.exp()
+    rest = (1 - p.sum(dim=1, keepdim=True)).clamp(min=0)
+    logit = top[:, :1] - (1 - p[:, :1]).clamp(min=1e-7).log()
+    apart, ratio = p[:, :1] - p[:, 1:2], top[:, :1] - top[:, 1:2]
+    entropy = torch.special.entr(torch.cat([p, rest], dim=1)).sum(dim=1, keepdim=True)
+    return torch.cat([top, logit, apart, ratio, entropy], dim=1)
+
+
 def of_values(values: Tensor) -> Tensor:
     """Of a regressor's outputs (B, D): themselves."""
     return values.float().flatten(1)
@@ -95,6 +118,7 @@ def of_pixels(logits: Tensor) -> Tensor:
 #: by the name that gates are saved with
 SUMMARIES: dict[str, Callable[..., Tensor]] = {
     "logits": of_logits,
+    "top": of_top_logits,
     "values": of_values,
     "boxes": of_boxes,
     "pixels": of_pixels,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         image_files,
         read_image,
     )
+    from orxe_plugins.data.unlabelled import Labelled, UnlabelledImages
     from orxe_plugins.data.views import ImageView, widest_view
 else:
     _PLACES = {
@@ -25,8 +26,10 @@ else:
         "ImageFolder": "orxe_plugins.data.datasets",
         "ImageList": "orxe_plugins.data.image_lists",
         "ImageView": "orxe_plugins.data.views",
+        "Labelled": "orxe_plugins.data.unlabelled",
         "ListedFiles": "orxe_plugins.data.reading",
         "Subset": "orxe_plugins.data.datasets",
+        "UnlabelledImages": "orxe_plugins.data.unlabelled",
         "batch_size": "orxe_plugins.data.batch",
         "decode": "orxe_plugins.data.reading",
         "image_files": "orxe_plugins.data.reading",
@@ -49,8 +52,10 @@ __all__ = [
     "ImageFolder",
     "ImageList",
     "ImageView",
+    "Labelled",
     "ListedFiles",
     "Subset",
+    "UnlabelledImages",
     "batch_size",
     "decode",
     "image_files",

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from orxe_plugins.data.batch import rows_by
 from orxe_plugins.data.images import to_pil
 from orxe_plugins.data.resample import Span, fit_span, resample
 from orxe_plugins.errors import OrxeError, shortened
@@ -27,6 +28,8 @@ _FILTERS = {
 }
 #: no model sees more pixels in a row; a file that asks for more wants the memory
 _LONGEST_SIDE = 16384
+#: the filters that torch has, too
+RESIZED_ON_DEVICES = ("nearest", "bilinear", "bicubic")
 #: Pillow's mode for a number of channels
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -117,6 +120,48 @@ class ImageView:
         pixels = np.asarray(picture, dtype=np.uint8).reshape(target[1], target[0], self.channels)
         values = torch.from_numpy(pixels.copy()).permute(2, 0, 1).to(torch.float32).div(255)  # (C, H, W)
         return self._normalise(centre_crop(values, self.size))
+
+    def from_pixels(self, images: Sequence[Tensor]) -> Tensor:
+        """This view of images whose pixels lie on a device, made there.
+
+        It is the view that :meth:`from_images` makes, but for rounding: Pillow rounds to 8 bits after each of the two
+        sides, and torch after both. Values differ by at most 2/255 before the normalisation, most by nothing.
+
+        Args:
+            images: B images of any sizes, uint8 of shape (C, H, W), as :meth:`pixels_of` gives them; all on one device.
+
+        Returns:
+            float32 tensor of shape (B, C, h, w) on that device.
+
+        Raises:
+            OrxeError: the interpolation is one that torch has not.
+        """
+        if self.interpolation not in RESIZED_ON_DEVICES:
+            raise OrxeError(
+                f"torch resizes by {', '.join(RESIZED_ON_DEVICES)}, not by {self.interpolation!r}: make this view of "
+                "original images instead (from_images)"
+            )
+        made: dict[int, Tensor] = {}
+        for rows in rows_by(image.shape for image in images):
+            view = self._of_one_size(torch.stack([images[i] for i in rows]))
+            made.update(zip(rows, view, strict=True))
+        return torch.stack([made[i] for i in range(len(images))])
+
+    def _of_one_size(self, pixels: Tensor) -> Tensor:
+        """The view of uint8 images (B, C, H, W)."""
+        height, width = pixels.shape[-2:]
+        columns, rows = (self.resize, self.resize) if self.squash else _shorter_side(width, height, self.resize)
+        values = pixels.float()
+        if (rows, columns) != (height, width):
+            span = Span(0, height, rows, 0, rows), Span(0, width, columns, 0, columns)
+            values = resample(values, *span, self.interpolation).round().clamp(0, 255)
+        return self._normalise(centre_crop(values / 255, self.size))
+
+    def pixels_of(self, image: Any) -> Tensor:
+        """An original image with this view's channels, uint8 of shape (C, H, W), on the host."""
+        picture = _with_channels(to_pil(image), self.channels)
+        pixels = np.array(picture, dtype=np.uint8).reshape(picture.height, picture.width, self.channels)
+        return torch.from_numpy(pixels).permute(2, 0, 1)
 
     def from_tensor(self, batch: Tensor, source: ImageView) -> Tensor:
         """This view derived from a batch that another view produced: the closest one that it allows.

@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from orxe_plugins.data.batch import Rows
 from orxe_plugins.experts.batch_context import RowNotes
 
 
@@ -73,6 +74,25 @@ class StageCache:
                 self._pooled.setdefault(index, RowNotes(self._size)).put(left, {"pooled": pooled})
             notes.put(left, {"values": values})
         return notes.get(rows)["values"]
+
+    def taken(self, rows: Rows) -> StageCache:
+        """The same for K of the samples alone, as a batch of their own."""
+        other = StageCache(self._backbone, len(rows))
+        for mine, its in ((self._outputs, other._outputs), (self._pooled, other._pooled)):
+            its.update({stage: notes.taken(rows) for stage, notes in mine.items()})
+        return other
+
+    @staticmethod
+    def joined(parts: Sequence[StageCache | None], sizes: Sequence[int]) -> StageCache:
+        """The same for batches behind one another; None: no stage ran on a batch."""
+        first = next(part for part in parts if part is not None)
+        other = StageCache(first._backbone, sum(sizes))
+        for kind in ("_outputs", "_pooled"):
+            stages = {stage: None for part in parts if part is not None for stage in getattr(part, kind)}
+            for stage in stages:
+                notes = [getattr(part, kind).get(stage) if part is not None else None for part in parts]
+                getattr(other, kind)[stage] = RowNotes.joined(notes, sizes)
+        return other
 
     def pooled(self, stages: Sequence[int], rows: Tensor | None) -> list[Tensor]:
         """Pooled features (K, F) of stages that ran on all these rows."""

@@ -8,9 +8,11 @@ from orxe_plugins.util.lazy import lazy_names
 
 if TYPE_CHECKING:
     from orxe_plugins.evaluation.baselines import Baseline, common_threshold, oracle, random_mixing, single_experts
+    from orxe_plugins.evaluation.drift import DriftAlarm, DriftState
     from orxe_plugins.evaluation.gate import GateEvaluation, GateSplits, evaluate_gates
     from orxe_plugins.evaluation.intervals import Bootstrap, bootstrap, clopper_pearson
     from orxe_plugins.evaluation.metric import Metric
+    from orxe_plugins.evaluation.powered import prediction_powered
     from orxe_plugins.evaluation.results import Estimate, Evaluation, Verdict
     from orxe_plugins.evaluation.routed import RoutedOutcome, disagreements, run_routed
     from orxe_plugins.evaluation.samples import IntervalSettings
@@ -20,6 +22,8 @@ else:
     _PLACES = {
         "Baseline": "orxe_plugins.evaluation.baselines",
         "Bootstrap": "orxe_plugins.evaluation.intervals",
+        "DriftAlarm": "orxe_plugins.evaluation.drift",
+        "DriftState": "orxe_plugins.evaluation.drift",
         "Estimate": "orxe_plugins.evaluation.results",
         "Evaluation": "orxe_plugins.evaluation.results",
         "GateEvaluation": "orxe_plugins.evaluation.gate",
@@ -33,6 +37,7 @@ else:
         "bootstrap": "orxe_plugins.evaluation.intervals",
         "common_threshold": "orxe_plugins.evaluation.baselines",
         "oracle": "orxe_plugins.evaluation.baselines",
+        "prediction_powered": "orxe_plugins.evaluation.powered",
         "random_mixing": "orxe_plugins.evaluation.baselines",
         "single_experts": "orxe_plugins.evaluation.baselines",
         "clopper_pearson": "orxe_plugins.evaluation.intervals",
@@ -47,6 +52,8 @@ else:
 __all__ = [
     "Baseline",
     "Bootstrap",
+    "DriftAlarm",
+    "DriftState",
     "Estimate",
     "Evaluation",
     "GateEvaluation",
@@ -66,6 +73,7 @@ __all__ = [
     "evaluate_saver",
     "measure_shift",
     "oracle",
+    "prediction_powered",
     "random_mixing",
     "run_routed",
     "single_experts",

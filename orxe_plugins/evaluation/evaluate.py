@@ -19,6 +19,7 @@ from orxe_plugins.evaluation.estimates import Estimates, estimates, points
 from orxe_plugins.evaluation.formats import Formats
 from orxe_plugins.evaluation.metric import Metric
 from orxe_plugins.evaluation.oddities import odd_choice, odd_experts, odd_preferences, odd_samples
+from orxe_plugins.evaluation.powered import with_unlabelled
 from orxe_plugins.evaluation.results import (
     Choice,
     Evaluation,
@@ -35,6 +36,7 @@ from orxe_plugins.policies.row import Promise
 from orxe_plugins.policies.selection import Selection
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.records.records import Records
+from orxe_plugins.search.expected.model import ExpectedScores
 
 
 def evaluate(
@@ -46,6 +48,7 @@ def evaluate(
     selection: Selection | None = None,
     intervals: IntervalSettings | None = None,
     extras: Mapping[str, Sequence[float]] | None = None,
+    unlabelled: Records | None = None,
 ) -> Evaluation:
     """Replay every policy of a table, and every expert alone, on the reporting split.
 
@@ -62,6 +65,8 @@ def evaluate(
         selection: which row of the table the summary is about; by default the best one in the sense of
             :func:`orxe_plugins.evaluation.candidates.choose`.
         intervals: how intervals are made.
+        unlabelled: more samples of the same experts, without labels. With ``fitted_on``, and a metric that is a mean,
+            scores and differences are then prediction-powered (:mod:`orxe_plugins.evaluation.powered`).
         extras: more figures for each row of the table: name -> one number for each row.
 
     Raises:
@@ -86,6 +91,8 @@ def evaluate(
     wanted = [*(row.policy for row in table), *promised, chosen.candidate.policy, *alone]
     estimated = estimates(wanted, records, metric, settings)
     results = estimated.results
+    if unlabelled is not None:
+        results = with_unlabelled(results, records, unlabelled, _expects(fitted_on, metric), settings.level)
     experts = tuple(
         ExpertResult(i, name, None if records.params is None else int(records.params[i]), results[alone[i]])
         for i, name in enumerate(records.names)
@@ -96,7 +103,8 @@ def evaluate(
     )
     result = _chosen_result(chosen.candidate, policies, results)
     formats = Formats.for_samples(len(records), metric.percent, records.cost_unit)
-    words = Words.of(formats, metric.name, records.names, settings.level)
+    relative_to = str(records.details.get("relative_to", ""))
+    words = Words.of(formats, metric.name, records.names, settings.level, relative_to)
     return Evaluation(
         policies=policies,
         experts=experts,
@@ -139,6 +147,14 @@ def _check(table: PolicyTable, records: Records, fitted_on: Records | None) -> N
             f"fitted_on has the experts {', '.join(fitted_on.names)}, but the reporting split has "
             f"{', '.join(records.names)}: give records of the same experts, in the same order"
         )
+
+
+def _expects(fitted_on: Records | None, metric: Metric) -> ExpectedScores:
+    """What expects the scores of unlabelled samples."""
+    if fitted_on is None or metric.function is not None:
+        why = f"{metric.name} is no mean of scores" if fitted_on is not None else "fitted_on is not given"
+        raise OrxeError(f"unlabelled samples help where scores can be expected and averaged, but {why}")
+    return ExpectedScores.fit(fitted_on)
 
 
 def _chosen_result(

@@ -38,7 +38,7 @@ class Metric:
             task: if it keeps the default metric, the fast mean of scores is used.
             targets: what the data set says of the M samples; the records' labels by default.
         """
-        if type(task).metric is Task.metric:
+        if task.metric_is_mean:
             return cls(task.metric_name, percent=task.percent)
         fast: dict[int, Any] = {}
 

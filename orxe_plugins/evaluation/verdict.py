@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from orxe_plugins.evaluation.candidates import NEARLY_ALL, Candidate, Chosen
@@ -29,17 +29,19 @@ class Words:
         metric: name of its score.
         names: short names of its N experts.
         level: confidence level of its intervals.
+        relative_to: short name of the expert whose answers stood for labels; empty where there were labels.
     """
 
     formats: Formats
     metric: str
     names: tuple[str, ...]
     level: float
+    relative_to: str = ""
 
     @classmethod
-    def of(cls, formats: Formats, metric: str, names: Sequence[str], level: float) -> Words:
+    def of(cls, formats: Formats, metric: str, names: Sequence[str], level: float, relative_to: str = "") -> Words:
         """Words for experts of these full names."""
-        return cls(formats, metric, short_names(names), level)
+        return cls(formats, metric, short_names(names), level, short_names([relative_to])[0])
 
     @property
     def unit(self) -> str:
@@ -56,7 +58,8 @@ class Words:
 
     def change(self, difference: Estimate) -> str:
         """What a policy does to the score: "the top1 changes by -0.3 points (-1.1 to +0.5)"."""
-        return f"the {self.metric} changes by {self.difference(difference)}"
+        relative = f", relative to {self.relative_to}," if self.relative_to else ""
+        return f"the {self.metric}{relative} changes by {self.difference(difference)}"
 
     def difference(self, difference: Estimate) -> str:
         """A difference with its interval: "-0.3 points (-1.1 to +0.5)"."""
@@ -102,6 +105,19 @@ def judge(
         mixing: how it stands against random mixing; None where that cannot be said, as for one expert alone.
         words: how figures are written.
     """
+    found = _judged(chosen, result, experts, mixing, words)
+    if not words.relative_to:
+        return found
+    relative = (
+        f"No label was used: scores are relative to {words.relative_to}, whose answers count as right even where they "
+        "are wrong."
+    )
+    return replace(found, more=(*found.more, relative))
+
+
+def _judged(
+    chosen: Chosen, result: PolicyResult, experts: Sequence[ExpertResult], mixing: Mixing | None, words: Words
+) -> Verdict:
     difference = result.result.score_difference
     certainty = words.certainty(difference)
     if not math.isfinite(result.result.score.value):

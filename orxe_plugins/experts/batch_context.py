@@ -7,19 +7,27 @@ backbone goes on from the features that an earlier exit left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from orxe_plugins.data.batch import batch_size, put_rows
+from orxe_plugins.data.batch import Rows, batch_size, joined, put_rows, take_rows
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.experts.features import FeatureTap
 from orxe_plugins.experts.label_map import LabelMap
 
 _Note = TypeVar("_Note")
+
+
+class FastWay(Protocol):
+    """A faster way to run one expert."""
+
+    def run(self, batch: Any, context: BatchContext) -> Any:
+        """The expert's answers; None where it has to run as ever."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +41,7 @@ class CascadeSetup:
         remap: what the cascade's caller calls labels of some detector in that space; None drops a label.
         needed: experts whose answers others build on, by name: their answers are noted.
         shared: what several experts hold alike, such as a backbone, by its key: the one that all of them use.
+        fast: faster ways to run experts, on one device; see :meth:`orxe_plugins.Cascade.optimize`.
     """
 
     input_view: ImageView | None = None
@@ -40,6 +49,7 @@ class CascadeSetup:
     remap: Mapping[str, str | None] = field(default_factory=dict)
     needed: Mapping[str, nn.Module] = field(default_factory=dict)
     shared: Mapping[Hashable, Any] = field(default_factory=dict)
+    fast: Mapping[nn.Module, FastWay] = field(default_factory=dict)
 
 
 #: the setup of an expert that runs alone
@@ -54,7 +64,7 @@ class BatchContext:
         setup: what the cascade decided.
 
     Attributes:
-        rows: the samples of the batch that are at hand, int64 (K,), rising; None: all B.
+        rows: the samples of the batch that are at hand, int64 (K,) on the host, rising; None: all B.
         taps: the open taps on experts' features, by expert.
     """
 
@@ -74,6 +84,28 @@ class BatchContext:
         """The same context with other rows at hand; notes and taps are shared with this one."""
         other = BatchContext(self.size, self.setup)
         other.rows, other.taps, other._notes = rows, self.taps, self._notes
+        return other
+
+    def taken(self, rows: Rows) -> BatchContext:
+        """A context of K of the samples alone, as a batch of their own; what is noted of them goes along.
+
+        A note goes along that has the methods ``taken(rows)`` and ``joined(parts, sizes)``, as :class:`RowNotes` has;
+        others are made anew when they are asked for.
+        """
+        other = BatchContext(len(rows), self.setup)
+        other._notes = {key: note.taken(rows) for key, note in self._notes.items() if hasattr(note, "taken")}
+        return other
+
+    @staticmethod
+    def joined(contexts: Sequence[BatchContext]) -> BatchContext:
+        """The context of batches behind one another, as one batch, with what is noted of any of them."""
+        sizes = [context.size for context in contexts]
+        other = BatchContext(sum(sizes), contexts[0].setup)
+        for key in {key: None for context in contexts for key in context._notes}:
+            parts = [context._notes.get(key) for context in contexts]
+            kind = next(part for part in parts if part is not None)
+            if hasattr(kind, "joined"):
+                other._notes[key] = kind.joined(parts, sizes)
         return other
 
     def note(self, key: Hashable, make: Callable[[], _Note]) -> _Note:
@@ -99,13 +131,15 @@ class BatchContext:
 class RowNotes:
     """Tensors that hold one value per sample, written for some rows of the batch and read for others.
 
+    Which rows are written is known on the host, so that no device is asked for it.
+
     Args:
         size: number of samples B of the batch.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._known = torch.zeros(size, dtype=torch.bool)
+        self._known = np.zeros(size, dtype=bool)
         self._values: dict[str, Tensor] = {}
         self._whole = False
 
@@ -114,9 +148,10 @@ class RowNotes:
         if rows is None:
             self._values, self._whole = dict(values), True
             return
-        self._known = self._known.to(rows.device)
-        self._known[rows] = True
-        self._values = put_rows(self._values, rows, values, self._size)
+        rows = rows.cpu()
+        self._known[rows.numpy()] = True
+        self._values = put_rows(self._values, Rows(rows), values, self._size)
+        self._whole = self._whole or bool(self._known.all())
 
     def missing(self, rows: Tensor | None) -> Tensor | None:
         """Positions within ``rows`` of those that are not written, int64; None if that is all of them."""
@@ -124,11 +159,36 @@ class RowNotes:
             return torch.zeros(0, dtype=torch.int64)
         if not self._values:
             return None
-        known = self._known if rows is None else self._known[rows.to(self._known.device)]
-        return (~known).nonzero().squeeze(1) if known.any() else None
+        known = self._known if rows is None else self._known[rows.cpu().numpy()]
+        return torch.from_numpy(np.flatnonzero(~known)) if known.any() else None
+
+    def taken(self, rows: Rows) -> RowNotes:
+        """Notes on K of the samples alone, as a batch of their own."""
+        other = RowNotes(len(rows))
+        other._known, other._whole = self._known[rows.index.numpy()], self._whole
+        other._values = take_rows(self._values, rows)
+        return other
+
+    @staticmethod
+    def joined(parts: Sequence[RowNotes | None], sizes: Sequence[int]) -> RowNotes:
+        """Notes on batches behind one another; None: nothing is noted of a batch."""
+        other = RowNotes(sum(sizes))
+        other._known = np.concatenate(
+            [part._written if part else np.zeros(n, bool) for part, n in zip(parts, sizes, strict=True)]
+        )
+        other._whole = bool(other._known.all())
+        written = next((part._values for part in parts if part is not None and part._values), {})
+        for key, like in written.items():
+            values = [part._values.get(key) if part else None for part in parts]
+            other._values[key] = joined(
+                [like.new_zeros((n, *like.shape[1:])) if v is None else v for v, n in zip(values, sizes, strict=True)]
+            )
+        return other
+
+    @property
+    def _written(self) -> np.ndarray:
+        return np.ones(self._size, dtype=bool) if self._whole else self._known
 
     def get(self, rows: Tensor | None) -> dict[str, Tensor]:
         """Values (K, ...) of K rows that are all written; None: of all B."""
-        if rows is None:
-            return self._values
-        return {key: value.index_select(0, rows.to(value.device)) for key, value in self._values.items()}
+        return dict(self._values) if rows is None else take_rows(self._values, Rows(rows))

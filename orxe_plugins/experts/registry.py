@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,12 +89,17 @@ def load_expert(expert: str | ExpertSpec, default_adapter: str | None = None) ->
     return built
 
 
-def load_experts(experts: Sequence[str | ExpertSpec | Expert], default_adapter: str | None = None) -> list[Expert]:
+def load_experts(
+    experts: Sequence[str | ExpertSpec | Expert],
+    default_adapter: str | None = None,
+    instead: Callable[[str | ExpertSpec, Exception], Expert] | None = None,
+) -> list[Expert]:
     """Build the experts of one cascade. What several of them hold alike, such as exits' backbone, is in memory once.
 
     Args:
         experts: see :func:`load_expert`; experts that are built already stay as they are.
         default_adapter: the adapter of an address without ``adapter:``.
+        instead: gives what takes the place of an expert that cannot be loaded; None raises its error.
     """
     # All that is not trusted is said at once, before anything is built.
     check_specs(_with_adapter(expert, default_adapter) for expert in experts if isinstance(expert, ExpertSpec))
@@ -102,8 +107,13 @@ def load_experts(experts: Sequence[str | ExpertSpec | Expert], default_adapter: 
     members = []
     for expert in experts:
         if not isinstance(expert, Expert):
-            expert = load_expert(expert, default_adapter)
-            expert.share_with(beside)
+            try:
+                expert = load_expert(expert, default_adapter)
+                expert.share_with(beside)
+            except Exception as error:
+                if instead is None:
+                    raise
+                expert = instead(expert, error)  # type: ignore[arg-type]
             beside.append(expert)
         members.append(expert)
     return members

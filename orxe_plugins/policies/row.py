@@ -104,6 +104,8 @@ class Promise:
         p_values: p-value of each of them.
         test: name of the test.
         reason: why no policy can promise this; empty if one can.
+        relative_to: the expert whose answers stood for labels, so that a drop is disagreement with it; empty where
+            there were labels.
     """
 
     max_drop: float
@@ -115,6 +117,7 @@ class Promise:
     p_values: tuple[float, ...] = ()
     test: str = ""
     reason: str = ""
+    relative_to: str = ""
 
     @property
     def row(self) -> PolicyRow | None:
@@ -124,7 +127,8 @@ class Promise:
     @property
     def text(self) -> str:
         """What is promised, in words."""
-        return f"a drop of at most {self.max_drop:g} with {100 * self.confidence:g} % confidence"
+        what = f"disagreement with {self.relative_to}" if self.relative_to else "a drop"
+        return f"{what} of at most {self.max_drop:g} with {100 * self.confidence:g} % confidence"
 
     def within(self, fits: Callable[[PolicyRow], bool]) -> Promise:
         """The promise with only those policies that ``fits`` accepts. It still holds: all were tested together."""
@@ -137,7 +141,8 @@ class Promise:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return {**self.__dict__, "rows": [row.to_dict() for row in self.rows],
+        fields = {key: value for key, value in self.__dict__.items() if value or key != "relative_to"}
+        return {**fields, "rows": [row.to_dict() for row in self.rows],
                 "drops": list(self.drops), "p_values": list(self.p_values)}  # fmt: skip
 
     @classmethod

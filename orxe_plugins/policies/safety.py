@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 #: standard errors that an estimate should be on the safe side by
-SAFETY = 3.0
+SAFETY = 4.0
 #: the same for a cost that should stay within a budget
 BUDGET_SAFETY = 1.0
 #: what a step to a safer row may cost: a share of the savings, for each share of the allowed drop that it takes back
-FAIR_PRICE = 0.35
+FAIR_PRICE = 0.33
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ def safe_choice(
 
     The cheapest option within ``allowed`` is where it starts. From there it goes to a safer one, and on, each time to
     the one with the least extra cost for the drop that it takes back. It stops where the drop plus ``safety`` standard
-    errors is within ``allowed`` too, or where the next step costs too much: with the price 0.35, a step that takes back
-    a tenth of the allowed drop may cost at most 3.5 % of the savings. Where less than a standard error is allowed, the
+    errors is within ``allowed`` too, or where the next step costs too much: with the price 0.33, a step that takes back
+    a tenth of the allowed drop may cost at most 3.3 % of the savings. Where less than a standard error is allowed, the
     standard error stands in for what is allowed in this comparison.
 
     Args:

@@ -14,6 +14,7 @@ from orxe_plugins.cost.sharing import routing_order
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError, check_type
 from orxe_plugins.experts.views import view_text
+from orxe_plugins.records.agreement import agreement_records
 from orxe_plugins.records.columns import StoredColumn
 from orxe_plugins.records.manifest import OF_FILES, SAID, recording_mark
 from orxe_plugins.records.records import Records
@@ -33,6 +34,8 @@ def load_records(folder: str | Path, experts: Sequence[str] | None = None) -> Re
 
     Returns:
         Records of the samples that every one of these experts could answer, cheapest expert first.
+        Scores of images without labels are relative to the last of these experts: see
+        :func:`~orxe_plugins.records.agreement.agreement_records`.
         Other samples are in ``skipped`` with their reason. Large prediction columns are
         :class:`StoredColumn` objects, which read from the folder when they are asked for.
 
@@ -64,7 +67,7 @@ def load_records(folder: str | Path, experts: Sequence[str] | None = None) -> Re
         raise OrxeError(f"no sample in {store.folder} was answered by all experts: {skipped[0][0]}: {skipped[0][1]}")
     score = np.stack([table.score[rows] for table in tables])
     targets = _targets(store, names[0], counts[0])
-    return Records.from_arrays(
+    records = Records.from_arrays(
         names,
         [manifest["cost"] for manifest in manifests],
         np.stack([table.confidence[rows] for table in tables]),
@@ -79,6 +82,7 @@ def load_records(folder: str | Path, experts: Sequence[str] | None = None) -> Re
         skipped=skipped,
         details=_details(dataset, manifests),
     )
+    return agreement_records(records) if dataset.get("unlabelled") else records
 
 
 def load_gate_inputs(folder: str | Path, expert: str, sample_ids: Iterable[str]) -> np.ndarray:

@@ -38,6 +38,7 @@ def setup_of(task: Task, options: RecordOptions) -> dict[str, Any]:
         "seed": None if augment is None else options.seed,
         "keep": options.keep,
         **({"features": True} if options.features else {}),
+        **({"unlabelled": True} if task.unlabelled else {}),
     }
 
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
+import pyarrow as pa
 
-from orxe_plugins.data.datasets import BadSampleError, Dataset
-from orxe_plugins.data.views import ImageView
+from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.experts.batch_context import CascadeSetup
-from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.expert import Expert
-from orxe_plugins.records.augment import augmented
 from orxe_plugins.records.contents import contents_of
 from orxe_plugins.records.loading import load_records
 from orxe_plugins.records.lock import folder_lock
+from orxe_plugins.records.making import ShardJob, answers_to
 from orxe_plugins.records.manifest import (
     OF_FILES,
     SAID,
@@ -33,10 +29,10 @@ from orxe_plugins.records.manifest import (
 )
 from orxe_plugins.records.mending import rows_to_redo, with_rows
 from orxe_plugins.records.options import RecordOptions, with_old_arguments
-from orxe_plugins.records.prefetch import prefetch
 from orxe_plugins.records.records import Records
-from orxe_plugins.records.shards import Loaded, ShardBuilder
+from orxe_plugins.records.shards import CONTENT
 from orxe_plugins.records.store import RecordStore
+from orxe_plugins.records.team import Team
 from orxe_plugins.tasks.task import Task
 from orxe_plugins.util.progress import Progress, Silent
 
@@ -94,13 +90,18 @@ def write_records(
     task: Task,
     options: RecordOptions | None = None,
     progress: Progress | None = None,
+    team: Team | None = None,
 ) -> list[str]:
     """Record as :func:`record` does, but load nothing afterwards: for experts that go into several folders in turn.
+
+    Args:
+        experts, dataset, folder, task, options, progress: see :func:`record`.
+        team: the processes that record together; this one alone by default.
 
     Returns:
         Names of these experts, and of those that they need.
     """
-    options = options or RecordOptions()
+    options, team = options or RecordOptions(), team or Team()
     if not len(dataset):
         raise OrxeError(f"data set {dataset.name!r} has no samples")
     task.check(dataset)
@@ -120,28 +121,31 @@ def write_records(
         manifest = expert_manifest(expert, size, options.batch_size, options.cost_unit, options.plugin)
         mark, count = recording_mark(dataset_manifest, manifest), -(-len(dataset) // size)
         try:
-            if options.fresh_all:
+            if options.fresh_all and team.leads:
                 store.remove_expert(expert.name)
             check_expert(store, manifest)
             missing = store.missing_shards(expert.name, count, mark)
             check_batch_size(store, manifest, missing)
         except OrxeError:
-            if not options.fresh:
+            if not (options.fresh and team.leads):
                 raise
             store.remove_expert(expert.name)
             missing = list(range(count))
         return _Plan(expert, manifest, mark, missing)
 
-    with folder_lock(store.folder):
-        store.remove_leftovers()
-        contents = contents_of(dataset, store.folder)
-        dataset_manifest = check_dataset(store, dataset, setup_of(task, options), options.fresh, contents)
-        plans: Iterable[_Plan] = map(plan, experts)
+    with folder_lock(store.folder) if team.leads else nullcontext():
+        if team.leads:
+            store.remove_leftovers()
+        setup, contents = setup_of(task, options), team.in_turn(lambda: contents_of(dataset, store.folder))
+        fresh = options.fresh and team.leads
+        dataset_manifest = team.in_turn(lambda: check_dataset(store, dataset, setup, fresh, contents))
+        plans: Iterable[_Plan] = (team.in_turn(lambda each=each: plan(each)) for each in experts)
         if isinstance(experts, Sequence):
             plans = list(plans)
         for each in plans:
-            feed = _Feed(each.expert, dataset, options, contents)
-            _record_expert(each, store, dataset_manifest, feed, task, progress or Silent())
+            work = _Work(dataset, task, options, contents)
+            _record_expert(each, store, dataset_manifest, work, progress or Silent(), team)
+        team.meet()
     if not names:
         raise OrxeError("no expert to record is given: expected at least one")
     return list(dict.fromkeys([*needed, *names]))
@@ -163,104 +167,62 @@ class _Plan:
 
 
 @dataclass(frozen=True)
-class _Feed:
-    """Loads samples the way one expert wants them, in any thread."""
+class _Work:
+    """What all experts of a recording have in common."""
 
-    expert: Expert
     dataset: Dataset
+    task: Task
     options: RecordOptions
-    contents: list[str] | None = None
+    contents: list[str] | None
 
-    def load(self, index: int) -> Loaded:
-        """A sample's part of a batch, or why there is none."""
-        try:
-            image = self.dataset.load(index)
-        except BadSampleError as error:
-            return Loaded(index, None, str(error))
-        if self.options.augment is not None:
-            image = augmented(image, self.options.augment, self.dataset.sample_ids[index], self.options.seed)
-        view = self.view
-        return Loaded(index, image if view is None else view.from_images([image]), None)
+    def job(self, expert: Expert, shards: Mapping[int, range]) -> ShardJob:
+        return ShardJob(expert, self.dataset, self.task, self.options, shards)
 
-    @property
-    def view(self) -> ImageView | None:
-        """The view that samples are loaded in; None leaves them as original images.
-
-        Of originals, a classifier would make its view of the whole batch at once.
-        Making it here, image by image, gives the same values, keeps large originals out of memory
-        and does the work in threads.
-        """
-        if self.options.input_mode == "tensor":
-            return self.options.input_view
-        expert, own = self.expert, type(self.expert)
-        if not isinstance(expert, ClassifierExpert):
-            return None
-        usual = own.prepare is ClassifierExpert.prepare and own.forward is Expert.forward
-        return expert.view if usual else None
-
-    @property
-    def setup(self) -> CascadeSetup:
-        """What a cascade would decide for the expert: here, which view its batches show."""
-        return CascadeSetup(input_view=self.view)
-
-    def batch(self, views: list[Any]) -> Any:
-        """B loaded samples as one batch on the expert's device."""
-        return views if self.view is None else torch.cat(views).to(self.expert.device)
+    def with_contents(self, columns: Mapping[str, Any], samples: Iterable[int]) -> dict[str, Any]:
+        """A shard's columns with the hash of the files of each sample, by which changed ones are found later."""
+        if self.contents is None:
+            return dict(columns)
+        return {**columns, CONTENT: pa.array([self.contents[i] for i in samples], pa.string())}
 
 
 def _record_expert(
     plan: _Plan,
     store: RecordStore,
     dataset_manifest: dict[str, Any],
-    feed: _Feed,
-    task: Task,
+    work: _Work,
     progress: Progress,
+    team: Team,
 ) -> None:
-    """Record the missing shards of one expert."""
-    expert, manifest, options = plan.expert, plan.manifest, feed.options
-    total, size, batch_size = len(feed.dataset), manifest["shard_size"], manifest["batch_size"]
-    shards: dict[int, Sequence[int]] = {
-        index: range(index * size, min((index + 1) * size, total)) for index in plan.missing
-    }
-    _mend(plan, store, dataset_manifest, feed, task)
-    samples = [sample for shard in shards.values() for sample in shard]
-    progress.start(total, expert.name, done=total - len(samples))
-    if len(samples) < total:
+    """Record those missing shards of one expert that are this process's to see to; mend the others."""
+    expert, size = plan.expert, plan.manifest["shard_size"]
+    total, missing = len(work.dataset), team.share(plan.missing)
+    shards = {index: range(index * size, min((index + 1) * size, total)) for index in missing}
+    count = sum(map(len, shards.values()))
+    progress.start(total, expert.name, done=total - count)
+    if team.leads:
+        _mend(plan, store, dataset_manifest, work)
+    if team.leads and len(plan.missing) * size < total:
         _describe(store, plan, dataset_manifest)
-    if not samples:
+    if not count:
         return
-    expert.eval()
-    workers = min(os.cpu_count() or 1, 8) if options.workers is None else options.workers
-    loaded = prefetch(feed.load, samples, workers=workers, ahead=batch_size)
-    try:
-        for index, shard in shards.items():
-            builder = ShardBuilder(expert, task, feed.dataset, options, feed.setup, feed.contents)
-            for start in range(0, len(shard), batch_size):
-                items = list(islice(loaded, min(batch_size, len(shard) - start)))
-                builder.add(items, feed.batch)
-                progress.advance(len(items))
-            columns = builder.columns()
-            _describe(store, plan, dataset_manifest)
-            store.write_shard(expert.name, index, columns, plan.mark)
-    finally:
-        loaded.close()
+    for index, columns in team.make(work.job(expert, shards), progress.advance):
+        _describe(store, plan, dataset_manifest)
+        store.write_shard(expert.name, index, work.with_contents(columns, shards[index]), plan.mark)
 
 
-def _mend(plan: _Plan, store: RecordStore, dataset_manifest: dict[str, Any], feed: _Feed, task: Task) -> None:
+def _mend(plan: _Plan, store: RecordStore, dataset_manifest: dict[str, Any], work: _Work) -> None:
     """Record single samples again: those whose files have changed, and those that could not be read."""
-    name, size, total = plan.expert.name, plan.manifest["shard_size"], len(feed.dataset)
+    name, size, total = plan.expert.name, plan.manifest["shard_size"], len(work.dataset)
+    job = work.job(plan.expert, {})
     for index in sorted({*range(-(-total // size))} - {*plan.missing}):
-        start, stop = index * size, min((index + 1) * size, total)
-        rows = rows_to_redo(store, name, index, None if feed.contents is None else feed.contents[start:stop])
+        samples = range(index * size, min((index + 1) * size, total))
+        now = None if work.contents is None else work.contents[samples.start : samples.stop]
+        rows = rows_to_redo(store, name, index, now)
         if not rows:
             continue
-        plan.expert.eval()
-        builder = ShardBuilder(plan.expert, task, feed.dataset, feed.options, feed.setup, feed.contents)
-        for first in range(0, len(rows), feed.options.batch_size):
-            items = [feed.load(start + row) for row in rows[first : first + feed.options.batch_size]]
-            builder.add(items, feed.batch)
+        redone = [samples[row] for row in rows]
         before = store.table(name, index)
-        after = with_rows(before, rows, builder.columns(few=True))
+        after = with_rows(before, rows, work.with_contents(answers_to(job, redone), redone))
         if after is None:
             raise OrxeError(
                 f"{store.shard(name, index)} keeps other columns than expert {name!r} gives now: use --fresh {name}"

@@ -83,7 +83,9 @@ class Records:
             names: N expert names, in routing order: cheapest first.
             cost: cost per sample of running each, (N,).
             confidence: (N, M), in [0, 1]; NaN counts as 0, with a warning.
-            score: (N, M), higher is better, finite.
+            score: (N, M), higher is better, finite; None where there are no labels: then scores are relative to the
+                last expert, by the classes or boxes among ``predictions``
+                (:func:`~orxe_plugins.records.agreement.agreement_records`).
             sample_ids: M distinct names of the samples; their positions by default.
             pass_cost: what every sample pays that goes past an expert, whether or not it ran on it, and is
                 answered by a later one, (N,): the piece of a shared backbone between two exits. The last
@@ -117,7 +119,7 @@ class Records:
             shared_cost=shared,
             needs=needed,
             confidence=conf,
-            score=checked_scores(score, (n, m)),
+            score=checked_scores(np.zeros((n, m)) if score is None else score, (n, m)),
             sample_ids=checked_ids(sample_ids, m),
             **check_details(more, (n, m)),
         )
@@ -126,6 +128,10 @@ class Records:
         check_sharing(records.names, records.shared_cost.tolist(), records.needs)
         if order == "check":
             check_order(experts, own, shared, needed)
+        if score is None:
+            from orxe_plugins.records.agreement import agreement_records  # it knows records
+
+            return agreement_records(records)
         return records
 
     def __len__(self) -> int:

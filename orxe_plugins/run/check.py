@@ -22,6 +22,7 @@ from orxe_plugins.experts.views import shown_view
 from orxe_plugins.run.described import class_sentence
 from orxe_plugins.run.run import Run
 from orxe_plugins.run.timing import few_samples, reading_seconds, seconds_per_sample
+from orxe_plugins.run.views import doubt_about_view
 
 FOUND, MISSING, MADE, DOWNLOAD = "found", "missing", "made by prepare", "downloaded by a run"
 
@@ -39,6 +40,7 @@ class ExpertCheck:
         view: what it sees of an image, in words; empty where that is not known.
         classes: number of its classes or labels; None for other experts.
         seconds: estimate of how long recording it takes; None without samples, or where it was not timed.
+        doubt: why its view may be another than it was trained with; empty as a rule.
     """
 
     name: str
@@ -49,6 +51,7 @@ class ExpertCheck:
     view: str = ""
     classes: int | None = None
     seconds: float | None = None
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def check_experts(run: Run, cost: bool = True, time: bool = False) -> Iterator[E
     Args:
         run: the recipe's run.
         cost: count each expert's GMACs; a large detector runs once for it.
-        time: run each expert on a few samples, to estimate how long a recording takes.
+        time: run each expert on a few samples, to estimate how long a recording takes and whether its view is right.
     """
     run.progress.start(len(run.specs), "building experts")
     dataset = _samples(run)
@@ -115,6 +118,8 @@ def check_experts(run: Run, cost: bool = True, time: bool = False) -> Iterator[E
             each = seconds_per_sample(expert, images)
             if each is not None:
                 found = replace(found, seconds=len(dataset) * (each + reading_seconds(reading)))
+            if found.weights == FOUND and not found.problem:
+                found = replace(found, doubt=doubt_about_view(spec, expert, dataset, run.task))
         yield found
         run.progress.advance(1)
 

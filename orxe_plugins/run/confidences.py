@@ -9,6 +9,7 @@ from pathlib import Path
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.records.records import Records
+from orxe_plugins.records.signals import fit_signals, with_signals
 from orxe_plugins.records.temperature import fit_temperatures, with_temperatures
 from orxe_plugins.run.recipe import Gates
 from orxe_plugins.run.recording import places
@@ -32,7 +33,7 @@ class Pool:
 
 
 def with_confidences(run: Run, splits: Splits) -> Pool:
-    """The pool with trained gates or fitted temperatures, if the recipe asks for them.
+    """The pool with trained gates, fitted temperatures or chosen confidences, if the recipe asks for them.
 
     Args:
         run: the run.
@@ -48,6 +49,11 @@ def with_confidences(run: Run, splits: Splits) -> Pool:
         splits = splits.map(lambda records: with_temperatures(records, temperatures))
         fitted = splits.fit.details["confidence"]
         specs = {name: replace(spec, confidence=fitted[name]) for name, spec in specs.items()}
+    if run.recipe.chooses_confidence:
+        chosen = {name: signal.options for name, signal in fit_signals(splits.fit).items()}
+        changed = {name: each for name, each in chosen.items() if each != splits.fit.details["confidence"][name]}
+        splits = splits.map(lambda records: with_signals(records, changed))
+        specs = {name: replace(spec, confidence=changed.get(name, spec.confidence)) for name, spec in specs.items()}
     return Pool(splits, specs)
 
 

@@ -18,6 +18,7 @@ from orxe_plugins.errors import OrxeError, OrxeWarning, shortened
 from orxe_plugins.experts.checkpoints import is_package
 from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.records.records import Records
+from orxe_plugins.records.signals import with_signals
 from orxe_plugins.records.temperature import with_temperatures
 from orxe_plugins.run.confidences import with_gate_confidences
 from orxe_plugins.run.run import Run
@@ -112,6 +113,9 @@ def _with_confidences_of(run: Run, file: CascadeFile, splits: Splits) -> Splits:
     names = [str(spec.name) for spec in file.specs]
     recorded = {name: _normal(splits.fit.details["confidence"][name]) for name in names}
     fitted = {name: _normal(wanted[name]) if name in wanted else recorded[name] for name in names}
+    made = {name: fitted[name] for name in names if fitted[name]["kind"] != recorded[name]["kind"]}
+    if made and run.recipe.chooses_confidence:
+        return splits.map(lambda records: with_signals(records.experts(names), made))
     for name in names:
         # A temperature can be changed in what was recorded, nothing else.
         if {**fitted[name], "temperature": None} != {**recorded[name], "temperature": None}:
@@ -149,5 +153,5 @@ def _with_experts_of(file: CascadeFile, records: Records) -> Records:
     kept = records.experts([str(spec.name) for spec in file.specs])
     known = [own if spec.cost is None else spec.cost for spec, own in zip(file.specs, kept.cost, strict=True)]
     unit = file.table.cost_unit
-    shared = kept.shared_cost if unit == kept.cost_unit else np.zeros_like(kept.shared_cost)
+    shared = kept.shared_cost if unit == kept.cost_unit else np.array([spec.shared_cost for spec in file.specs])
     return replace(kept, cost=np.array(known, dtype=np.float64), shared_cost=shared, cost_unit=unit)

@@ -125,14 +125,15 @@ class CostChoice(_Model):
     """What a cost is: see docs/choosing.md.
 
     Attributes:
-        kind: "gmacs" as recorded; "latency" in milliseconds; "energy" in millijoules.
-        batch_size: of the whole batch that latencies are for.
+        kind: "gmacs" as recorded; "latency": milliseconds in a batch, of which an expert gets what reaches it;
+            "throughput": milliseconds in a stream of full batches; "energy" in millijoules.
+        batch_size: of the whole batch that latencies are for; of the full batches of a stream.
         batch_sizes: sizes that are measured.
-        table: of energy: expert's name -> mJ per sample; of latency: a file that a measurement wrote, in
+        table: of energy: expert's name -> mJ per sample; of times: a file that a measurement wrote, in
             place of measuring.
     """
 
-    kind: Literal["gmacs", "latency", "energy"] = "gmacs"
+    kind: Literal["gmacs", "latency", "throughput", "energy"] = "gmacs"
     batch_size: int = Field(default=32, gt=0, le=1_000_000)
     batch_sizes: list[Annotated[int, Field(gt=0, le=1_000_000)]] = Field(
         default_factory=lambda: [1, 4, 16, 64], min_length=1, max_length=1000
@@ -143,11 +144,16 @@ class CostChoice(_Model):
     def _table_fits(self) -> CostChoice:
         if self.kind == "energy" and not isinstance(self.table, dict):
             raise OrxeError("cost of kind energy needs a table, as no meter is built in: {small: 12.5, large: 90}")
-        if (self.kind == "latency" and isinstance(self.table, dict)) or (self.kind == "gmacs" and self.table):
+        if (self.in_time and isinstance(self.table, dict)) or (self.kind == "gmacs" and self.table):
             raise OrxeError(
                 f"cost.table does not go with kind {self.kind!r}: a mapping is for energy, a file for latency"
             )
         return self
+
+    @property
+    def in_time(self) -> bool:
+        """Whether costs are milliseconds."""
+        return self.kind in ("latency", "throughput")
 
 
 class PromiseWish(_Model):
@@ -235,13 +241,16 @@ class Recipe(_Model):
         data: the labelled samples.
         experts: the pool: addresses, or entries with the keys of an expert. In the recipe's file the key may also name
             an experts file.
+        labels: where scores come from. "data": labels of the data. "none": any folder of images will do, and all scores
+            are relative to what the pool's last expert answers; for classification and detection.
         classes: what happens to classes that not all know. "same": they are an error. "data": the cascade answers in
             the classes of the data, and what else an expert knows is dropped. "intersect": only those that the data and
             every expert know; other objects are left out, and said.
         input_mode: "originals" hands original images to the experts, and each prepares its view; "tensor" hands
             them one tensor, as frameworks do (key ``path`` of the recipe).
         confidence: kind and options of the confidence provider, for experts that name none; the
-            option ``temperature: fit`` fits one temperature per expert on the fitting split.
+            option ``temperature: fit`` fits one temperature per expert on the fitting split. "auto" chooses for each
+            expert among the usual one, its rivals and one that is fitted on the fitting split, by cross-validation.
         preferences: the preferences to fit, rising.
         skip_gates: search for skip thresholds too.
         scores: what the search runs on: "raw", "denoised" or "auto"; see :func:`orxe_plugins.search.fit_policies`.
@@ -249,7 +258,7 @@ class Recipe(_Model):
         gates: train ranking gates, which take the place of the experts' own confidence.
         select_pool, select_saver: optional choices before the search.
         max_experts, max_params: what fits into the memory: the cascade keeps the best experts within these limits.
-        cost: what the search takes as cost.
+        cost: what the search takes as cost; a kind alone, such as ``latency``, or its keys.
         regulariser: keeps the search from relying on few samples.
         promise: drops to promise, one or a list; they are tested on the choosing split (``data.split.choose``).
         folder: the recipe's own folder.
@@ -263,9 +272,12 @@ class Recipe(_Model):
     prepare_options: dict[str, Any] = Field(default_factory=dict)
     data: Data
     experts: list[Annotated[ExpertSpec, BeforeValidator(_expert)]] = Field(min_length=1)
+    labels: Literal["data", "none"] = "data"
     classes: Literal["same", "data", "intersect"] = "same"
     input_mode: Literal["originals", "tensor"] = Field(default="originals", alias="path")
-    confidence: dict[str, Any] | None = None
+    confidence: Annotated[
+        dict[str, Any] | None, BeforeValidator(lambda v: {"kind": v} if isinstance(v, str) else v)
+    ] = None
     preferences: Annotated[list[float], BeforeValidator(_preferences)] = Field(
         default_factory=lambda: _preferences({"step": 0.05})
     )
@@ -277,7 +289,7 @@ class Recipe(_Model):
     select_saver: SaverChoice | None = None
     max_experts: _Whole | None = None
     max_params: float | None = Field(default=None, gt=0)
-    cost: CostChoice = CostChoice()
+    cost: Annotated[CostChoice, BeforeValidator(lambda v: {"kind": v} if isinstance(v, str) else v)] = CostChoice()
     regulariser: Regulariser = Regulariser()
     promise: Annotated[list[PromiseWish], BeforeValidator(lambda v: [v] if isinstance(v, Mapping) else v)] = Field(
         default_factory=list
@@ -297,19 +309,34 @@ class Recipe(_Model):
                 "data.split.choose would be taken from augmented samples, of which nothing can be promised for "
                 "clean ones: leave out data.report_root or record.augment"
             )
-        if self.gates is not None and self.cost.kind != "gmacs":
-            raise OrxeError(
-                f"what trained gates cost is counted in GMACs, not as {self.cost.kind}: leave out one of both"
-            )
+        if self.gates is not None and self.cost.kind == "energy":
+            raise OrxeError("what trained gates cost is counted or timed, not metered: leave out gates or cost.kind")
+        self._check_unlabelled()
         if self.promise and not split.choose:
             raise OrxeError("promise is tested on samples of its own: add data.split.choose, such as 0.25")
         return self
+
+    def _check_unlabelled(self) -> None:
+        if self.labels != "none":
+            return
+        for wrong, what, why in (
+            (self.classes != "same", f"classes: {self.classes}", "looks for classes in the data"),
+            (self.fits_temperature, "confidence.temperature: fit", "is fitted to labels"),
+            (self.record.keep == "none", "record.keep: none", "keeps no answers that could be compared"),
+        ):
+            if wrong:
+                raise OrxeError(f"{what} {why}, but this recipe says labels: none: leave out one of both")
 
     @property
     def path(self) -> str:
         """What :attr:`input_mode` was called until 0.2. Deprecated."""
         warnings.warn("recipe.path is now recipe.input_mode", DeprecationWarning, stacklevel=2)
         return self.input_mode
+
+    @property
+    def chooses_confidence(self) -> bool:
+        """Whether confidences are chosen on the fitting split."""
+        return (self.confidence or {}).get("kind") == "auto"
 
     @property
     def fits_temperature(self) -> bool:

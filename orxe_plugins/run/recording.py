@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.data.views import ImageView, widest_view
-from orxe_plugins.errors import OrxeError, check_known
+from orxe_plugins.errors import OrxeError, OrxeWarning, check_known
+from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.registry import load_adapter, view_of
 from orxe_plugins.experts.sources import changed_sources
-from orxe_plugins.experts.spec import parse_address
+from orxe_plugins.experts.spec import ExpertSpec, parse_address
 from orxe_plugins.records.loading import load_records
 from orxe_plugins.records.options import RecordOptions
 from orxe_plugins.records.recorder import write_records
 from orxe_plugins.records.records import Records
 from orxe_plugins.records.store import RecordStore
+from orxe_plugins.records.team import Team
 from orxe_plugins.run.latency import LatencyMeter, must_measure
 from orxe_plugins.run.measurable import check_measurable
 from orxe_plugins.run.run import Run
+from orxe_plugins.run.views import doubt_about_view
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,28 +66,49 @@ def places(run: Run) -> tuple[Place, Place]:
     )
 
 
-def record_pool(run: Run) -> Recorded:
+def record_pool(run: Run, team: Team | None = None) -> Recorded:
     """Record every expert on every sample; what is there already is kept.
 
     Each data folder is listed once and each expert loaded once. What is needed of an expert while it is in memory
     is done then: it is recorded in all places, and its latency is measured if that is the recipe's cost.
+
+    Args:
+        run: the run.
+        team: the processes that record together; this one alone by default.
     """
     check_known("expert to record --fresh", run.fresh_names, run.names)
+    team = team or Team()
     view = pool_view(run) if run.recipe.input_mode == "tensor" else None
     check_measurable(run)
     # A folder or an option that does not fit is an error now, not after hours.
     wanted = [(place, run.dataset(place.root), _options(run, place, view)) for place in dict.fromkeys(places(run))]
     meter = LatencyMeter(run, view) if must_measure(run) else None
-    for expert in run.experts():
+    for spec, expert in zip(run.specs, run.experts(), strict=True):
+        _doubt(run, spec, expert, wanted[0][1])
+        placed = [team.place(expert)]
         for place, dataset, options in wanted:
             if expert.name in run.fresh_names:
                 options = replace(options, fresh_all=True)
-            write_records([expert], dataset, place.folder, task=run.task, options=options, progress=run.progress)
-        if meter is not None:
+            write_records(
+                placed, dataset, place.folder, task=run.task, options=options, progress=run.progress, team=team
+            )
+        if meter is not None and team.leads:
             meter.add(expert)
-    if meter is not None:
+    if meter is not None and team.leads:
         meter.save()
+    team.meet()
     return read_recorded(run)
+
+
+def _doubt(run: Run, spec: ExpertSpec, expert: Expert, dataset: Dataset) -> None:
+    """Warn before an expert is recorded with a view that it was probably not trained with."""
+    try:
+        load_records(places(run)[0].folder, [expert.name])
+    except OrxeError:
+        run.task.prepare(expert, dataset)
+        doubt = doubt_about_view(spec, expert, dataset, run.task)
+        if doubt:
+            warnings.warn(doubt, OrxeWarning, stacklevel=3)
 
 
 def read_recorded(run: Run) -> Recorded:

@@ -19,6 +19,7 @@ from orxe_plugins.experts.risks import remember_specs
 from orxe_plugins.experts.spec import ExpertSpec, parse_address
 from orxe_plugins.run.recipe import Recipe
 from orxe_plugins.tasks.task import Task, task_named
+from orxe_plugins.tasks.unlabelled import Unlabelled
 from orxe_plugins.util.content import file_fingerprint
 from orxe_plugins.util.progress import Progress, Silent
 from orxe_plugins.util.python_files import import_file
@@ -69,7 +70,8 @@ class Run:
         if recipe.plugin is not None:
             self.module_beside(recipe.plugin, "plugin")
             self.plugin = file_fingerprint(recipe.folder / recipe.plugin)
-        self.task: Task = task_named(recipe.task)
+        task = task_named(recipe.task)
+        self.task: Task = Unlabelled(task) if recipe.labels == "none" else task
         if recipe.gates is not None and recipe.fits_temperature:
             raise OrxeError(
                 f"recipe {recipe.name!r} has gates, which take the place of a confidence, and confidence.temperature: "
@@ -152,6 +154,6 @@ class Run:
 
     def _confidence(self) -> dict[str, Any]:
         """The recipe's confidence without a temperature that is yet to be fitted."""
-        if self.recipe.confidence is None:
+        if self.recipe.confidence is None or self.recipe.chooses_confidence:
             return self.task.default_confidence().to_dict()
         return {key: value for key, value in self.recipe.confidence.items() if value != "fit"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.records.records import Records
@@ -11,18 +12,22 @@ from orxe_plugins.run.measurable import in_parts
 from orxe_plugins.run.recipe import Data
 from orxe_plugins.run.recording import Recorded, read_recorded
 from orxe_plugins.run.run import Run
+from orxe_plugins.run.samples import samples_of
+from orxe_plugins.tasks.task import Task
 
 
 @dataclass(frozen=True, eq=False)
 class Splits:
     """The records of a run in parts: no sample is in two of them, unless ``same``.
 
-    Attributes:
-        fit: the fitting split.
-        report: the reporting split.
-        same: whether both hold the same samples, so that the report is too favourable.
-        gate: what ranking gates are trained on, apart from all others; None if the recipe has none.
-        choose: the choosing split, which promises are tested on; None if the recipe has none.
+        Attributes:
+            fit: the fitting split.
+            report: the reporting split.
+            same: whether both hold the same samples, so that the report is too favourable.
+            gate: what ranking gates are trained on, apart from all others; None if the recipe has none.
+    targets: what the data set says of the fitting split's samples, where policies are polished by the task's
+                metric; empty elsewhere.
+            choose: the choosing split, which promises are tested on; None if the recipe has none.
     """
 
     fit: Records
@@ -30,6 +35,7 @@ class Splits:
     same: bool
     gate: Records | None = None
     choose: Records | None = None
+    targets: tuple[Any, ...] = ()
 
     def map(self, function: Callable[[Records], Records]) -> Splits:
         """The splits with ``function`` applied to those that thresholds are fitted, tested and reported on."""
@@ -46,10 +52,34 @@ def splits_of(run: Run, recorded: Recorded | None = None) -> Splits:
     """
     recorded = recorded or read_recorded(run)
     splits = split_records(run.recipe.data, recorded.fit, recorded.report)
-    if run.recipe.gates is None:
+    if run.recipe.gates is not None:
+        gate, fit = splits.fit.split(run.recipe.gates.share, seed=run.recipe.data.split.seed + 1)
+        splits = replace(splits, fit=fit, gate=gate)
+    return _scored_in_data(run, recorded, splits)
+
+
+def _scored_in_data(run: Run, recorded: Recorded, splits: Splits) -> Splits:
+    """The splits with scores that take their samples as one data set, of tasks that have such.
+
+    The choosing split keeps its recorded scores: a promise needs scores in [0, 1] that do not depend on other samples.
+    """
+    known: dict[int, Records] = {}
+    targets: tuple[Any, ...] = ()
+
+    def scored(records: Records, fitting: bool) -> Records:
+        nonlocal targets
+        if id(records) not in known:
+            said = samples_of(run, records, recorded, fitting).targets
+            score = run.task.scores_in_data(records.predictions, said)
+            known[id(records)] = records if score is None else replace(records, score=score)
+            if score is not None and records is splits.fit:
+                targets = tuple(said)
+        return known[id(records)]
+
+    if type(run.task).scores_in_data is Task.scores_in_data:
         return splits
-    gate, fit = splits.fit.split(run.recipe.gates.share, seed=run.recipe.data.split.seed + 1)
-    return replace(splits, fit=fit, gate=gate)
+    fit, gate = scored(splits.fit, True), None if splits.gate is None else scored(splits.gate, True)
+    return replace(splits, fit=fit, gate=gate, report=scored(splits.report, False), targets=targets)
 
 
 def split_records(data: Data, fit: Records, report: Records) -> Splits:

@@ -7,11 +7,14 @@ from orxe_plugins.search.replay import Outcome, replay
 from orxe_plugins.util.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from orxe_plugins.search.asking import LabelRequests
     from orxe_plugins.search.batched import BatchedCosts, batch_ms, batched_costs, with_costs
+    from orxe_plugins.search.controls import Controls
     from orxe_plugins.search.denoise import denoised
     from orxe_plugins.search.engine.bounds import lower_bounds
     from orxe_plugins.search.fit import fit_policies
     from orxe_plugins.search.pareto import choose_experts, with_choices
+    from orxe_plugins.search.polish import polished
     from orxe_plugins.search.pool import pareto_experts, select_pool
     from orxe_plugins.search.promise import with_promises
     from orxe_plugins.search.savers import (
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 else:
     _PLACES = {
         "BatchedCosts": "orxe_plugins.search.batched",
+        "Controls": "orxe_plugins.search.controls",
+        "LabelRequests": "orxe_plugins.search.asking",
         "SaverCurves": "orxe_plugins.search.savers",
         "SaverRow": "orxe_plugins.search.savers",
         "SaverTable": "orxe_plugins.search.savers",
@@ -36,6 +41,7 @@ else:
         "fit_policies": "orxe_plugins.search.fit",
         "lower_bounds": "orxe_plugins.search.engine.bounds",
         "pareto_experts": "orxe_plugins.search.pool",
+        "polished": "orxe_plugins.search.polish",
         "saver_curves": "orxe_plugins.search.savers",
         "saver_table": "orxe_plugins.search.savers",
         "select_pool": "orxe_plugins.search.pool",
@@ -49,6 +55,8 @@ else:
 
 __all__ = [
     "BatchedCosts",
+    "Controls",
+    "LabelRequests",
     "Outcome",
     "SaverCurves",
     "SaverRow",
@@ -60,6 +68,7 @@ __all__ = [
     "fit_policies",
     "lower_bounds",
     "pareto_experts",
+    "polished",
     "replay",
     "saver_curves",
     "saver_table",

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
+from zlib import crc32
+
+import numpy as np
 
 from orxe_plugins.errors import unknown
 from orxe_plugins.policies.policy import Policy
@@ -15,8 +19,21 @@ from orxe_plugins.search.denoise import describe
 from orxe_plugins.search.expected.model import MAX_SAMPLES, ExpectedScores
 from orxe_plugins.search.expected.uncertainty import Errors, Uncertainty
 
+#: what was fitted last on records that are still in use: a search, its further choices and a report ask for the same
+_FITTED: WeakKeyDictionary[Records, tuple[tuple[int, ...], ExpectedScores]] = WeakKeyDictionary()
+
 Scores = Literal["auto", "raw", "denoised"]
 KINDS = ("auto", "raw", "denoised")
+
+
+def _model_of(records: Records, seed: int) -> ExpectedScores:
+    """The regression of these records, fitted once as long as their arrays stay what they are."""
+    state = (seed, *(crc32(np.ascontiguousarray(array).data) for array in (records.score, records.confidence)))
+    known = _FITTED.get(records)
+    if known is None or known[0] != state:
+        known = (state, ExpectedScores.fit(records, seed=seed))
+        _FITTED[records] = known
+    return known[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +67,7 @@ class SearchScores:
             raise unknown("kind of scores", scores, KINDS)
         if not len(records) or scores == "raw" or (scores == "auto" and len(records) > MAX_SAMPLES):
             return cls(records, records)
-        model = ExpectedScores.fit(records, seed=seed)
+        model = _model_of(records, seed)
         return cls(records, replace(records, score=model(records.confidence)), model)
 
     @classmethod

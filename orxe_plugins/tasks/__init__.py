@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from orxe_plugins.tasks.regression import Regression
     from orxe_plugins.tasks.segmentation import Segmentation
     from orxe_plugins.tasks.task import Scored, Task, register_task, task_named, task_names
+    from orxe_plugins.tasks.unlabelled import Unlabelled
 else:
     _PLACES = {
         "Classification": "orxe_plugins.tasks.classification",
@@ -18,6 +19,7 @@ else:
         "Scored": "orxe_plugins.tasks.task",
         "Segmentation": "orxe_plugins.tasks.segmentation",
         "Task": "orxe_plugins.tasks.task",
+        "Unlabelled": "orxe_plugins.tasks.unlabelled",
         "evaluator": "orxe_plugins.tasks.detection",
         "recorded_matches": "orxe_plugins.tasks.detection",
         "register_task": "orxe_plugins.tasks.task",
@@ -33,6 +35,7 @@ __all__ = [
     "Scored",
     "Segmentation",
     "Task",
+    "Unlabelled",
     "evaluator",
     "recorded_matches",
     "register_task",

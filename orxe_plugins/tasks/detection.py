@@ -15,6 +15,7 @@ from orxe_plugins.data.datasets import Dataset, base_of
 from orxe_plugins.detection.chosen_classes import ChosenClasses, whole_of
 from orxe_plugins.detection.coco.average_precision import RoutedAP
 from orxe_plugins.detection.coco.boxes import BoxTable
+from orxe_plugins.detection.coco.contribution import contributions
 from orxe_plugins.detection.coco.dataset import CocoDataset
 from orxe_plugins.detection.coco.ground_truth import GroundTruth
 from orxe_plugins.detection.coco.image_score import pooled_ap
@@ -29,13 +30,15 @@ from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.tasks.task import Task, register_task
 
+_COLUMNS = frozenset({"boxes", "scores", "labels"})
+
 
 @register_task("detection")
 class Detection(Task):
     """Boxes of an image; outputs are :class:`Detections`, targets :class:`orxe_plugins.detection.GroundTruth`.
 
-    The score of an image is :func:`orxe_plugins.detection.coco.image_score.pooled_ap`, the metric of a data
-    set COCO's AP (mAP50-95).
+    The recorded score of an image is :func:`orxe_plugins.detection.coco.image_score.pooled_ap`, the metric of a data
+    set COCO's AP (mAP50-95). A recipe searches on what each image's boxes do to that AP.
     """
 
     metric_name = "mAP50-95"
@@ -153,6 +156,17 @@ class Detection(Task):
         matches = match_boxes(BoxTable.from_columns(predictions), targets)
         return RoutedAP([matches])(np.zeros(len(targets), dtype=np.int64)).ap
 
+    def scores_in_data(self, predictions: Mapping[str, Any], targets: Sequence[GroundTruth]) -> np.ndarray | None:
+        """What each image's boxes do to the AP: :func:`orxe_plugins.detection.coco.contribution.contributions`."""
+        if not set(predictions) >= _COLUMNS:
+            return None
+        return contributions(recorded_matches(predictions, targets))
+
+    def metric_of_routing(
+        self, predictions: Mapping[str, Any], targets: Sequence[GroundTruth]
+    ) -> Callable[[np.ndarray], float] | None:
+        return evaluator(predictions, targets).ap if set(predictions) >= _COLUMNS else None
+
     def routed_metric(
         self, predictions: Mapping[str, Any], targets: Sequence[GroundTruth]
     ) -> Callable[[np.ndarray, np.ndarray], float]:
@@ -196,8 +210,8 @@ def evaluator(predictions: Mapping[str, Any], targets: Sequence[GroundTruth]) ->
 
 def recorded_matches(predictions: Mapping[str, Any], targets: Sequence[GroundTruth]) -> list[Matches]:
     """What COCO's rules make of each of N experts' recorded boxes; see :func:`evaluator`."""
-    needed = {"boxes", "scores", "labels"} & set(predictions)
-    if len(needed) < 3:
+    needed = _COLUMNS & set(predictions)
+    if len(needed) < len(_COLUMNS):
         raise OrxeError("the records hold no boxes: record detections with keep 'all', or 'top100' to save space")
     count = len(predictions["scores"])
     return [

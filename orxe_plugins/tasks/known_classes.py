@@ -36,6 +36,7 @@ class KnownClasses:
 
     def __init__(self, base: Dataset, names: Sequence[str]) -> None:
         self.base, self.names, self.name = base, tuple(names), base.name
+        self.class_names = self.names
         own = folder_names(base)
         new = {own.index(name): number for number, name in enumerate(self.names)}
         self._indices = [i for i, target in enumerate(base.targets) if target in new]

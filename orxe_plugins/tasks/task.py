@@ -52,6 +52,8 @@ class Task:
     turns_images: ClassVar[bool] = False
     #: how much of the outputs records keep where it is not said; see :meth:`assess`
     default_keep: ClassVar[str] = "top5"
+    #: whether answers are recorded without labels, to be scored against the last expert's; see tasks.unlabelled
+    unlabelled: ClassVar[bool] = False
 
     def dataset(self, root: Path, class_map: str | None = None) -> Dataset:
         """The labelled samples in a user's folder.
@@ -127,6 +129,11 @@ class Task:
         """Each sample's answer as plain values by their names, for programs: B of them; by default nothing but text."""
         return [{} for _ in self.describe(outputs)]
 
+    @property
+    def metric_is_mean(self) -> bool:
+        """Whether the metric is the mean score, so that resampling it is fast."""
+        return type(self).metric is Task.metric
+
     def metric(self, score: np.ndarray, predictions: Mapping[str, np.ndarray], targets: Sequence[Any]) -> float:
         """The metric of a data set of M samples; the mean score unless a task knows better.
 
@@ -136,6 +143,23 @@ class Task:
             targets: what the data set says, M elements.
         """
         return float(np.mean(score))
+
+    def scores_in_data(self, predictions: Mapping[str, Any], targets: Sequence[Any]) -> np.ndarray | None:
+        """Scores that take the data set into account: what each answer does to the metric, (N, M).
+
+        None unless the metric is more than a mean of the recorded scores, or where the columns say too little.
+
+        Args:
+            predictions: the columns of all experts, arrays (N, M, ...).
+            targets: what the data set says, M elements.
+        """
+        return None
+
+    def metric_of_routing(
+        self, predictions: Mapping[str, Any], targets: Sequence[Any]
+    ) -> Callable[[np.ndarray], float] | None:
+        """The metric of any routing (M,), fast enough for a search to try many; None where it is the mean score."""
+        return None
 
     def routed_metric(
         self, predictions: Mapping[str, Any], targets: Sequence[Any]

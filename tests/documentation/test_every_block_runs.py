@@ -27,9 +27,17 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-NEEDS = {"mmdet.md": "mmdet", "ultralytics.md": "ultralytics", "timm.md": "timm", "torchvision.md": "torchvision"}
-#: pages whose commands train models
-LONG = {"esn.md", "gates.md"}
+NEEDS = {
+    "serving.md": "litserve",
+    "mmdet.md": "mmdet",
+    "ultralytics.md": "ultralytics",
+    "timm.md": "timm",
+    "torchvision.md": "torchvision",
+}
+#: pages whose commands train models, or start a server
+LONG = {"esn.md", "gates.md", "serving.md"}
+#: seconds that the blocks of a page may take: the long ones train for minutes where other tests run beside them
+LIMIT = dict.fromkeys(LONG, 1800)
 _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"(?:orxe|make|pip|yolo|python|git|cp|mkdir) ")
 
@@ -48,7 +56,12 @@ def home(digits: Path, make_yolo: Callable[..., Path]) -> Path:
 
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(page, marks=[pytest.mark.long] if page.name in LONG else [], id=page.name) for page in PAGES],
+    [
+        pytest.param(
+            page, marks=[pytest.mark.long, pytest.mark.timeout(1900)] if page.name in LONG else [], id=page.name
+        )
+        for page in PAGES
+    ],
 )
 def test_every_block_of_a_page_runs(page: Path, home: Path, digits: Path, tmp_path: Path) -> None:
     pytest.importorskip(NEEDS.get(page.name, "torch"))
@@ -67,7 +80,9 @@ def test_every_block_of_a_page_runs(page: Path, home: Path, digits: Path, tmp_pa
         "COLUMNS": "80",
     }
     command = [sys.executable, str(HERE / "run_page.py"), str(page), str(folder)]
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=540)
+    done = subprocess.run(
+        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=LIMIT.get(page.name, 540)
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
     ran = [line for line in done.stdout.splitlines() if line.startswith(f"{page.name}:")]
     wanted = len(_FENCE.findall(page.read_text(encoding="utf-8")))

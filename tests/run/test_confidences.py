@@ -10,13 +10,16 @@ import pytest
 import torch
 
 from orxe_plugins import OrxeError
-from orxe_plugins.cascade.file import load_cascade
+from orxe_plugins.cascade.file import cascade_of, load_cascade
 from orxe_plugins.evaluation.routed import disagreements, run_routed
 from orxe_plugins.records import load_records
+from orxe_plugins.records.signals import Signal, _fit, summary_of
+from orxe_plugins.run.fitted import read_fitted
 from orxe_plugins.run.recording import record_pool
 from orxe_plugins.run.run import Run
 from orxe_plugins.run.samples import samples_of
 from orxe_plugins.run.searching import search
+from orxe_plugins.run.splits import splits_of
 
 MakeRun = Callable[..., Run]
 OwnRecipe = Callable[..., Path]
@@ -58,3 +61,23 @@ def test_another_confidence_is_recorded_and_loaded_with_the_cascade(
     assert all(spec.confidence == {"kind": kind} for spec in file.specs)
     routed = run_routed(load_cascade(run.cascade_folder, 0.5), samples_of(run, splits.report), run.task)
     assert disagreements(routed, splits.report, file.table.at(0.5).policy) == []
+
+
+def test_confidences_are_chosen_saved_and_read_again(
+    make_run: Callable[..., Run], tiny_recipe: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tiny_recipe, out, "record.keep=all", "confidence=auto")
+    records = splits_of(run).fit
+    line = _fit("top", summary_of(records, 0), np.arange(float(len(records)))).to_dict()
+    chosen = {"small": Signal(line, {}, {}), "medium": Signal({"kind": "margin"}, {}, {})}
+    monkeypatch.setattr("orxe_plugins.run.confidences.fit_signals", lambda records: chosen)
+    fitted = search(run)
+    kinds = {str(spec.name): dict(spec.confidence or {})["kind"] for spec in fitted.file.specs}
+    assert kinds == {"small": "advantage", "medium": "margin", "large": "max_softmax"}
+    again = read_fitted(make_run(tiny_recipe, out, "record.keep=all", "confidence=auto"))
+    assert (again.splits.report.confidence == fitted.splits.report.confidence).all()
+    assert again.splits.report.cost == pytest.approx(fitted.splits.report.cost)
+    cascade = cascade_of(fitted.file, 0.5)
+    dataset = samples_of(run, fitted.splits.report)
+    routed = run_routed(cascade, dataset, run.task, batch_size=4)
+    assert not len(disagreements(routed, fitted.splits.report, fitted.file.table.at(0.5).policy))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orxe_plugins import OrxeError, PolicyTable, Records, fit_policies, replay
+from orxe_plugins import OrxeError, PolicyTable, Records, evaluate, fit_policies, replay
+from orxe_plugins.evaluation import IntervalSettings
 from orxe_plugins.search.denoise import denoised
 from orxe_plugins.search.expected.model import ExpectedScores
 from orxe_plugins.search.pareto import with_choices
@@ -138,6 +140,26 @@ def test_many_samples_are_searched_on_recorded_scores(monkeypatch: pytest.Monkey
     made = population(101, np.random.default_rng(6))
     assert fit_policies(made, [0.5]).details["scores"] == {"kind": "raw"}
     assert fit_policies(made.samples(slice(0, 100)), [0.5]).details["scores"]["kind"] == "denoised"
+
+
+def test_one_regression_serves_a_search_its_choices_and_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits: list[int] = []
+    fit = ExpectedScores.fit
+
+    def counted(records: Records, **options: Any) -> ExpectedScores:
+        fits.append(len(records))
+        return fit(records, **options)
+
+    monkeypatch.setattr(ExpectedScores, "fit", counted)
+    records = population(60, np.random.default_rng(5))
+    table = with_choices(fit_policies(records, [0.3, 0.8]), records)
+    evaluate(
+        table, population(40, np.random.default_rng(6)), fitted_on=records, intervals=IntervalSettings(resamples=20)
+    )
+    assert fits == [60]
+    records.score[0] = 1 - records.score[0]  # arrays that were changed in place are other ones
+    fit_policies(records, [0.3])
+    assert fits == [60, 60]
 
 
 def test_unknown_scores_are_refused() -> None:

@@ -6,11 +6,12 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from orxe_plugins.detection.coco.kernels import average_precisions
+from orxe_plugins.detection.coco.kernels import average_precisions, routed_mean_precision
 from orxe_plugins.detection.coco.matching import Matches
 from orxe_plugins.detection.coco.rules import IOU_THRESHOLDS, SIZES
 from orxe_plugins.errors import OrxeError
@@ -79,10 +80,10 @@ class RoutedAP:
         for a in range(len(SIZES)):
             # A box that is ignored at every threshold changes nothing.
             rows = order[ignored[order, a] != (1 << len(IOU_THRESHOLDS)) - 1]
-            boxes = _Boxes(label[rows], image[rows], true_positive[rows, a], ignored[rows, a])
+            boxes = RankedBoxes(label[rows], image[rows], true_positive[rows, a], ignored[rows, a])
             counted = matches[0].object_counts[:, a]
             objects = (matches[0].object_label[counted], matches[0].object_image[counted])
-            self._sizes.append(_Size(boxes, expert[rows], *objects, n_labels=len(self.names)))
+            self._sizes.append(Pooled(boxes, expert[rows], *objects, n_labels=len(self.names)))
 
     def __call__(self, expert_of_image: Any) -> AveragePrecision:
         """The figures of a routing.
@@ -92,6 +93,20 @@ class RoutedAP:
         """
         routing, once = self._checked(expert_of_image), np.ones(self.n_images, dtype=np.int32)
         return AveragePrecision.from_cells([size.cells(size.chosen(routing), once) for size in self._sizes])
+
+    def ap(self, expert_of_image: Any) -> float:
+        """``ap`` of a routing alone, which is fast: for searches that ask for many routings.
+
+        Args:
+            expert_of_image: which expert answers each image, integers of shape (M,).
+        """
+        size = self._sizes[0]
+        return float(
+            routed_mean_precision(
+                size.label_start, size.boxes.image, size.expert, size.boxes.true_positive, size.boxes.ignored,
+                self._checked(expert_of_image).astype(np.int32), size.positives, len(IOU_THRESHOLDS),
+            )
+        )  # fmt: skip
 
     def of_draw(self, expert_of_image: Any, samples: Any) -> float:
         """``ap`` of images that may be there more than once, as in a bootstrap sample.
@@ -124,6 +139,11 @@ class RoutedAP:
                 result[r] = list(pool.map(lambda weight, boxes=boxes: _mean(size.cells(boxes, weight)), draws))
         return result
 
+    @property
+    def every_size(self) -> Pooled:
+        """All experts' boxes and all objects, whatever their size."""
+        return self._sizes[0]
+
     def _checked(self, expert_of_image: Any) -> np.ndarray:
         routing = np.asarray(expert_of_image)
         if routing.shape != (self.n_images,) or routing.dtype.kind not in "iu":
@@ -149,7 +169,7 @@ def routed_ap(matches: Sequence[Matches], expert_of_image: Any) -> AveragePrecis
 
 
 @dataclass(frozen=True, eq=False)
-class _Boxes:
+class RankedBoxes:
     """Boxes by label and falling score; see ``kernels.average_precisions``. All of shape (D,)."""
 
     label: np.ndarray
@@ -159,7 +179,7 @@ class _Boxes:
 
 
 @dataclass(frozen=True, eq=False)
-class _Size:
+class Pooled:
     """All experts' boxes and all objects of one size.
 
     Attributes:
@@ -169,19 +189,29 @@ class _Size:
         n_labels: number of labels C.
     """
 
-    boxes: _Boxes
+    boxes: RankedBoxes
     expert: np.ndarray
     object_label: np.ndarray
     object_image: np.ndarray
     n_labels: int
 
-    def chosen(self, routing: np.ndarray) -> _Boxes:
+    @cached_property
+    def label_start(self) -> np.ndarray:
+        """Where each label's boxes begin, (C + 1,)."""
+        return np.searchsorted(self.boxes.label, np.arange(self.n_labels + 1))
+
+    @cached_property
+    def positives(self) -> np.ndarray:
+        """How many objects of each label count, int64 (C,)."""
+        return np.bincount(self.object_label, minlength=self.n_labels).astype(np.int64)
+
+    def chosen(self, routing: np.ndarray) -> RankedBoxes:
         """The boxes that count under a routing (M,)."""
         boxes = self.boxes
         rows = np.flatnonzero(routing[boxes.image] == self.expert)
-        return _Boxes(boxes.label[rows], boxes.image[rows], boxes.true_positive[rows], boxes.ignored[rows])
+        return RankedBoxes(boxes.label[rows], boxes.image[rows], boxes.true_positive[rows], boxes.ignored[rows])
 
-    def cells(self, boxes: _Boxes, weight: np.ndarray) -> np.ndarray:
+    def cells(self, boxes: RankedBoxes, weight: np.ndarray) -> np.ndarray:
         """AP of each label and threshold, (C, T), if image m is there ``weight[m]`` times."""
         positives = np.bincount(self.object_label, weight[self.object_image], minlength=self.n_labels)
         return average_precisions(

@@ -198,3 +198,110 @@ def _mean_precision(precision: np.ndarray, found: int, positives: int, recalls: 
             break
         total += precision[n]
     return total / len(recalls)
+
+
+@njit(cache=True, nogil=True)
+def changed_precisions(
+    image: np.ndarray,
+    expert: np.ndarray,
+    true_positive: np.ndarray,
+    ignored: np.ndarray,
+    routing: np.ndarray,
+    positives: int,
+    n_thresholds: int,
+    n_experts: int,
+    n_images: int,
+) -> np.ndarray:
+    """Change of one label's AP where one image is answered by another expert than a routing says, (N, M).
+
+    Args:
+        image, expert, true_positive, ignored: of the label's boxes by all experts, by falling score, (D,).
+        routing: expert of each image, (M,).
+        positives: how many objects count, at least 1.
+        n_thresholds, n_experts, n_images: T, N and M.
+    """
+    result = np.zeros((n_experts, n_images))
+    # Only where one of the two experts has a box does anything change.
+    has = np.zeros((n_experts, n_images), dtype=np.bool_)
+    for d in range(len(image)):
+        has[expert[d], image[d]] = True
+    precision = np.empty((n_thresholds, positives))
+    before = _routed_precision(
+        image, expert, true_positive, ignored, routing, -1, 0, positives, n_thresholds, precision
+    )
+    for m in range(n_images):
+        for i in range(n_experts):
+            if i != routing[m] and (has[i, m] or has[routing[m], m]):
+                after = _routed_precision(
+                    image, expert, true_positive, ignored, routing, m, i, positives, n_thresholds, precision
+                )
+                result[i, m] = after - before
+    return result
+
+
+@njit(cache=True, nogil=True)
+def _routed_precision(
+    image: np.ndarray,
+    expert: np.ndarray,
+    true_positive: np.ndarray,
+    ignored: np.ndarray,
+    routing: np.ndarray,
+    changed: int,
+    by: int,
+    positives: int,
+    n_thresholds: int,
+    precision: np.ndarray,
+) -> float:
+    """AP of one label, mean over thresholds, where image ``changed`` is answered by expert ``by``."""
+    found = np.zeros(n_thresholds, dtype=np.int64)
+    wrong = np.zeros(n_thresholds, dtype=np.int64)
+    wrong_at_all = 0
+    for d in range(len(image)):
+        if expert[d] != (by if image[d] == changed else routing[image[d]]):
+            continue
+        if true_positive[d] | ignored[d] == 0:
+            wrong_at_all += 1
+            continue
+        for t in range(n_thresholds):
+            if true_positive[d] >> t & 1:
+                found[t] += 1
+                precision[t, found[t] - 1] = found[t] / (wrong[t] + wrong_at_all + found[t] + 2.220446049250313e-16)
+            elif not ignored[d] >> t & 1:
+                wrong[t] += 1
+    total = 0.0
+    for t in range(n_thresholds):
+        total += _mean_precision(precision[t], found[t], positives, RECALL_POINTS)
+    return total / n_thresholds
+
+
+@njit(cache=True, nogil=True)
+def routed_mean_precision(
+    label_start: np.ndarray,
+    image: np.ndarray,
+    expert: np.ndarray,
+    true_positive: np.ndarray,
+    ignored: np.ndarray,
+    routing: np.ndarray,
+    positives: np.ndarray,
+    n_thresholds: int,
+) -> float:
+    """AP of a routing, mean over labels that have an object and over thresholds; NaN if none has.
+
+    Args:
+        label_start: where each label's boxes begin, (C + 1,); within a label they are sorted by falling score.
+        image, expert, true_positive, ignored: of all experts' boxes, (D,).
+        routing: expert of each image, (M,).
+        positives: how many objects count, (C,).
+        n_thresholds: T.
+    """
+    precision = np.empty((n_thresholds, positives.max() if positives.size else 0))
+    total, known = 0.0, 0
+    for c in range(len(positives)):
+        if positives[c]:
+            part = slice(label_start[c], label_start[c + 1])
+            known += 1
+            total += _routed_precision(
+                image[part], expert[part], true_positive[part], ignored[part], routing, -1, 0, positives[c],
+                n_thresholds, precision,
+            )  # fmt: skip
+    return total / known if known else np.nan

@@ -11,7 +11,7 @@ def promise_table(evaluation: Evaluation) -> Table:
     """One row for each promise of an evaluation that has at least one."""
     formats, results = Formats.of(evaluation), evaluation.promises
     columns = (
-        Column("Drop at most"),
+        Column("Disagreement at most" if results[0].promise.relative_to else "Drop at most"),
         Column("Confidence"),
         Column("Preference", numeric=False, drop=4),
         Column(f"{formats.cost_unit}, reported"),
@@ -26,8 +26,12 @@ def promise_table(evaluation: Evaluation) -> Table:
         "which no threshold was fitted on (Learn-then-Test). Over the draw of these samples, the true drop of the mean "
         "score of a promised policy exceeds the first column with a probability of at most 1 - confidence."
     )
+    relative = results[0].promise.relative_to
+    if relative:
+        note += f" No label was used: a drop is disagreement with {relative}, and what it gets wrong counts as right."
     refused = [one.promise.reason for one in results if one.result is None]
-    title = f"Promised drops (choosing split, {results[0].promise.n_samples:,} samples)"
+    what = "disagreement" if relative else "drops"
+    title = f"Promised {what} (choosing split, {results[0].promise.n_samples:,} samples)"
     return Table(title, columns, tuple(_row(one, formats) for one in results), note=" ".join((note, *refused)))
 
 

@@ -1,0 +1,104 @@
+"""Calls that may hang: they run in threads that nothing waits for longer than it wants to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+import torch
+
+_Result = TypeVar("_Result")
+
+
+class Call(Generic[_Result]):
+    """Work that another thread does, under this thread's gradient and autocast modes.
+
+    Args:
+        work: what to do.
+    """
+
+    def __init__(self, work: Callable[[], _Result]) -> None:
+        self._work = work
+        self._modes = _Modes()
+        self._done = threading.Event()
+        self._error: BaseException | None = None
+        _start(self)
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether the work is done, after at most so many seconds."""
+        return self._done.wait(seconds)
+
+    def result(self) -> _Result:
+        """What came out of work that is done; its error is raised."""
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def run(self) -> None:
+        """Do the work, in this thread."""
+        try:
+            with self._modes.taken_over():
+                self._result = self._work()
+        # It belongs to the thread that asks for the result.
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._done.set()
+
+
+class _Modes:
+    """What torch keeps for each thread, as it is in this one now."""
+
+    def __init__(self) -> None:
+        self._inference = torch.is_inference_mode_enabled()
+        self._grad = torch.is_grad_enabled()
+        self._autocast = [
+            (kind, torch.get_autocast_dtype(kind)) for kind in _kinds() if torch.is_autocast_enabled(kind)
+        ]
+        self._stream = torch.cuda.current_stream() if torch.cuda.is_initialized() else None
+
+    @contextmanager
+    def taken_over(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(self._inference))
+            stack.enter_context(torch.set_grad_enabled(self._grad and not self._inference))
+            for kind, dtype in self._autocast:
+                stack.enter_context(torch.autocast(kind, dtype))
+            if self._stream is not None:
+                stack.enter_context(torch.cuda.stream(self._stream))
+            yield
+
+
+def _kinds() -> tuple[str, ...]:
+    return ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+
+
+class _Worker(threading.Thread):
+    """A thread that does one call after the other; one that hangs takes no more of them, and keeps no program alive."""
+
+    def __init__(self) -> None:
+        super().__init__(name="orxe expert", daemon=True)
+        self.calls: SimpleQueue[Call] = SimpleQueue()
+
+    def run(self) -> None:
+        while True:
+            self.calls.get().run()
+            with _LOCK:
+                _IDLE.append(self)
+
+
+#: workers that have nothing to do: each thread of torch's own costs time to make
+_IDLE: list[_Worker] = []
+_LOCK = threading.Lock()
+
+
+def _start(call: Call) -> None:
+    with _LOCK:
+        worker = _IDLE.pop() if _IDLE else None
+    if worker is None:
+        worker = _Worker()
+        worker.start()
+    worker.calls.put(call)

@@ -1,0 +1,305 @@
+"""One expert on one parcel of samples: what it answers, who goes on, and what becomes of those that it fails on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from orxe_plugins.cascade.calls import Call
+from orxe_plugins.cascade.faults import NOT_FINITE, ExpertTimeoutError, Fault, checked, in_words, not_finite
+from orxe_plugins.cascade.parcel import Parcel
+from orxe_plugins.cascade.plan import host_cost, stages_of
+from orxe_plugins.cascade.routing import Limit
+from orxe_plugins.data.batch import samples_of
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.absent import AbsentExpert
+from orxe_plugins.experts.expert import Answers, Expert
+from orxe_plugins.policies.policy import Policy
+
+#: places within a parcel, and what an expert made of these samples
+_Piece = tuple[np.ndarray, Answers | Exception]
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """What a cascade answers to one sample.
+
+    Attributes:
+        number: the sample's number.
+        output: the answer; None where there is none.
+        expert: who gave it; -1: nobody.
+        confidence: that expert's.
+        cost: of all experts that the sample was handed to.
+        ran: which these are, bool (N,).
+        error: why there is no answer.
+        faults: what went wrong on the way.
+    """
+
+    number: int
+    output: Any
+    expert: int
+    confidence: float
+    cost: float
+    ran: np.ndarray
+    error: Exception | None = None
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass
+class Outcome:
+    """What came of a parcel: answers, and the parcels that go on, by the expert that they go to."""
+
+    finished: list[Finished] = field(default_factory=list)
+    onward: dict[int, Parcel] = field(default_factory=dict)
+
+
+class Engine:
+    """Runs experts on parcels. It holds no samples, so that several threads may use it.
+
+    Args:
+        experts: N experts.
+        tolerant: keep earlier answers, and answer by them the samples that an expert fails on; else its error is
+            raised.
+        timeout: seconds that one call of an expert may take; None lets it take forever.
+        deadline: when all has to be done, on the clock of ``time.monotonic``.
+        limit: holds samples back that would go on by their thresholds; it knows them by their numbers.
+    """
+
+    def __init__(
+        self,
+        experts: Sequence[Expert],
+        tolerant: bool = False,
+        timeout: float | None = None,
+        deadline: float | None = None,
+        limit: Limit | None = None,
+    ) -> None:
+        self._experts = experts
+        self._limit = limit
+        self._tolerant = tolerant
+        self._timeout = timeout
+        self._deadline = deadline
+        self._policies: list[Policy] = []
+        self._numbers: dict[Policy, int] = {}
+        self._lock = threading.Lock()
+
+    def number_of(self, policy: Policy) -> int:
+        """The number by which parcels know a policy."""
+        with self._lock:
+            if policy not in self._numbers:
+                self._numbers[policy] = len(self._policies)
+                self._policies.append(policy)
+            return self._numbers[policy]
+
+    def policy(self, number: int) -> Policy:
+        """The policy that parcels know by a number."""
+        return self._policies[number]
+
+    def run(self, expert: int, parcel: Parcel) -> Outcome:
+        """Run an expert on a parcel of samples that reached it.
+
+        Raises:
+            Exception: what the expert raised, unless faults are tolerated.
+        """
+        member = self._experts[expert]
+        if self._tolerant and isinstance(member, AbsentExpert):
+            leaves = self._failed(expert, parcel, np.arange(len(parcel)), member.error, goes_on=True)
+            return self._outcome(expert, parcel, list(parcel.answers), leaves)
+        parcel.ran[:, expert] = True
+        leaves = np.zeros(len(parcel), dtype=bool)
+        given: list[Any] = list(parcel.answers) or [None] * len(parcel)
+        for index, made in self._pieces(expert, parcel):
+            if isinstance(made, Exception):
+                leaves[index] = self._failed(expert, parcel, index, made)
+            else:
+                leaves[index] = self._answered(expert, parcel, index, made, given)
+        return self._outcome(expert, parcel, given, leaves)
+
+    # --- running ------------------------------------------------------------------------------
+
+    def _pieces(self, expert: int, parcel: Parcel) -> list[_Piece]:
+        everyone = np.arange(len(parcel))
+        timeout = self._time_left()
+        if timeout is None:
+            return self._halved(expert, parcel, everyone)
+        return self._hedged(expert, parcel, everyone, timeout)
+
+    def _time_left(self) -> float | None:
+        limits = [] if self._timeout is None else [self._timeout]
+        if self._deadline is not None:
+            limits.append(max(self._deadline - time.monotonic(), 0.0))
+        return min(limits, default=None)
+
+    def _answers(self, expert: int, parcel: Parcel, index: np.ndarray) -> Answers:
+        one = self._experts[expert]
+        at_hand = None if len(index) == len(parcel) else torch.from_numpy(index)
+        return checked(one, one.run(parcel.rows(index), parcel.context.on_rows(at_hand)), len(index))
+
+    def _halved(self, expert: int, parcel: Parcel, index: np.ndarray) -> list[_Piece]:
+        """Answers to some of the samples; those that fail are halved until the faulty ones stand alone."""
+        try:
+            return [(index, self._answers(expert, parcel, index))]
+        except Exception as error:
+            if not self._tolerant:
+                raise
+            if len(index) == 1:
+                return [(index, error)]
+        middle = len(index) // 2
+        parts = (index[:middle], index[middle:])
+        return [piece for part in parts for piece in self._halved(expert, parcel, part)]
+
+    def _hedged(self, expert: int, parcel: Parcel, index: np.ndarray, timeout: float) -> list[_Piece]:
+        """The same within so many seconds: where half of them passed, each sample is also tried by itself."""
+        end = time.monotonic() + timeout
+        whole = self._call(expert, parcel, index)
+        if whole.wait(timeout / 2 if self._tolerant and len(index) > 1 else timeout):
+            return whole.result()
+        if not self._tolerant:
+            raise self._hangs(expert, timeout)
+        singles = [self._call(expert, parcel, index[k : k + 1]) for k in range(len(index))] if len(index) > 1 else []
+        for call in singles:
+            while not (call.wait(min(0.01, max(end - time.monotonic(), 0))) or whole.wait(0)):
+                if time.monotonic() >= end:
+                    break
+        if whole.wait(0):
+            return whole.result()
+        pieces: list[_Piece] = []
+        for k in range(len(index)):
+            if singles and singles[k].wait(0):
+                pieces += singles[k].result()
+            else:
+                pieces.append((index[k : k + 1], self._hangs(expert, timeout)))
+        return pieces
+
+    def _call(self, expert: int, parcel: Parcel, index: np.ndarray) -> Call[list[_Piece]]:
+        return Call(lambda: self._halved(expert, parcel, index))
+
+    def _hangs(self, expert: int, timeout: float) -> Exception:
+        return ExpertTimeoutError(f"expert {self._experts[expert].name!r} gave no answer within {timeout:.3g} s")
+
+    # --- what becomes of the samples ----------------------------------------------------------
+
+    def _answered(
+        self, expert: int, parcel: Parcel, index: np.ndarray, answers: Answers, given: list[Any]
+    ) -> np.ndarray:
+        """Take an expert's answers to samples into ``given``; which of these are done with, bool (K,)."""
+        confidence, is_bad = _on_host(self._experts[expert], answers)
+        kept = np.flatnonzero(~is_bad) if self._tolerant else np.arange(len(index))
+        rows, places = samples_of(answers.outputs), index[kept]
+        for place, k in zip(places.tolist(), kept.tolist(), strict=True):
+            given[place] = rows[k]
+        parcel.expert[places] = expert
+        parcel.confidence[places] = confidence[kept]
+        leaves = np.zeros(len(index), dtype=bool)
+        leaves[kept] = self._held_back(expert, parcel, places, self._exits(expert, parcel, places))
+        error = OrxeError(f"expert {self._experts[expert].name!r}: {NOT_FINITE}")
+        if self._tolerant and is_bad.any():
+            leaves[is_bad] = self._failed(expert, parcel, index[is_bad], error, NOT_FINITE, goes_on=True)
+        for number in parcel.number[index[is_bad & leaves]].tolist() if not self._tolerant else ():
+            parcel.faults[number] = [(Fault(number, expert, NOT_FINITE), error)]
+        return leaves
+
+    def _failed(
+        self,
+        expert: int,
+        parcel: Parcel,
+        index: np.ndarray,
+        error: Exception,
+        message: str | None = None,
+        goes_on: bool = False,
+    ) -> np.ndarray:
+        """Note that an expert failed on samples; which of them are done with, bool (K,).
+
+        A sample that an earlier expert answered keeps that answer, unless it ``goes_on``. Others go on where an
+        expert is left.
+        """
+        for number in parcel.number[index].tolist():
+            noted = parcel.faults.setdefault(number, [])
+            noted.append((Fault(number, expert, message or in_words(error)), error))
+        is_last = expert == len(self._experts) - 1
+        if goes_on or is_last:
+            return np.full(len(index), is_last)
+        return parcel.expert[index] >= 0
+
+    def _exits(self, expert: int, parcel: Parcel, index: np.ndarray) -> np.ndarray:
+        """Which samples exit after an expert, bool (K,)."""
+        leaves = np.ones(len(index), dtype=bool)
+        for number, rows in _by_policy(parcel.policy[index]):
+            threshold = next(s.exit for s in stages_of(self._policies[number]) if s.expert == expert)
+            if threshold is not None:
+                # As torch does, a threshold is compared in the precision of the confidence.
+                leaves[rows] = parcel.confidence[index[rows]] >= np.float32(threshold)
+        return leaves
+
+    def _held_back(self, expert: int, parcel: Parcel, index: np.ndarray, leaves: np.ndarray) -> np.ndarray:
+        """Which samples exit after an expert, bool (K,), when a limit has had its say."""
+        if self._limit is None or expert == len(self._experts) - 1:
+            return leaves
+        told = (parcel.number[index], parcel.confidence[index], leaves)
+        return self._limit.leaving(expert, *map(torch.from_numpy, told)).numpy()
+
+    def _goes_to(self, expert: int, parcel: Parcel, index: np.ndarray) -> np.ndarray:
+        """The next expert of samples that go on, int64 (K,)."""
+        goal = np.full(len(index), -1, dtype=np.int64)
+        for number, rows in _by_policy(parcel.policy[index]):
+            for stage in stages_of(self._policies[number]):
+                if stage.expert <= expert:
+                    continue
+                waiting = rows[goal[rows] < 0]
+                places = index[waiting]
+                # Without any answer so far there is no confidence that a skip threshold could be compared with.
+                enters = (parcel.confidence[places] >= np.float32(stage.skip)) | (parcel.expert[places] < 0)
+                goal[waiting[enters]] = stage.expert
+        return goal
+
+    def _outcome(self, expert: int, parcel: Parcel, given: list[Any], leaves: np.ndarray) -> Outcome:
+        outcome = Outcome()
+        done = np.flatnonzero(leaves)
+        cost = host_cost(self._experts, parcel.ran[done], parcel.expert[done])
+        for place, price in zip(done.tolist(), cost.tolist(), strict=True):
+            outcome.finished.append(self._finished(parcel, place, given, price))
+        onward = np.flatnonzero(~leaves)
+        if len(onward):
+            parcel.answers = given if self._tolerant else []
+            goals = self._goes_to(expert, parcel, onward)
+            now = time.monotonic()
+            for goal in np.unique(goals).tolist():
+                outcome.onward[goal] = parcel.take(onward[goals == goal], now)
+        return outcome
+
+    def _finished(self, parcel: Parcel, place: int, given: list[Any], cost: float) -> Finished:
+        number, expert = int(parcel.number[place]), int(parcel.expert[place])
+        noted = parcel.faults.get(number, [])
+        return Finished(
+            number,
+            given[place] if expert >= 0 else None,
+            expert,
+            float(parcel.confidence[place]),
+            cost,
+            parcel.ran[place],
+            noted[-1][1] if expert < 0 else None,
+            tuple(fault for fault, _ in noted),
+        )
+
+
+def _on_host(expert: Expert, answers: Answers) -> tuple[np.ndarray, np.ndarray]:
+    """Confidence, 0 where it is NaN, float32 (K,), and which answers are not finite, bool (K,); one transfer."""
+    confidence = answers.confidence.detach().to(torch.float32)
+    unsound = not_finite(expert, answers.outputs)
+    if unsound is None:
+        host = confidence.cpu()
+        is_bad = np.zeros(len(host), dtype=bool)
+    else:
+        host, bad = torch.stack([confidence, unsound.to(confidence.device, torch.float32)]).cpu()
+        is_bad = bad.numpy() > 0
+    return torch.nan_to_num(host, nan=0.0).numpy(), is_bad
+
+
+def _by_policy(policy: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """Each policy's number, with the places of the samples that are under it."""
+    return [(int(number), np.flatnonzero(policy == number)) for number in np.unique(policy)]

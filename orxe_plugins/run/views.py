@@ -1,0 +1,46 @@
+"""Whether experts of the user's own weights see images as they were trained to."""
+
+from __future__ import annotations
+
+from orxe_plugins.data.datasets import BadSampleError, Dataset
+from orxe_plugins.evaluation.view_trial import SAMPLES, likelier_view
+from orxe_plugins.experts.classifier import ClassifierExpert
+from orxe_plugins.experts.expert import Expert
+from orxe_plugins.experts.spec import ExpertSpec, parse_address
+from orxe_plugins.tasks.classification import Classification
+from orxe_plugins.tasks.task import Task
+
+#: what a spec's options say of the normalisation
+_SAID = {"mean", "std"}
+
+
+def doubt_about_view(spec: ExpertSpec, expert: Expert, dataset: Dataset, task: Task) -> str:
+    """A sentence where an expert answers a few samples better with another usual normalisation; else empty.
+
+    Only files of weights are doubted, for which nothing says how they were trained: a framework knows its own ones.
+
+    Args:
+        spec: how the expert was built.
+        expert: the expert.
+        dataset: labelled samples; a few of them are answered, up to three times.
+        task: says which answers are right.
+    """
+    _, _, options = parse_address(spec.address)
+    given = {**options, **spec.options}
+    has_file = spec.checkpoint is not None or given.get("checkpoint") is not None
+    if (
+        not has_file
+        or _SAID & set(given)
+        or not (isinstance(task, Classification) and isinstance(expert, ClassifierExpert))
+    ):
+        return ""
+    images, targets = [], []
+    number = min(SAMPLES, len(dataset))
+    for place in (i * len(dataset) // number for i in range(number)):
+        try:
+            images.append(dataset.load(place))
+        except BadSampleError:
+            continue
+        targets.append(dataset.targets[place])
+    found = likelier_view(expert, images, targets, task)
+    return "" if found is None else found.sentence()

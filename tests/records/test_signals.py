@@ -1,0 +1,60 @@
+"""Which confidence an expert gets: the one that ranks its answers best, where that is more than chance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from orxe_plugins import OrxeError, Records
+from orxe_plugins.records import fit_signals, with_signals
+
+
+def recorded(m: int, seed: int, *, second: float) -> Records:
+    """Two experts; the first is wrong where its second class is close, with ``second`` as the weight of that."""
+    rng = np.random.default_rng(seed)
+    top = rng.uniform(0.3, 0.6, m)
+    runner_up = top * rng.uniform(0.05, 0.95, m)
+    rest = np.clip(1 - top - runner_up, 0.01, 1)[:, None] * rng.dirichlet(np.full(8, 5.0), m)
+    p = np.column_stack([top, np.minimum(runner_up, top), np.minimum(rest, runner_up[:, None])])
+    p = -np.sort(-p / p.sum(axis=1, keepdims=True), axis=1)[:, :5]
+    doubt = second * p[:, 1] / p[:, 0] + (1 - second) * (1 - p[:, 0])
+    right = rng.random(m) > doubt
+    log_p = np.log(np.stack([p, p])).astype(np.float32)
+    score = np.stack([right, np.ones(m, bool)]).astype(np.uint8)
+    classes = np.tile(np.arange(5), (2, m, 1))
+    return Records.from_arrays(["small", "large"], [1, 9], np.exp(log_p[:, :, 0]), score,
+                               predictions={"log_probs": log_p, "classes": classes})  # fmt: skip
+
+
+def test_a_signal_that_ranks_better_is_taken_and_gains_on_other_samples() -> None:
+    fit, report = recorded(600, 1, second=0.9), recorded(4000, 2, second=0.9)
+    found = fit_signals(fit)["small"]
+    assert found.options["kind"] in ("margin", "advantage") and max(found.gains.values()) > 0.01
+    changed = with_signals(report, {"small": found.options})
+    assert changed.details["confidence"]["small"]["kind"] == found.options["kind"]
+    assert changed.cost[0] >= report.cost[0] and (changed.confidence[1] == report.confidence[1]).all()
+
+    def kept(records: Records) -> float:
+        surest = np.argsort(-records.confidence[0])[:2000]
+        return float(records.score[0, surest].mean())
+
+    assert kept(changed) > kept(report) + 0.02
+
+
+def test_what_is_there_stays_where_nothing_ranks_better() -> None:
+    stays = [fit_signals(recorded(150, seed, second=0.0))["small"].options["kind"] for seed in range(6)]
+    assert stays.count("max_softmax") >= 4
+
+
+def test_few_samples_and_one_sided_scores_are_no_trouble() -> None:
+    few = recorded(3, 1, second=0.5)
+    assert set(fit_signals(few)) == {"small"}
+    assert fit_signals(recorded(1, 1, second=0.5))["small"].options == {"kind": "max_softmax"}
+
+
+def test_records_without_answers_say_what_is_needed() -> None:
+    bare = Records.from_arrays(["small", "large"], [1, 9], np.ones((2, 4)), np.ones((2, 4)))
+    with pytest.raises(OrxeError, match="these records keep nothing of the answers"):
+        fit_signals(bare)
+    with pytest.raises(OrxeError, match="medium"):
+        with_signals(recorded(5, 0, second=0.5), {"medium": {"kind": "margin"}})
