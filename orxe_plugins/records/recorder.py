@@ -27,7 +27,7 @@ from orxe_plugins.records.manifest import (
     recording_mark,
     setup_of,
 )
-from orxe_plugins.records.mending import rows_to_redo, with_rows
+from orxe_plugins.records.mending import is_new, rows_to_redo, with_rows
 from orxe_plugins.records.options import RecordOptions, with_old_arguments
 from orxe_plugins.records.records import Records
 from orxe_plugins.records.shards import CONTENT
@@ -222,14 +222,16 @@ def _mend(plan: _Plan, store: RecordStore, dataset_manifest: dict[str, Any], wor
             continue
         redone = [samples[row] for row in rows]
         before = store.table(name, index)
-        after = with_rows(before, rows, work.with_contents(answers_to(job, redone), redone))
+        columns = work.with_contents(answers_to(job, redone), redone)
+        if not is_new(before, rows, columns):
+            continue
+        after = with_rows(before, rows, columns)
         if after is None:
             raise OrxeError(
                 f"{store.shard(name, index)} keeps other columns than expert {name!r} gives now: use --fresh {name}"
             )
-        if not after.equals(before):
-            _describe(store, plan, dataset_manifest)
-            store.rewrite_shard(name, index, after, plan.mark)
+        _describe(store, plan, dataset_manifest)
+        store.rewrite_shard(name, index, after, plan.mark)
 
 
 def _describe(store: RecordStore, plan: _Plan, dataset_manifest: dict[str, Any]) -> None:
