@@ -1,9 +1,11 @@
-"""What a search on recorded scores and one on denoised scores are worth on samples that nothing was fitted on.
+"""What a search, its signals and its promises are worth on samples that nothing was fitted on. From records alone.
 
-From records alone: random draws of n samples are searched on, the others are reported on. The same draws serve all
-methods, so that differences are paired. Writes quality.json and quality.md beside this file.
+Random draws of n samples are searched on, the others are reported on. The same draws serve all methods, so that
+differences are paired. Every part is kept in the folder --parts as soon as it is measured: a run that was stopped goes
+on where it was. Writes quality.json and quality.md beside this file.
 
     python benchmarks/bench_quality.py
+    python benchmarks/bench_quality.py --only fusion   # one part alone
 
 Data are looked for in ORXE_DATA, or in ../shared/data beside the repository. The experts of cifar10_experts come as
 logits. Those of imagenet_experts are recorded on imagenet_sample first, if --records does not hold these records
@@ -16,16 +18,20 @@ import argparse
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from quality_markdown import to_markdown
+from quality_detection import detection
+from quality_draws import draws, interval
+from quality_markdown import put_into_docs, to_markdown
+from quality_promises import promises
+from quality_shift import shift
+from quality_signals import fusion, signals
 from recorded_data import DATA, described, record_imagenet
-from scipy import stats
 
 from orxe_plugins import PolicyTable, Records, fit_policies, replay
 from orxe_plugins.errors import OrxeError
@@ -37,6 +43,8 @@ SHARES = (0.1, 0.2, 0.3, 0.4)
 PACKAGES = ("orxe_plugins", "numpy", "scipy", "numba")
 #: it was trained too briefly
 LEFT_OUT = "vit_p4_d128"
+#: numbers of samples at which a search without labels is measured, too
+WITHOUT_LABELS = (248, 1000)
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,7 @@ def main() -> None:
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "data": {}, "left_out": {},
     }  # fmt: skip
+    parts = Parts(options.parts)
     sources = {"cifar10_experts": cifar10_experts, "imagenet_experts": lambda: imagenet_experts(options.records)}
     for name in options.data or sources:
         try:
@@ -82,14 +91,37 @@ def main() -> None:
             print(f"{name} is left out: {error}")
             result["left_out"][name] = str(error)
             continue
-        start = time.perf_counter()
-        result["data"][name] = measure(records, options)
-        result["data"][name]["seconds"] = round(time.perf_counter() - start)
+        if options.only in (None, "search"):
+            result["data"][name] = measure(name, records, options, parts)
+        for part, measured in (("signals", signals), ("fusion", fusion), ("promises", promises)):
+            if options.only in (None, part):
+                found = parts.of(f"{part}-{name}", lambda records=records, measured=measured: measured(records))
+                result.setdefault(part, {})[name] = found
+    for part in ("detection/digits_detection", "detection/coco_sample", "shift"):
+        group, _, name = part.partition("/")
+        if options.only in (None, group):
+            try:
+                found = parts.of(
+                    part, lambda group=group, name=name: detection(name, options) if name else shift(options)
+                )
+            except OrxeError as error:
+                print(f"{part} is left out: {error}")
+                result["left_out"][part] = str(error)
+                continue
+            if name:
+                result.setdefault(group, {})[name] = found
+            else:
+                result[group] = found
+    if options.only is not None:
+        print(json.dumps({key: result.get(key) for key in (options.only, "data")}, indent=1))
+        return
     text = to_markdown(result)
     print(text)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "quality.json").write_text(json.dumps(result, indent=2) + "\n")
     (options.out / "quality.md").write_text(text)
+    if options.out == ROOT:
+        put_into_docs(ROOT.parent / "docs" / "search.md", result)
 
 
 def cifar10_experts() -> Records:
@@ -100,11 +132,16 @@ def cifar10_experts() -> Records:
     with np.load(file) as archive:
         names, mmacs, label = archive["names"], archive["mmacs"], archive["label"]
         logits = archive["logits"].astype(np.float64)  # (N, M, 10)
-    odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    answer = logits.argmax(axis=-1)
+    log_p = logits - logits.max(axis=-1, keepdims=True)
+    log_p -= np.log(np.exp(log_p).sum(axis=-1, keepdims=True))
     records = Records.from_arrays(
-        names.tolist(), mmacs / 1000, 1 / odds.sum(axis=-1), (answer == label).astype(np.uint8),
-        predictions={"classes": answer[:, :, None]},
+        names.tolist(), mmacs / 1000, np.exp(log_p.max(axis=-1)).clip(0, 1),
+        (log_p.argmax(axis=-1) == label).astype(np.uint8), labels=label,
+        predictions={
+            "classes": np.broadcast_to(np.arange(log_p.shape[-1], dtype=np.int32), log_p.shape),
+            "log_probs": log_p.astype(np.float32),
+        },
+        details={"keep": "all"},
     )  # fmt: skip
     return records.experts([name for name in records.names if name != LEFT_OUT]).sorted_by_cost()
 
@@ -119,54 +156,77 @@ def imagenet_experts(folder: Path) -> Records:
     return load_records(folder)
 
 
-def measure(records: Records, options: argparse.Namespace) -> dict[str, Any]:
+class Parts:
+    """What was measured already, one file for each part.
+
+    Args:
+        folder: where the files are; made if it is missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def of(self, name: str, measured: Callable[[], Any]) -> Any:
+        """What was measured under a name, or is measured now."""
+        file = self.folder / f"{name}.json"
+        if not file.is_file():
+            start = time.perf_counter()
+            file.parent.mkdir(parents=True, exist_ok=True)
+            result = measured()
+            file.write_text(json.dumps(result) + "\n")
+            print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
+        return json.loads(file.read_text())
+
+
+def measure(name: str, records: Records, options: argparse.Namespace, parts: Parts) -> dict[str, Any]:
     """Every method at every number of samples."""
     agreement = agreement_records(records)
     rows = []
     for n in (n for n in options.sizes if n <= len(records) / 2):
         plain: dict[str, np.ndarray] = {}
-        halves = list(draws(len(records), n, options.splits))
-        tables: dict[tuple[bool, str], list[PolicyTable]] = {}
         for method in METHODS:
-            if options.labels_only and not method.labels:
+            if not method.labels and n not in WITHOUT_LABELS:
                 continue
-            searched, key = records if method.labels else agreement, (method.labels, method.scores)
-            if key not in tables:
-                tables[key] = [
-                    fit_policies(searched.samples(fit), options.preferences, scores=method.scores)  # type: ignore[arg-type]
-                    for fit, _ in halves
-                ]
+            searched = records if method.labels else agreement
             found = [
-                report(table, records.samples(rest), method, options)
-                for table, (_, rest) in zip(tables[key], halves, strict=True)
+                parts.of(
+                    f"search/{name}-{n}-{'labels' if method.labels else 'none'}-{method.scores}-{seed}",
+                    lambda fit=fit, rest=rest, method=method, searched=searched: searched_on(
+                        searched.samples(fit), records.samples(rest), method, options
+                    ),
+                )
+                for seed, (fit, rest) in enumerate(draws(len(records), n, options.splits))
             ]
-            figures = {key: np.array([one[key] for one in found]) for key in found[0]}
+            chosen = [{**one, **one["chosen"][str(method.safety)]} for one in found]
+            figures = {key: np.array([one[key] for one in chosen]) for key in ("score_at", "objective", "drop", "cost")}
             plain = plain or figures
             rows.append({"n": n, "method": method.name, **_summary(figures, plain)})
-            print(f"n = {n}, {method.name}: objective {rows[-1]['objective']:.4f}", flush=True)
+        print(f"n = {n}, {name}: done", flush=True)
     return described(records, rows)
 
 
-def draws(total: int, n: int, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Random draws of n samples, each with the rest."""
-    for seed in range(count):
-        order = np.random.default_rng([n, seed]).permutation(total)
-        yield np.sort(order[:n]), np.sort(order[n:])
+def searched_on(fit: Records, rest: Records, method: Method, options: argparse.Namespace) -> dict[str, Any]:
+    """One search and its figures on the samples that it was not fitted on, by their labels."""
+    table = fit_policies(fit, options.preferences, scores=method.scores)  # type: ignore[arg-type]
+    return report(table, rest, options)
 
 
-def report(table: PolicyTable, rest: Records, method: Method, options: argparse.Namespace) -> dict[str, Any]:
-    """Figures of a table on the samples that it was not fitted on, by their labels."""
+def report(table: PolicyTable, rest: Records, options: argparse.Namespace) -> dict[str, Any]:
+    """Figures of a table on other samples; what is chosen for the allowed drop, for each safety that methods have."""
     whole = float(rest.standalone_cost[-1])
     held = {row.policy: replay(rest, row) for row in table}
     cost = np.array([held[row.policy].cost / whole for row in table])
     score = np.array([held[row.policy].score for row in table])
     preference = np.array(table.preferences)
-    chosen = held[table.choose(max_drop=options.max_drop, safety=method.safety).policy]
+    chosen = {}
+    for safety in {method.safety for method in METHODS}:
+        one = held[table.choose(max_drop=options.max_drop, safety=safety).policy]
+        chosen[str(safety)] = {"drop": float(rest.mean_score[-1]) - one.score, "cost": one.cost / whole}
     order = np.argsort(cost, kind="stable")
     return {
-        "score_at": np.interp(SHARES, cost[order], score[order]),
-        "drop": float(rest.mean_score[-1]) - chosen.score,
-        "cost": chosen.cost / whole,
+        "score_at": np.interp(SHARES, cost[order], score[order]).tolist(),
+        "chosen": chosen,
         "objective": float(np.mean((1 - preference) * cost + preference * (1 - score))),
     }
 
@@ -181,15 +241,9 @@ def _summary(figures: dict[str, np.ndarray], plain: dict[str, np.ndarray]) -> di
         "drop_of_draws": figures["drop"].tolist(),
         "cost": float(figures["cost"].mean()),
         "objective": float(figures["objective"].mean()),
-        "gain": [float(gain.mean()), *_interval(gain, 0.95)],
-        "objective_change": [float(extra.mean()), *_interval(extra, 0.99)],
+        "gain": [float(gain.mean()), *interval(gain, 0.95)],
+        "objective_change": [float(extra.mean()), *interval(extra, 0.99)],
     }
-
-
-def _interval(values: np.ndarray, level: float) -> tuple[float, float]:
-    """Interval of the mean over draws, by Student's t."""
-    reach = stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
-    return float(values.mean() - reach), float(values.mean() + reach)
 
 
 def _options() -> argparse.Namespace:
@@ -198,9 +252,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--records", type=Path, default=Path("runs/honesty"), help="folder of imagenet_experts' records"
     )
+    parser.add_argument(
+        "--detection", type=Path, default=Path("runs/digits_detection"), help="folder of a run of digits_detection"
+    )
     parser.add_argument("--splits", type=int, default=20, help="random draws of each size, at least 2")
     parser.add_argument("--sizes", type=int, nargs="+", default=[50, 100, 248, 500, 1000, 2400])
-    parser.add_argument("--labels-only", action="store_true", help="leave out what searches without labels")
+    parser.add_argument("--parts", type=Path, default=Path("runs/quality"), help="folder of what was measured")
+    parser.add_argument("--only", choices=("search", "signals", "fusion", "promises", "detection", "shift"))
     parser.add_argument("--max-drop", type=float, default=0.01)
     parser.add_argument("--preferences", type=int, default=26, help="from 0.5 to 1")
     parser.add_argument("--out", type=Path, default=ROOT)

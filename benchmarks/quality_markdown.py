@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from quality_sections import SECTIONS
 from recorded_data import heading
 
 
@@ -13,7 +15,8 @@ def to_markdown(result: dict[str, Any]) -> str:
     shares = " / ".join(f"{100 * share:g}" for share in settings["shares"])
     preferences = settings["preferences"]
     parts = [
-        "# A search on recorded scores and one on denoised scores, on new samples",
+        "# What searches, signals and promises are worth on new samples",
+        "## Searches",
         f"Policies for {len(preferences)} preferences from {preferences[0]:g} to {preferences[-1]:g} are fitted on n "
         f"samples, drawn at random {settings['splits']} times, and reported on all others by their labels. The same "
         "draws serve all methods. Recorded scores are what ORXE's paper and release 0.1.0 search on: the argmin over "
@@ -26,13 +29,16 @@ def to_markdown(result: dict[str, Any]) -> str:
         "largest drop, and how often it was more than allowed. Objective: mean over the preferences; its change from "
         "the first row with a 99 % interval, below 0 is better. Intervals are paired, by Student's t over the draws: "
         "they cover the draw of the samples that policies are fitted on, not that of the whole data set. The form of "
-        "the regression and the two constants of the safe side were chosen with an eye on draws of the same two data "
-        "sets, the samples that are reported on here among them. "
+        "the regression and the two constants of the safe side were chosen on other draws of the same two data sets "
+        "(other random seeds), which share samples with these. "
         "Written by `python benchmarks/bench_quality.py`.",
     ]
     for name, data in result["data"].items():
-        parts.append(heading(name, data))
+        parts.append("#" + heading(name, data))
         parts.append(_table(data["rows"], shares, settings["max_drop"]))
+    for name, written in SECTIONS.items():
+        if result.get(name):
+            parts += written(result[name])
     parts.append("With " + ", ".join(f"{name} {number}" for name, number in result["versions"].items()) + ".")
     parts += [f"{name} is left out: {reason}" for name, reason in result["left_out"].items()]
     return "\n\n".join(parts) + "\n"
@@ -57,3 +63,22 @@ def _table(rows: list[dict[str, Any]], shares: str, max_drop: float) -> str:
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+BEGIN, END = "<!-- bench_quality: begin -->", "<!-- bench_quality: end -->"
+
+
+def put_into_docs(page: Path, result: dict[str, Any]) -> None:
+    """Put the short table of searches into a page of the documentation, between its marks."""
+    head = ("data", "n", "gain", "one point allowed: drop @ cost, recorded scores", "the same, auto")
+    lines = [f"| {' | '.join(head)} |", "|---|---:|---|---|---|"]
+    for name, data in result["data"].items():
+        of = {(row["n"], row["method"]): row for row in data["rows"]}
+        for n in dict.fromkeys(row["n"] for row in data["rows"]):
+            raw, auto = of[n, "labels, recorded scores"], of[n, "labels, auto"]
+            gain, low, high = (100 * value for value in auto["gain"])
+            drops = (f"{100 * row['drop']:.1f} @ {row['cost']:.2f}" for row in (raw, auto))
+            lines.append(f"| {' | '.join((name, f'{n:,}', f'{gain:+.1f} ({low:+.1f} to {high:+.1f})', *drops))} |")
+    text = page.read_text()
+    before, rest = text.split(BEGIN)
+    page.write_text("\n".join((before + BEGIN, *lines, END)) + rest.split(END)[1])

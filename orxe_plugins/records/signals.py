@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,11 +33,13 @@ class Signal:
         gains: kind -> what it gains over the kind that the records have, cross-validated: score per sample, a mean
             over all shares of samples that are passed on.
         errors: kind -> standard error of the gain.
+        fitted: kind and options of the advantage that was fitted, whether or not it was chosen.
     """
 
     options: dict[str, Any]
     gains: dict[str, float]
     errors: dict[str, float]
+    fitted: dict[str, Any] = field(default_factory=dict)
 
 
 def fit_signals(records: Records, folds: int = 5, seed: int = 0) -> dict[str, Signal]:
@@ -123,11 +125,12 @@ def _choose(records: Records, expert: int, there: dict[str, Any], fold: np.ndarr
         # A sample's rank is the share of cuts at which this expert keeps it: so much of its gain is not had.
         each = (now - rankdata(signal)) / len(records) * gain
         gains[kind], errors[kind] = float(each.mean()), float(each.std() / len(each) ** 0.5)
+    fitted = _fit(_name(records), seen, gain).to_dict()
     best = max(gains, key=lambda kind: gains[kind])
-    if gains[best] <= errors[best]:
-        return Signal(there, gains, errors)
-    options = _fit(_name(records), seen, gain).to_dict() if best == "advantage" else {"kind": best}
-    return Signal(options, gains, errors)
+    options = there
+    if gains[best] > errors[best]:
+        options = fitted if best == "advantage" else {"kind": best}
+    return Signal(options, gains, errors, fitted)
 
 
 def _next(records: Records, expert: int) -> int:

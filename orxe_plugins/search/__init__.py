@@ -7,7 +7,9 @@ from orxe_plugins.search.replay import Outcome, replay
 from orxe_plugins.util.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from orxe_plugins.search.asking import LabelRequests
     from orxe_plugins.search.batched import BatchedCosts, batch_ms, batched_costs, with_costs
+    from orxe_plugins.search.controls import Controls
     from orxe_plugins.search.denoise import denoised
     from orxe_plugins.search.engine.bounds import lower_bounds
     from orxe_plugins.search.fit import fit_policies
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 else:
     _PLACES = {
         "BatchedCosts": "orxe_plugins.search.batched",
+        "Controls": "orxe_plugins.search.controls",
+        "LabelRequests": "orxe_plugins.search.asking",
         "SaverCurves": "orxe_plugins.search.savers",
         "SaverRow": "orxe_plugins.search.savers",
         "SaverTable": "orxe_plugins.search.savers",
@@ -51,6 +55,8 @@ else:
 
 __all__ = [
     "BatchedCosts",
+    "Controls",
+    "LabelRequests",
     "Outcome",
     "SaverCurves",
     "SaverRow",

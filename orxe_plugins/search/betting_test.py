@@ -6,10 +6,10 @@ import numpy as np
 
 NAME = "betting test of Waudby-Smith and Ramdas"
 #: no bet risks more than this share of the capital on one sample
-_MOST = 0.75
+MOST = 0.75
 
 
-def p_value(drop: np.ndarray, max_drop: float, level: float) -> float:
+def p_value(drop: np.ndarray, max_drop: float, level: float, greatest: float = 1.0) -> float:
     """P-value of "the true mean drop is at least ``max_drop``"; a small one speaks for the policy.
 
     A gambler bets on every sample that it drops by less than ``max_drop``, and fixes each stake before the
@@ -25,12 +25,13 @@ def p_value(drop: np.ndarray, max_drop: float, level: float) -> float:
         drop: per-sample score of the last expert minus that of the policy, (M,), in random order.
         max_drop: allowed drop.
         level: the level for which the stakes are best; the p-value is valid whatever it is.
+        greatest: what a drop can be at most. It may be less than -1: only great drops can ruin the gambler.
     """
-    x, null = (drop + 1) / 2, (max_drop + 1) / 2  # on [0, 1]
+    x, null = (drop + 1) / (greatest + 1), (max_drop + 1) / (greatest + 1)  # at most 1
     count = np.arange(1, len(x) + 1)
     mean = (0.5 + np.cumsum(x)) / (count + 1)
     variance = (0.25 + np.cumsum((x - mean) ** 2)) / (count + 1)
     before = np.append(0.25, variance[:-1])  # a stake must not depend on its own sample
-    stake = np.minimum(np.sqrt(2 * np.log(1 / level) / (before * len(x))), _MOST / (1 - null))
+    stake = np.minimum(np.sqrt(2 * np.log(1 / level) / (before * len(x))), MOST / (1 - null))
     capital = np.cumsum(np.log1p(stake * (null - x)))
     return float(min(1.0, np.exp(-capital.max())))

@@ -24,11 +24,18 @@ from orxe_plugins.policies.row import PolicyRow, Promise, pareto_rows
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.records.records import Records
 from orxe_plugins.search.betting_test import NAME, p_value
+from orxe_plugins.search.controls import Controls
 from orxe_plugins.search.replay import replay
 
 
 def promise(
-    table: PolicyTable, records: Records, max_drop: float, confidence: float = 0.95, *, seed: int = 0
+    table: PolicyTable,
+    records: Records,
+    max_drop: float,
+    confidence: float = 0.95,
+    *,
+    controls: Controls | None = None,
+    seed: int = 0,
 ) -> Promise:
     """The policies whose mean score is at most ``max_drop`` below the last expert's, with so much confidence.
 
@@ -40,20 +47,26 @@ def promise(
         records: the choosing split: samples that had no part in the fit, drawn from where later ones will come.
         max_drop: allowed drop of the mean per-sample score, such as 0.005 for half a point.
         confidence: between 0 and 1.
+        controls: unlabelled samples beside the choosing split, by which fewer labels promise the same.
         seed: of the order in which the test sees the samples.
 
     Raises:
         OrxeError: no policy can promise this with so many samples, scores lie outside of [0, 1], or an
             argument is out of range.
     """
-    found = _tested(table, records, max_drop, confidence, seed)
+    found = _tested(table, records, Promise(max_drop, confidence, len(records), 0), controls, seed)
     if found.row is None:
         raise OrxeError(found.reason)
     return found
 
 
 def with_promises(
-    table: PolicyTable, records: Records, wanted: Iterable[tuple[float, float]], *, seed: int = 0
+    table: PolicyTable,
+    records: Records,
+    wanted: Iterable[tuple[float, float]],
+    *,
+    controls: Controls | None = None,
+    seed: int = 0,
 ) -> PolicyTable:
     """The table with the promise that was tested for each ``(max_drop, confidence)``.
 
@@ -61,13 +74,14 @@ def with_promises(
     them together.
 
     Args:
-        table, records, seed: see :func:`promise`.
+        table, records, controls, seed: see :func:`promise`.
         wanted: pairs of ``max_drop`` and ``confidence``.
 
     Raises:
         OrxeError: scores lie outside of [0, 1], or an argument is out of range.
     """
-    return replace(table, promises=tuple(_tested(table, records, drop, sure, seed) for drop, sure in wanted))
+    asked = [Promise(drop, sure, len(records), 0) for drop, sure in wanted]
+    return replace(table, promises=tuple(_tested(table, records, each, controls, seed) for each in asked))
 
 
 def fixed_sequence(table: PolicyTable) -> tuple[PolicyRow, ...]:
@@ -84,23 +98,28 @@ def fixed_sequence(table: PolicyTable) -> tuple[PolicyRow, ...]:
     return pareto_rows(rows.values())[::-1]
 
 
-def _tested(table: PolicyTable, records: Records, max_drop: float, confidence: float, seed: int) -> Promise:
-    _check(table, records, max_drop, confidence)
+def _tested(table: PolicyTable, records: Records, wanted: Promise, controls: Controls | None, seed: int) -> Promise:
+    max_drop, confidence = wanted.max_drop, wanted.confidence
+    check_promise(table, records, max_drop, confidence)
     level = 1 - confidence
     order = np.random.default_rng(seed).permutation(len(records))
     sequence = fixed_sequence(table)
     passed: list[tuple[PolicyRow, float, float]] = []
     tried = 0
     for row in sequence:
-        drop = _drops(records, row)[order]
-        p = p_value(drop, max_drop, level)
+        drop, greatest = _drops(records, row), 1.0
+        corrected: np.ndarray = drop
+        if controls is not None:
+            corrected, greatest = controls.corrected(row.policy, records, drop)
+        p = p_value(corrected[order], max_drop, level, greatest)
         tried += 1
         if p > level:
             break
         passed.append((row, float(drop.mean()), p))
     rows, observed, p_values = zip(*passed, strict=True) if passed else ((), (), ())
+    test = NAME if controls is None else f"{NAME}, with control variates"
     relative_to = str(records.details.get("relative_to", ""))
-    found = Promise(max_drop, confidence, len(records), tried, rows, observed, p_values, NAME, relative_to=relative_to)
+    found = Promise(max_drop, confidence, len(records), tried, rows, observed, p_values, test, relative_to=relative_to)
     return found if passed else replace(found, reason=_reason(found, table, records, sequence))
 
 
@@ -111,7 +130,12 @@ def _drops(records: Records, row: PolicyRow) -> np.ndarray:
     return records.score[-1].astype(kind) - records.score[expert, np.arange(len(records))].astype(kind)
 
 
-def _check(table: PolicyTable, records: Records, max_drop: Any, confidence: Any) -> None:
+def check_promise(table: PolicyTable, records: Records, max_drop: Any, confidence: Any) -> None:
+    """Refuse what no promise can be tested with.
+
+    Raises:
+        OrxeError: an argument is out of range, there is no sample, or scores lie outside of [0, 1].
+    """
     table.check_n_experts(records.n_experts)
     for name, value in (("max_drop", max_drop), ("confidence", confidence)):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
