@@ -19,6 +19,7 @@ from orxe_mmdet.kept_config import KeptConfig
 from orxe_mmdet.originals import OriginalImages, original_image
 from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade, label_arguments
 from orxe_plugins.cascade.controls import CascadeControls
+from orxe_plugins.detection.rows import BoxRows
 from orxe_plugins.errors import OrxeError, check_known
 
 #: the test pipeline that a cascade needs: the original image, and the annotations for evaluation
@@ -80,7 +81,7 @@ class CascadeDetector(CascadeControls, BaseDetector):
         remap: Mapping[str, str | None] | None = None,
         **more: Any,
     ) -> None:
-        known = ("skip_thresholds", "preference", "names", "trust", *_OF_EVERY_DETECTOR)
+        known = ("skip_thresholds", "preference", "names", "trust", "trust_changed", *_OF_EVERY_DETECTOR)
         check_known("argument of CascadeDetector", more, known)
         of_mmdet = {name: more.pop(name, None) for name in _OF_EVERY_DETECTOR}
         for name in _OF_EVERY_DETECTOR[1:]:
@@ -138,17 +139,19 @@ class CascadeDetector(CascadeControls, BaseDetector):
         samples = list(batch_data_samples or (DetDataSample() for _ in batch_inputs))
         images = [original_image(*pair) for pair in zip(batch_inputs, samples, strict=True)]
         outputs, route = self.cascade.route(images)
-        device = self.data_preprocessor.device
-        for i, sample in enumerate(samples):
-            found = outputs[i].to(device)
-            sample.pred_instances = InstanceData(bboxes=found.boxes, scores=found.scores, labels=found.labels)
-            expert = int(route.expert[i])
+        parts = BoxRows.of(outputs).split(self.data_preprocessor.device)
+        here = route.to_host()
+        columns = zip(parts, *(part.tolist() for part in (here.expert, here.confidence, here.cost)), strict=True)
+        for sample, (rows, expert, confidence, cost) in zip(samples, columns, strict=True):
+            sample.pred_instances = InstanceData(
+                bboxes=rows[:, :4].contiguous(), scores=rows[:, 4], labels=rows[:, 5].long()
+            )
             sample.set_metainfo(
                 {
                     "orxe_expert": self.cascade.members[expert].name,
                     "orxe_expert_index": expert,
-                    "orxe_confidence": float(route.confidence[i]),
-                    "orxe_cost": float(route.cost[i]),
+                    "orxe_confidence": confidence,
+                    "orxe_cost": cost,
                 }
             )
         return samples

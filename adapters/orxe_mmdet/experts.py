@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmengine.registry import DefaultScope
-from torch import nn
+from torch import Tensor, nn
 
 from orxe_mmdet.blueprint import Blueprint
 from orxe_mmdet.checkpoints import Checkpoint, load_weights, read_checkpoint
@@ -24,6 +24,7 @@ from orxe_plugins.cost.macs import EXAMPLE_SIZE, detector_macs
 from orxe_plugins.data.batch import rows_by
 from orxe_plugins.data.images import to_array
 from orxe_plugins.detection.detections import Detections
+from orxe_plugins.detection.rows import BoxRows, box_rows
 from orxe_plugins.errors import OrxeError, check_known
 from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.detector import DetectorExpert
@@ -78,13 +79,15 @@ class MMDetExpert(DetectorExpert):
             # mmengine remembers a device of its own, which a move of an outer module does not reach.
             model.data_preprocessor.to(self.device)
         views = self.prepare(batch)
-        answers: dict[int, Detections] = {}
+        parts: dict[int, Tensor] = {}
         for rows in rows_by(view["inputs"].shape for view in views):
             if context is not None:
                 context.next_call_on(self, rows)
             for i, sample in zip(rows, self._test([views[i] for i in rows]), strict=True):
-                answers[i] = self._detections(sample)
-        return [answers[i] for i in range(len(views))]
+                parts[i] = _rows(sample)
+        found = BoxRows.of_parts([parts[i] for i in range(len(views))])
+        # Checked before boxes are left out: a model that answers NaN is not one that finds nothing.
+        return [each.above(self.score_thr) for each in found.detections(self.names)]
 
     def _test(self, views: Sequence[dict[str, Any]]) -> Sequence[Any]:
         """mmdet's data samples of B views of one shape."""
@@ -116,10 +119,11 @@ class MMDetExpert(DetectorExpert):
                 f"expert {self.name!r} cannot prepare an image of {width} x {height} pixels: {error.err}"
             ) from error
 
-    def _detections(self, sample: Any) -> Detections:
-        found = sample.pred_instances
-        boxes = getattr(found.bboxes, "tensor", found.bboxes)
-        return Detections(boxes, found.scores, found.labels, self.names).above(self.score_thr)
+
+def _rows(sample: Any) -> Tensor:
+    """The boxes of one of mmdet's data samples, (k, 6)."""
+    found = sample.pred_instances
+    return box_rows(getattr(found.bboxes, "tensor", found.bboxes), found.scores, found.labels)
 
 
 @dataclass(frozen=True)

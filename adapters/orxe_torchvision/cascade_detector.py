@@ -13,8 +13,8 @@ from torchvision.models._api import register_model  # torchvision has no public 
 from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.controls import CascadeControls
-from orxe_plugins.detection.detections import Detections
 from orxe_plugins.detection.labels import normalise_label
+from orxe_plugins.detection.rows import BoxRows
 from orxe_plugins.errors import MissingAttributeError, OrxeError
 from orxe_torchvision.detection import BACKGROUND, NOT_A_LABEL, TorchvisionDetector
 
@@ -77,12 +77,12 @@ class CascadeDetector(CascadeControls, nn.Module):
             if image.ndim != 3:
                 raise OrxeError(f"an image has shape {tuple(image.shape)}: expected (C, H, W)")
         outputs, _ = self.cascade.route(originals)
-        return [self._answer(found, image.device) for found, image in zip(outputs, originals, strict=True)]
-
-    def _answer(self, detections: Detections, device: torch.device) -> dict[str, Tensor]:
-        found = detections.best_first().to(device)
-        labels = self._number_of_label.to(device)[found.labels]
-        return {"boxes": found.boxes, "labels": labels, "scores": found.scores}
+        found = BoxRows.of(outputs).best_first().relabelled(self._number_of_label)
+        devices = {image.device for image in originals}
+        # Images of one device get their boxes by one transfer.
+        together = devices.pop() if len(devices) == 1 else torch.device("cpu")
+        parts = zip(found.split(together), originals, strict=True)
+        return [_answer(rows.to(image.device)) for rows, image in parts]
 
     def _losses(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]] | None) -> dict[str, Tensor]:
         if targets is None:
@@ -115,6 +115,10 @@ class CascadeDetector(CascadeControls, nn.Module):
                 f"a target has label {int(labels[bad][0])}, which is no object: expected numbers of model.categories"
             )
         return {**target, "labels": found}
+
+
+def _answer(rows: Tensor) -> dict[str, Tensor]:
+    return {"boxes": rows[:, :4].contiguous(), "labels": rows[:, 5].long(), "scores": rows[:, 4]}
 
 
 def default_categories(cascade: Cascade) -> tuple[str, ...]:

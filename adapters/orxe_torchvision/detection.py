@@ -15,6 +15,7 @@ from orxe_plugins.cost.macs import detector_macs
 from orxe_plugins.data.batch import rows_by
 from orxe_plugins.data.images import to_tensor
 from orxe_plugins.detection.detections import Detections
+from orxe_plugins.detection.rows import BoxRows, box_rows
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.checkpoints import checkpoint_file, load_checkpoint, read_state_dict
@@ -66,13 +67,17 @@ class TorchvisionDetector(DetectorExpert):
     def forward(self, batch: Sequence[Any], context: BatchContext | None = None) -> list[Detections]:
         """Detections of B original images."""
         images = self.prepare(batch)
-        found: dict[int, Detections] = {}
+        parts: dict[int, Tensor] = {}
         for rows in rows_by(image.shape for image in images):
             if context is not None:
                 context.next_call_on(self, rows)
             for i, answer in zip(rows, self.module([images[i] for i in rows]), strict=True):
-                found[i] = self._detections(answer)
-        return [found[i] for i in range(len(images))]
+                parts[i] = box_rows(answer["boxes"], answer["scores"], answer["labels"])
+        found = BoxRows.of_parts([parts[i] for i in range(len(images))])
+        found = found.relabelled(self._label_of_number)
+        # Half precision may round a score above 1.
+        found.rows[:, 4].clamp_(max=1.0)
+        return found.detections(self.names)
 
     def losses(
         self, images: Sequence[Any], targets: Sequence[Mapping[str, Tensor]], context: BatchContext | None = None
@@ -116,13 +121,6 @@ class TorchvisionDetector(DetectorExpert):
         if self.cost is None:
             self.cost = detector_macs(self, self.cost_key) / 1e9 + self.confidence.gmacs
         return self.cost
-
-    def _detections(self, answer: Mapping[str, Tensor]) -> Detections:
-        labels = self._label_of_number.to(answer["labels"].device)[answer["labels"]]
-        keep = labels >= 0
-        # Half precision may round a score above 1.
-        scores = answer["scores"][keep].float().clamp(max=1.0)
-        return Detections(answer["boxes"][keep].float(), scores, labels[keep], self.names)
 
     def _check_size(self, height: int, width: int) -> None:
         """torchvision shrinks a long image until its longer side fits: nothing may be left of the shorter one."""

@@ -8,12 +8,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils import LOGGER
 
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.routing import Route
+from orxe_plugins.cascade.stream import StreamAnswer
 from orxe_plugins.detection.detections import Detections
+from orxe_plugins.detection.rows import BoxRows
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
@@ -26,12 +29,19 @@ class Routed:
     """What a cascade answers to B original images.
 
     Attributes:
-        detections: one for each image, best box first, all in the cascade's label space.
+        found: their boxes, best first, all in the cascade's label space.
         route: which expert answered each image, and at what cost.
+        names: the label names.
     """
 
-    detections: list[Detections]
+    found: BoxRows
     route: Route
+    names: tuple[str, ...]
+
+    @property
+    def detections(self) -> list[Detections]:
+        """One for each image, best box first."""
+        return self.found.detections(self.names)
 
 
 class CascadeModel(nn.Module):
@@ -73,7 +83,18 @@ class CascadeModel(nn.Module):
     def answer(self, images: Sequence[Any]) -> Routed:
         """Detections of B original images, and which expert gave each of them."""
         outputs, route = self.cascade.route(images)
-        return Routed([detections.best_first() for detections in outputs], route)
+        return Routed(BoxRows.of(outputs).best_first(), route, self.cascade.answer_names)
+
+    def joined(self, answers: Sequence[StreamAnswer]) -> Routed:
+        """The answers of a stream to B images, as :meth:`answer` gives them."""
+        outputs, n = [answer.output for answer in answers], len(self.cascade.members)
+        route = Route(
+            torch.tensor([answer.expert for answer in answers]),
+            torch.tensor([answer.confidence for answer in answers], dtype=torch.float32),
+            torch.tensor([answer.cost for answer in answers], dtype=torch.float64),
+            torch.tensor([[i in answer.ran for i in range(n)] for answer in answers]),
+        )
+        return Routed(BoxRows.of(outputs).best_first(), route, self.cascade.answer_names)
 
     def expect(self, images: Sequence[Any]) -> None:
         """Give the original images of the batch that Ultralytics will call :meth:`forward` with next."""
@@ -96,7 +117,9 @@ class CascadeModel(nn.Module):
             return self.answer(images)
         # Ultralytics warms models up on uninitialised memory, which may hold NaN.
         images = list(torch.nan_to_num(batch.float(), nan=0.0).clamp(0, 1))
-        return _padded([as_rows(detections) for detections in self.answer(images).detections], batch.device)
+        if not images:
+            return torch.zeros((0, 0, 6), device=batch.device)
+        return pad_sequence(self.answer(images).found.split(batch.device), batch_first=True)
 
     def ask(self, settings: DetectSettings | None) -> None:
         """Make the Ultralytics experts answer by a caller's settings; None: by their own.
@@ -152,12 +175,12 @@ class CascadeModel(nn.Module):
         raise OrxeError("weights cannot be loaded into a cascade: build it out of experts that have them")
 
 
-def wanted(detections: Detections, settings: DetectSettings) -> Detections:
+def wanted(found: BoxRows, settings: DetectSettings) -> BoxRows:
     """Those of an answer's boxes that the caller of Ultralytics asked for; best first already."""
-    kept = detections.above(settings.conf)
+    kept = found.rows[:, 4] > settings.conf
     if settings.classes is not None:
-        kept = kept.take(torch.isin(kept.labels, torch.tensor(settings.classes, device=kept.labels.device)))
-    return kept.take(torch.arange(min(len(kept), settings.max_det), device=kept.scores.device))
+        kept &= torch.isin(found.rows[:, 5].long(), torch.tensor(settings.classes, dtype=torch.int64))
+    return found.take(kept).at_most(settings.max_det)
 
 
 def describe(cascade: Cascade) -> Iterable[str]:
@@ -175,17 +198,3 @@ def describe(cascade: Cascade) -> Iterable[str]:
 
 def _size(expert: Expert) -> str:
     return f" at imgsz {expert.imgsz}" if isinstance(expert, YoloExpert) else ""
-
-
-def as_rows(detections: Detections) -> Tensor:
-    """Detections in Ultralytics' layout, (K, 6): xyxy, score, label."""
-    parts = [detections.boxes, detections.scores[:, None], detections.labels[:, None].float()]
-    return torch.cat(parts, dim=1)
-
-
-def _padded(rows: Sequence[Tensor], device: torch.device) -> Tensor:
-    longest = max((len(part) for part in rows), default=0)
-    padded = torch.zeros((len(rows), longest, 6), device=device)
-    for i, part in enumerate(rows):
-        padded[i, : len(part)] = part.to(device)
-    return padded

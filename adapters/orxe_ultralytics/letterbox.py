@@ -9,6 +9,7 @@ repeated here. So an expert answers as Ultralytics itself would in either mode.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,9 +20,14 @@ from torch import Tensor
 from ultralytics.data.augment import LetterBox
 
 from orxe_plugins.data.images import to_array
+from orxe_plugins.detection.rows import BoxRows
 
 #: which of Ultralytics' two ways of resizing an expert follows
 Mode = Literal["val", "predict"]
+
+
+class InSquare(np.ndarray):
+    """An original image that is padded to a square, even by experts that pad to the smallest rectangle."""
 
 
 @dataclass(frozen=True)
@@ -38,31 +44,38 @@ class Placement:
     pad: tuple[float, float]
     shape: tuple[int, int]
 
-    def to_original(self, boxes: Tensor, clip: bool) -> Tensor:
-        """Boxes xyxy (K, 4) of the view, in pixels of the original.
-
-        Args:
-            boxes: corners in pixels of the view, in the model's precision.
-            clip: cut them at the image's border.
-        """
-        # float64: a box that goes to the original and back must not move by a float32 rounding.
-        gain = boxes.new_tensor(self.gain * 2, dtype=torch.float64)  # (4,)
-        pad = boxes.new_tensor(self.pad * 2, dtype=torch.float64)
-        moved = (boxes.double() - pad) / gain
-        if clip:
-            height, width = self.shape
-            moved = moved.clamp(min=0).minimum(moved.new_tensor([width, height, width, height]))
-        return moved
-
     def to_view(self, boxes: Tensor) -> Tensor:
-        """The inverse of :meth:`to_original`, for boxes that were not clipped."""
+        """Boxes xyxy (K, 4) of the original, in pixels of the view, float64."""
         return boxes.double() * boxes.new_tensor(self.gain * 2, dtype=torch.float64) + boxes.new_tensor(
             self.pad * 2, dtype=torch.float64
         )
 
 
+def to_originals(found: BoxRows, placements: Sequence[Placement], clip: bool) -> BoxRows:
+    """The boxes of B images' views, in pixels of the originals.
+
+    Args:
+        found: the boxes, corners in pixels of the view.
+        placements: where each image lies in its view.
+        clip: cut boxes at the image's border.
+    """
+    # float64: a box that goes to the original and back must not move by a float32 rounding.
+    gain = torch.tensor([place.gain * 2 for place in placements], dtype=torch.float64)  # (B, 4)
+    pad = torch.tensor([place.pad * 2 for place in placements], dtype=torch.float64)
+    moved = (found.rows[:, :4].double() - pad[found.image]) / gain[found.image]
+    if clip:
+        size = torch.tensor([place.shape[::-1] * 2 for place in placements], dtype=torch.float64)
+        moved = moved.clamp(min=0).minimum(size[found.image])
+    return BoxRows(torch.cat([moved.float(), found.rows[:, 4:]], dim=1), found.image, found.size)
+
+
 def pixels(image: Any) -> np.ndarray:
-    """RGB values in [0, 255] of an original image, (H, W, 3): uint8, or float32 for a tensor that is not of 8 bits."""
+    """RGB values in [0, 255] of an original image, (H, W, 3): uint8, or float32 for a tensor that is not of 8 bits.
+
+    An array of that kind is given back itself: a reversed view of one in BGR order stays one, see :func:`letterbox`.
+    """
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[-1] == 3:
+        return image if image.size else to_array(image)
     if isinstance(image, Tensor) and image.is_floating_point() and image.ndim == 3 and image.shape[0] == 3:
         values = image.detach().float().mul(255)
         whole = values.round()
@@ -85,8 +98,12 @@ def letterbox(image: np.ndarray, size: int, mode: Mode, rect: bool, stride: int)
         stride: the model's largest stride.
 
     Returns:
-        The view, (h, w, 3) of the image's dtype, and where the image lies in it.
+        The view, (h, w, 3) of the image's dtype, and where the image lies in it. The view of a BGR array that was
+        reversed to RGB, ``array[..., ::-1]``, is a reversed array, too: :func:`to_batch` turns it where it is cheap.
     """
+    if _is_reversed(image):
+        view, place = letterbox(image[..., ::-1], size, mode, rect, stride)
+        return view[..., ::-1], place
     height, width = image.shape[:2]
     ratio = size / max(height, width)
     if mode == "val":
@@ -103,6 +120,9 @@ def letterbox(image: np.ndarray, size: int, mode: Mode, rect: bool, stride: int)
 
 def stretch(image: np.ndarray, size: int) -> tuple[np.ndarray, Placement]:
     """The square view of models that take no padding, such as RT-DETR: the aspect ratio is lost."""
+    if _is_reversed(image):
+        view, place = stretch(image[..., ::-1], size)
+        return view[..., ::-1], place
     height, width = image.shape[:2]
     view = LetterBox((size, size), scale_fill=True)(image=image)
     return view, Placement((size / width, size / height), (0.0, 0.0), (height, width))
@@ -110,5 +130,13 @@ def stretch(image: np.ndarray, size: int) -> tuple[np.ndarray, Placement]:
 
 def to_batch(views: list[np.ndarray], device: torch.device, dtype: torch.dtype) -> Tensor:
     """Views of one shape as the tensor that a model takes: RGB in [0, 1], (B, 3, h, w)."""
-    stacked = torch.from_numpy(np.stack(views)).to(device)  # (B, h, w, 3)
-    return stacked.permute(0, 3, 1, 2).contiguous().to(dtype) / 255
+    # Pixels are turned from BGR to RGB where the model is, as planes: that moves no single bytes.
+    reverse = all(_is_reversed(view) for view in views)
+    stacked = torch.from_numpy(np.stack([view[..., ::-1] if reverse else view for view in views])).to(device)
+    planes = stacked.permute(0, 3, 1, 2).contiguous()  # (B, h, w, 3) -> (B, 3, h, w)
+    return (planes.flip(1) if reverse else planes).to(dtype).div_(255)
+
+
+def _is_reversed(image: np.ndarray) -> bool:
+    """Whether the channels lie in memory from the last to the first: OpenCV would copy such an image, byte by byte."""
+    return image.strides[-1] < 0

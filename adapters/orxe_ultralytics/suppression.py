@@ -10,8 +10,12 @@ from torch import Tensor
 from ultralytics.utils.nms import non_max_suppression
 from ultralytics.utils.ops import xywh2xyxy
 
+from orxe_plugins.detection.rows import BoxRows
 from orxe_plugins.errors import OrxeError
 from orxe_ultralytics.letterbox import Mode
+
+#: with more places than this for each image, NMS is quicker where the model's answer is than on the host
+_FEW_PLACES = 1024
 
 
 @dataclass(frozen=True)
@@ -59,19 +63,51 @@ class DetectSettings:
         return tuple(field.name for field in fields(cls) if field.name not in ("classes", "mode"))
 
 
+def candidates(prediction: Any, least: float, end2end: bool) -> Tensor:
+    """A model's answer to B images without the places that score too little, on the host unless many are left.
+
+    Most places of an answer hold no object, and NMS asks the device about every image anew: what is left of a batch is
+    fetched once, and :func:`suppress` then gives the boxes that it would give of the whole answer.
+
+    Args:
+        prediction: what the model answers, see :func:`suppress`.
+        least: places whose best score is not above it are left out.
+        end2end: the head needs no NMS.
+
+    Returns:
+        (B, 4 + C, A) with fewer places, padded by ones without a score; (B, K, 6) of an end-to-end head.
+    """
+    answer: Tensor = prediction[0] if isinstance(prediction, (list, tuple)) else prediction
+    if end2end or answer.shape[-1] == 6:
+        return answer.cpu()
+    found = (answer[:, 4:].amax(1) > least).nonzero()  # (K, 2): image and place, rising
+    if answer.device.type != "cpu" and len(found) > _FEW_PLACES * len(answer):
+        return answer
+    rows = answer.transpose(1, 2)[found[:, 0], found[:, 1]]  # (K, 4 + C)
+    fetched = torch.cat([found[:, :1].float(), rows], dim=1).cpu()
+    image, rows = fetched[:, 0].long(), fetched[:, 1:].to(answer.dtype)
+    counts = torch.bincount(image, minlength=len(answer))
+    place = torch.arange(len(image)) - (counts.cumsum(0) - counts)[image]
+    # Ultralytics knows an end-to-end head's answer by a last dimension of 6.
+    longest = max(int(counts.max()) if len(counts) else 0, 7)
+    padded = rows.new_zeros((len(answer), longest, answer.shape[1]))
+    padded[image, place] = rows
+    return padded.transpose(1, 2)
+
+
 def suppress(prediction: Any, settings: DetectSettings, end2end: bool) -> list[Tensor]:
     """Boxes of B images, best first.
 
     Args:
         prediction: what the model answers: (B, 4 + C, A) with boxes xywh, or (B, K, 6) of an end-to-end
-            head, or a tuple that begins with either.
+            head, or a tuple that begins with either; or :func:`candidates` of it for a score of ``conf`` or less.
         settings: which boxes are kept.
         end2end: the head needs no NMS.
 
     Returns:
         For each image float32 (K, 6): x1, y1, x2, y2 in pixels of the view, score, label.
     """
-    kept = non_max_suppression(
+    kept: list[Tensor] = non_max_suppression(
         prediction,
         settings.conf,
         settings.iou,
@@ -84,7 +120,7 @@ def suppress(prediction: Any, settings: DetectSettings, end2end: bool) -> list[T
         max_time_img=float("inf"),
         end2end=end2end,
     )
-    return [_usable(boxes.float()) for boxes in kept]
+    return kept
 
 
 def queries_to_boxes(prediction: Any, settings: DetectSettings, size: int, num_classes: int) -> list[Tensor]:
@@ -108,11 +144,11 @@ def queries_to_boxes(prediction: Any, settings: DetectSettings, size: int, num_c
         if settings.classes is not None:
             wanted &= torch.isin(rows[:, 5].long(), torch.tensor(settings.classes, device=rows.device))
         rows = rows[wanted]
-        kept.append(_usable(rows[rows[:, 4].argsort(descending=True, stable=True)][: settings.max_det]))
+        kept.append(rows[rows[:, 4].argsort(descending=True, stable=True)][: settings.max_det])
     return kept
 
 
-def _usable(boxes: Tensor) -> Tensor:
+def usable(found: BoxRows) -> BoxRows:
     """Without boxes that are NaN or inside out, as half precision and quantised exports can give them."""
-    finite = boxes.isfinite().all(dim=1)
-    return boxes[finite & (boxes[:, 2:4] >= boxes[:, :2]).all(dim=1)]
+    boxes = found.rows
+    return found.take(boxes.isfinite().all(dim=1) & (boxes[:, 2:4] >= boxes[:, :2]).all(dim=1))

@@ -11,6 +11,7 @@ from ultralytics.utils import LOGGER
 
 from orxe_plugins.cascade.routing import Route
 from orxe_plugins.detection.labels import normalise_label
+from orxe_plugins.detection.rows import BoxRows
 from orxe_plugins.errors import OrxeError
 from orxe_ultralytics.cascade_model import CascadeModel, Routed, wanted
 from orxe_ultralytics.data import read_rgb
@@ -74,13 +75,13 @@ class CascadeValidator(DetectionValidator):
     def postprocess(self, preds: Routed) -> list[dict[str, Tensor]]:
         """The answers in pixels of the loader's images, where Ultralytics compares them with the labels."""
         self.routes.append(preds.route)
-        answers = []
-        for i, detections in enumerate(preds.detections):
-            kept = wanted(detections, self.settings)
-            boxes = self._placement(i).to_view(kept.boxes).float().to(self.device)
-            scores, labels = kept.scores.to(self.device), kept.labels.float().to(self.device)
-            answers.append({"bboxes": boxes, "conf": scores, "cls": labels, "extra": boxes.new_zeros((len(boxes), 0))})
-        return answers
+        kept = wanted(preds.found, self.settings)
+        moved = torch.cat([self._placement(i).to_view(rows[:, :4]).float() for i, rows in enumerate(kept.split())])
+        placed = BoxRows(torch.cat([moved, kept.rows[:, 4:]], dim=1), kept.image, kept.size)
+        return [
+            {"bboxes": rows[:, :4], "conf": rows[:, 4], "cls": rows[:, 5], "extra": rows.new_zeros((len(rows), 0))}
+            for rows in placed.split(self.device)
+        ]
 
     def _placement(self, i: int) -> Placement:
         (gain_y, gain_x), (left, top) = self.batch["ratio_pad"][i]

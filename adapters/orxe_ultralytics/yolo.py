@@ -15,13 +15,14 @@ from ultralytics.nn.tasks import RTDETRDetectionModel
 from orxe_plugins.cost.macs import count_macs
 from orxe_plugins.data.batch import rows_by
 from orxe_plugins.detection.detections import Detections
+from orxe_plugins.detection.rows import BoxRows
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Answers, FeatureLayer
 from orxe_ultralytics.exported import ExportedModel
-from orxe_ultralytics.letterbox import Placement, letterbox, pixels, stretch, to_batch
-from orxe_ultralytics.suppression import DetectSettings, queries_to_boxes, suppress
+from orxe_ultralytics.letterbox import InSquare, Placement, letterbox, pixels, stretch, to_batch, to_originals
+from orxe_ultralytics.suppression import DetectSettings, candidates, queries_to_boxes, suppress, usable
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,6 @@ class _Raw:
     """What the model answers to some of a batch's images: those whose views have one shape."""
 
     index: list[int]
-    placements: list[Placement]
     prediction: Any
 
 
@@ -99,7 +99,8 @@ class YoloExpert(DetectorExpert):
         """Detections of B original images."""
         context = BatchContext.of(batch) if context is None else context
         settings = self.asked or self.settings
-        return self._finish(self._predict(batch, settings, context), settings)
+        placements, raw = self._predict(batch, settings, settings.conf, context)
+        return self._finish(raw, placements, settings)
 
     @torch.no_grad()
     def run(self, batch: Sequence[Any], context: BatchContext | None = None) -> Answers:
@@ -107,10 +108,14 @@ class YoloExpert(DetectorExpert):
         context = BatchContext.of(batch) if context is None else context
         asked = self.asked or self.settings
         own = replace(self.settings, mode=asked.mode, rect=asked.rect, clip=asked.clip)
+        if own != asked:
+            # A box never suppresses a better one: those that the confidence ignores need not be found. Somewhat fewer
+            # are left out, because half precision rounds the limit.
+            own = replace(own, conf=max(own.conf, 0.99 * self.confidence.ignores_up_to))
         with self.tap_features(context):
-            raw = self._predict(batch, asked, context)
-            found = self._finish(raw, asked)
-            return self.answers(found, context, None if own == asked else self._finish(raw, own))
+            placements, raw = self._predict(batch, asked, min(asked.conf, own.conf), context)
+            found = self._finish(raw, placements, asked)
+            return self.answers(found, context, None if own == asked else self._finish(raw, placements, own))
 
     def prepare(self, batch: Sequence[Any]) -> list[tuple[np.ndarray, Placement]]:
         """The model's view of each original image, (h, w, 3) RGB, and where the image lies in it."""
@@ -118,29 +123,36 @@ class YoloExpert(DetectorExpert):
         return [self._view(image, settings) for image in batch]
 
     def _view(self, image: Any, settings: DetectSettings) -> tuple[np.ndarray, Placement]:
-        values = pixels(image)
+        values = np.asarray(pixels(image))  # of a subclass, the plain array
         if isinstance(self.module, RTDETRDetectionModel):
             return stretch(values, self.imgsz)
-        return letterbox(values, self.imgsz, settings.mode, settings.rect, self.stride)
+        rect = settings.rect and not isinstance(image, InSquare)
+        return letterbox(values, self.imgsz, settings.mode, rect, self.stride)
 
-    def _predict(self, batch: Sequence[Any], settings: DetectSettings, context: BatchContext) -> list[_Raw]:
-        """Run the model once for each shape of view; a square expert has one shape alone."""
-        views = [self._view(image, settings) for image in batch]
-        raw = []
+    def _predict(
+        self, batch: Sequence[Any], settings: DetectSettings, least: float, context: BatchContext
+    ) -> tuple[list[Placement], list[_Raw]]:
+        """Run the model once for each shape of view; a square expert has one shape alone.
+
+        What it answers is kept where it may hold a box that scores more than ``least``.
+        """
+        views, placements = zip(*(self._view(image, settings) for image in batch), strict=True) if batch else ((), ())
+        end2end, raw = bool(getattr(self.module, "end2end", False)), []
+        queries = isinstance(self.module, RTDETRDetectionModel)
         # Views of floats and of 8-bit values cannot be stacked either.
-        for index in rows_by((*view.shape, view.dtype.itemsize) for view, _ in views):
+        for index in rows_by((*view.shape, view.dtype.itemsize) for view in views):
             context.next_call_on(self, index)
-            images = to_batch([views[i][0] for i in index], self.device, self.dtype)  # (b, 3, h, w)
-            raw.append(_Raw(index, [views[i][1] for i in index], self.module(images)))
-        return raw
+            images = to_batch([views[i] for i in index], self.device, self.dtype)  # (b, 3, h, w)
+            # Nor does a head with queries need NMS.
+            raw.append(_Raw(index, candidates(self.module(images), least, queries or end2end)))
+        return list(placements), raw
 
-    def _finish(self, raw: list[_Raw], settings: DetectSettings) -> list[Detections]:
-        found: dict[int, Detections] = {}
+    def _finish(self, raw: list[_Raw], placements: Sequence[Placement], settings: DetectSettings) -> list[Detections]:
+        parts: dict[int, Tensor] = {}
         for group in raw:
-            for i, rows, place in zip(group.index, self._boxes(group, settings), group.placements, strict=True):
-                boxes = place.to_original(rows[:, :4], settings.clip)
-                found[i] = Detections(boxes, rows[:, 4], rows[:, 5].long(), self.names)
-        return [found[i] for i in range(len(found))]
+            parts.update(zip(group.index, self._boxes(group, settings), strict=True))
+        found = usable(BoxRows.of_parts([parts[i] for i in range(len(parts))]))
+        return to_originals(found, placements, settings.clip).detections(self.names)
 
     def _boxes(self, group: _Raw, settings: DetectSettings) -> list[Tensor]:
         if isinstance(self.module, RTDETRDetectionModel):

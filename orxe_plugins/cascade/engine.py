@@ -15,8 +15,10 @@ from orxe_plugins.cascade.calls import Call
 from orxe_plugins.cascade.faults import NOT_FINITE, ExpertTimeoutError, Fault, checked, in_words, not_finite
 from orxe_plugins.cascade.parcel import Parcel
 from orxe_plugins.cascade.plan import host_cost, stages_of
+from orxe_plugins.cascade.routing import Limit
 from orxe_plugins.data.batch import samples_of
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.absent import AbsentExpert
 from orxe_plugins.experts.expert import Answers, Expert
 from orxe_plugins.policies.policy import Policy
 
@@ -66,6 +68,7 @@ class Engine:
             raised.
         timeout: seconds that one call of an expert may take; None lets it take forever.
         deadline: when all has to be done, on the clock of ``time.monotonic``.
+        limit: holds samples back that would go on by their thresholds; it knows them by their numbers.
     """
 
     def __init__(
@@ -74,8 +77,10 @@ class Engine:
         tolerant: bool = False,
         timeout: float | None = None,
         deadline: float | None = None,
+        limit: Limit | None = None,
     ) -> None:
         self._experts = experts
+        self._limit = limit
         self._tolerant = tolerant
         self._timeout = timeout
         self._deadline = deadline
@@ -101,6 +106,10 @@ class Engine:
         Raises:
             Exception: what the expert raised, unless faults are tolerated.
         """
+        member = self._experts[expert]
+        if self._tolerant and isinstance(member, AbsentExpert):
+            leaves = self._failed(expert, parcel, np.arange(len(parcel)), member.error, goes_on=True)
+            return self._outcome(expert, parcel, list(parcel.answers), leaves)
         parcel.ran[:, expert] = True
         leaves = np.zeros(len(parcel), dtype=bool)
         given: list[Any] = list(parcel.answers) or [None] * len(parcel)
@@ -187,7 +196,7 @@ class Engine:
         parcel.expert[places] = expert
         parcel.confidence[places] = confidence[kept]
         leaves = np.zeros(len(index), dtype=bool)
-        leaves[kept] = self._exits(expert, parcel, places)
+        leaves[kept] = self._held_back(expert, parcel, places, self._exits(expert, parcel, places))
         error = OrxeError(f"expert {self._experts[expert].name!r}: {NOT_FINITE}")
         if self._tolerant and is_bad.any():
             leaves[is_bad] = self._failed(expert, parcel, index[is_bad], error, NOT_FINITE, goes_on=True)
@@ -226,6 +235,13 @@ class Engine:
                 # As torch does, a threshold is compared in the precision of the confidence.
                 leaves[rows] = parcel.confidence[index[rows]] >= np.float32(threshold)
         return leaves
+
+    def _held_back(self, expert: int, parcel: Parcel, index: np.ndarray, leaves: np.ndarray) -> np.ndarray:
+        """Which samples exit after an expert, bool (K,), when a limit has had its say."""
+        if self._limit is None or expert == len(self._experts) - 1:
+            return leaves
+        told = (parcel.number[index], parcel.confidence[index], leaves)
+        return self._limit.leaving(expert, *map(torch.from_numpy, told)).numpy()
 
     def _goes_to(self, expert: int, parcel: Parcel, index: np.ndarray) -> np.ndarray:
         """The next expert of samples that go on, int64 (K,)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,10 @@ import torch
 from torch import Tensor
 
 from orxe_plugins.cascade.cascade import Cascade
+from orxe_plugins.cascade.faults import check_on_error
 from orxe_plugins.cascade.routing import Route, route_batch
+from orxe_plugins.cascade.stream import check_seconds
+from orxe_plugins.cascade.tolerant import route_tolerant
 from orxe_plugins.cost.sharing import positions_of
 from orxe_plugins.errors import OrxeError, check_type
 from orxe_plugins.policies.forecast import PathCosts, expected_cost
@@ -21,6 +24,8 @@ from orxe_plugins.policies.row import PolicyRow
 from orxe_plugins.policies.selection import check_number
 from orxe_plugins.util.arguments import check_count
 
+#: a policy that is expected to use less than this part of the budget leaves much of it
+_USED = 0.9
 #: the table's cost counts as much as so many samples that were seen
 _PRIOR = 16
 
@@ -91,19 +96,28 @@ class BudgetGuard:
         self._held_back, self._changes, self._since = 0, 0, 0
         self._lock = threading.RLock()
 
-    def route(self, batch: Any) -> tuple[Any, Route]:
-        """Outputs for B samples, and which expert gave each of them: see :meth:`orxe_plugins.Cascade.route`."""
+    def route(self, batch: Any, *, on_error: str = "raise", timeout: float | None = None) -> tuple[Any, Route]:
+        """Outputs for B samples, and which expert gave each of them: see :meth:`orxe_plugins.Cascade.route`.
+
+        A sample that an expert fails on goes on to the next one where it has no answer yet: what that costs is counted,
+        and held back from those that come after it.
+        """
+        check_seconds("timeout", timeout)
+        tolerant = check_on_error(on_error) != "raise" or timeout is not None
         with self._lock:
-            context = self.cascade.context(batch)
-            limit = _BatchLimit(self._ledger, self._row.policy, self._costs, context.size)
+            context, members, policy = self.cascade.context(batch), self.cascade.members, self._row.policy
+            limit = _BatchLimit(self._ledger, policy, self._costs, context.size)
             try:
-                outputs, route = route_batch(self.cascade.members, self._row.policy, batch, context, limit)
+                if tolerant:
+                    outputs, route = route_tolerant(members, policy, batch, context, on_error, timeout, limit)
+                else:
+                    outputs, route = route_batch(members, policy, batch, context, limit)
             except BaseException:
                 # What ran before the error did cost something: it counts, though nobody got an answer.
                 self._ledger.settle(limit.costs)
                 raise
             self._note(route, limit)
-            return outputs, route
+            return outputs, limit.seen_by(route)
 
     @property
     def state(self) -> GuardState:
@@ -130,8 +144,7 @@ class BudgetGuard:
     def _note(self, route: Route, limit: _BatchLimit) -> None:
         cost = route.cost.cpu().numpy()
         self._ledger.settle(np.nan_to_num(cost, nan=0.0))
-        assert route.confidences is not None
-        self._seen.add(route.confidences.cpu().numpy(), cost)
+        self._seen.add(limit.confidences, cost)
         self._held_back += limit.held_back
         self._since += len(cost)
         if self._since >= max(self.window // 10, 1):
@@ -142,12 +155,17 @@ class BudgetGuard:
         """Take another policy if that in force costs too much by now, or leaves enough over for a better one.
 
         Both by more than the chance of the last samples explains, so that the policy rests while inputs stay alike.
+        Where all that fit leave much of the budget unused, one that costs too much is the better choice: samples are
+        held back from it, the surest ones first.
         """
         budget, error = self._ledger.per_sample, self._standard_error
         expected = {row: self._forecast(row) for row in self._rows}
         self._expected = expected[self._row]
-        best = self._best(expected, budget if self._expected > budget + error else budget - 2 * error)
-        if best != self._row and (self._expected > budget + error or _worth(best) > _worth(self._row)):
+        too_dear = self._expected > budget + error
+        best = self._best(expected, budget if too_dear else budget - 2 * error)
+        if too_dear and expected[best] > budget:
+            return  # no row uses the budget better than that in force, from which samples are held back
+        if best != self._row and (too_dear or _worth(best) > _worth(self._row)):
             self._row, self._expected = best, expected[best]
             self._changes += 1
 
@@ -175,9 +193,13 @@ class BudgetGuard:
         return self._costs.alone(row.policy.enabled[0]) if np.isnan(row.cost) else row.cost
 
     def _best(self, expected: dict[PolicyRow, float], budget: float) -> PolicyRow:
-        """The row with the best score whose expected cost fits; else the cheapest one."""
+        """The row with the best score whose expected cost fits; the cheapest dearer one if that is far below it."""
         fits = [row for row, cost in expected.items() if cost <= budget]
-        return max(fits, key=_worth) if fits else min(expected, key=lambda row: expected[row])
+        best = max(fits, key=_worth) if fits else None
+        if best is not None and expected[best] >= _USED * self._ledger.per_sample:
+            return best
+        better = [row for row in expected if row not in fits and (best is None or _worth(row) > _worth(best))]
+        return min(better, key=lambda row: expected[row]) if better else best or self._row
 
     def _rows_within(self) -> tuple[PolicyRow, ...]:
         """The rows that can be kept within the budget, as samples can stop at their first expert."""
@@ -238,10 +260,21 @@ class _BatchLimit:
     def __init__(self, ledger: Ledger, policy: Policy, costs: PathCosts, size: int) -> None:
         self._ledger, self._policy, self._path = ledger, policy, costs
         self.costs = np.full(size, costs.alone(policy.enabled[0]))  # what each sample costs by now
+        self.confidences = np.full((size, policy.n_experts), np.nan, np.float32)  # of all experts but the last
         self.held_back = 0
+
+    def seen_by(self, route: Route) -> Route:
+        """The route with all experts' confidences, where it does not hold them itself."""
+        if route.confidences is not None or not len(route.expert):
+            return route
+        seen = torch.from_numpy(self.confidences)
+        answered = (route.expert >= 0).nonzero().squeeze(1)
+        seen[answered, route.expert[answered]] = route.confidence[answered]
+        return replace(route, confidences=seen)
 
     def leaving(self, expert: int, rows: Tensor, confidence: Tensor, leaving: Tensor) -> Tensor:
         """See :class:`orxe_plugins.cascade.routing.Limit`."""
+        self.confidences[rows.cpu().numpy(), expert] = confidence.cpu().numpy()
         going = (~leaving).nonzero().squeeze(1)
         if not len(going):
             return leaving

@@ -44,6 +44,7 @@ class StreamAnswer:
         cost: of all experts that the sample was handed to, as in a :class:`~orxe_plugins.Route`.
         error: why there is no answer; None as a rule.
         faults: experts that failed on it, though it may be answered; empty as a rule.
+        ran: indices of the experts that it was handed to.
     """
 
     index: int
@@ -53,6 +54,7 @@ class StreamAnswer:
     cost: float
     error: Exception | None = None
     faults: tuple[Fault, ...] = ()
+    ran: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -293,4 +295,5 @@ class Stream:
 
 
 def _answer(one: Finished) -> StreamAnswer:
-    return StreamAnswer(one.number, one.output, one.expert, one.confidence, one.cost, one.error, one.faults)
+    ran = tuple(i for i, has_run in enumerate(one.ran.tolist()) if has_run)
+    return StreamAnswer(one.number, one.output, one.expert, one.confidence, one.cost, one.error, one.faults, ran)

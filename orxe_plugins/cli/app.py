@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from orxe_plugins.cli import choice_commands, console, other_commands, recipe_commands
+from orxe_plugins.cli import (
+    choice_commands,
+    console,
+    other_commands,
+    profile_command,
+    recipe_commands,
+    serve_command,
+)
 from orxe_plugins.cli.options import VersionOption
 from orxe_plugins.util.allocator import keep_freed_memory
 
@@ -24,12 +31,14 @@ app.command()(other_commands.init)
 app.command()(recipe_commands.check)
 app.command()(recipe_commands.run)
 app.command()(recipe_commands.record)
+app.command()(profile_command.profile)
 app.command()(recipe_commands.search)
 app.command("eval")(choice_commands.evaluate)
 app.command("select-saver")(choice_commands.select_saver)
 app.command("select-pool")(choice_commands.select_pool)
 app.command("train-gate")(choice_commands.train_gate)
 app.command()(other_commands.predict)
+app.command()(serve_command.serve)
 app.command("list")(other_commands.list_names)
 # What follows the script's name belongs to the script.
 app.command(

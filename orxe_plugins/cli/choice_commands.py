@@ -8,6 +8,7 @@ import typer
 
 from orxe_plugins.cli import console
 from orxe_plugins.cli.options import (
+    ChangedOption,
     DataOption,
     FreshAllOption,
     FreshOption,
@@ -32,17 +33,16 @@ def select_saver(
 ) -> None:
     """Rank the experts as savers of a base model by Delta C.
 
-    Delta C is defined in section 3.3 of TinySaver.
+    Delta C is defined in section 3.3 of TinySaver. Costs are those that the recipe asks for.
 
-    Example: orxe select-saver digits --base large
+    Example: orxe select-saver digits --base large cost=throughput
     """
     from orxe_plugins.cli.reports import print_savers
-    from orxe_plugins.run.confidences import with_confidences
-    from orxe_plugins.run.splits import splits_of
+    from orxe_plugins.run.searching import priced_pool
 
     with console.bars() as bars:
         run = open_run(RunArguments(recipe, overrides, data, out, trust=trust), bars)
-        splits = with_confidences(run, splits_of(run)).splits
+        splits = priced_pool(run).splits
     recipe_bases = run.recipe.select_saver.base if run.recipe.select_saver else None
     print_savers(run, splits, base or recipe_bases or [splits.fit.names[-1]])
 
@@ -57,17 +57,16 @@ def select_pool(
 ) -> None:
     """Choose the K experts that make the best cascade.
 
-    The best one over all preferences of the recipe.
+    The best one over all preferences of the recipe, by the cost that the recipe asks for.
 
-    Example: orxe select-pool digits -k 2
+    Example: orxe select-pool digits -k 2 cost=throughput
     """
-    from orxe_plugins.run.confidences import with_confidences
-    from orxe_plugins.run.splits import splits_of
+    from orxe_plugins.run.searching import priced_pool
     from orxe_plugins.search.pool import select_pool as choose
 
     with console.bars() as bars:
         run = open_run(RunArguments(recipe, overrides, data, out, trust=trust), bars)
-        fit = with_confidences(run, splits_of(run)).splits.fit
+        fit = priced_pool(run).splits.fit
     for name in choose(fit, k, run.recipe.preferences):
         console.tell(name)
 
@@ -113,6 +112,7 @@ def evaluate(
     data: DataOption = None,
     out: OutOption = None,
     trust: TrustOption = False,
+    trust_changed: ChangedOption = False,
 ) -> None:
     """Report the cascade on the reporting split.
 
@@ -126,7 +126,8 @@ def evaluate(
     from orxe_plugins.run.fitted import read_fitted
 
     with console.bars() as bars:
-        run = open_run(RunArguments(recipe, overrides, data, out, trust=trust), bars)
+        told = RunArguments(recipe, overrides, data, out, trust=trust, trust_changed=trust_changed)
+        run = open_run(told, bars)
         fitted = read_fitted(run)
         report_run(run, fitted)
         if routed:

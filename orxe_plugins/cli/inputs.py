@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,10 @@ from typing import Any
 from orxe_plugins.cli.videos import VIDEO_SUFFIXES, frames
 from orxe_plugins.data.reading import BadSampleError, image_files, named, read_image
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.records.prefetch import prefetch
+
+#: threads that decode images, and images that may lie ready
+_MOST_WORKERS, _AHEAD = 8, 64
 
 
 @dataclass(frozen=True)
@@ -83,14 +89,25 @@ def read_items(files: Sequence[Path], every: int, turn: bool) -> Iterator[tuple[
         every: take each so many-th frame of a video.
         turn: apply the camera's orientation, as the recorder does for this task.
     """
-    for done, file in enumerate(files):
-        if file.suffix.lower() in VIDEO_SUFFIXES:
-            yield from ((done, item) for item in _video(file, every))
-            continue
-        try:
-            yield done, Item(file, read_image(file, turn))
-        except BadSampleError as error:
-            yield done, Item(file, problem=str(error))
+    workers = min(os.cpu_count() or 1, _MOST_WORKERS)
+    # Images are decoded in threads while those before them are answered; a video is read where its frames are wanted.
+    images = prefetch(lambda file: _image(file, turn), files, workers=workers, ahead=_AHEAD)
+    with closing(images):
+        for done, (file, image) in enumerate(zip(files, images, strict=True)):
+            if image is None:
+                yield from ((done, item) for item in _video(file, every))
+            else:
+                yield done, image
+
+
+def _image(file: Path, turn: bool) -> Item | None:
+    """The image in a file; None for a video."""
+    if file.suffix.lower() in VIDEO_SUFFIXES:
+        return None
+    try:
+        return Item(file, read_image(file, turn))
+    except BadSampleError as error:
+        return Item(file, problem=str(error))
 
 
 def _video(file: Path, every: int) -> Iterator[Item]:

@@ -8,6 +8,7 @@ import typer
 
 from orxe_plugins.cli import console
 from orxe_plugins.cli.options import (
+    ChangedOption,
     DataOption,
     FreshAllOption,
     FreshOption,
@@ -61,22 +62,31 @@ def record(
     out: OutOption = None,
     fresh: FreshOption = False,
     fresh_all: FreshAllOption = False,
+    engine: Annotated[
+        str, typer.Option(help="Who records: local, or ray for a task on a Ray cluster for each expert and shard.")
+    ] = "local",
     trust: TrustOption = False,
 ) -> None:
     """Record what every expert says of every sample.
 
-    A recording that was stopped goes on where it was.
+    A recording that was stopped goes on where it was. Over the GPUs of a machine:
+    torchrun --nproc-per-node 4 -m orxe_plugins record RECIPE
 
     Example: orxe record imagenet_lite --data ~/imagenet/val
     """
     from orxe_plugins.cli.left_out import SHOWN, notes_of, skipped_in
     from orxe_plugins.run.preparing import prepare
     from orxe_plugins.run.recording import record_pool
+    from orxe_plugins.run.teams import crew_for
+    from orxe_plugins.util.progress import Silent
 
-    with console.bars() as bars:
-        run = open_run(RunArguments(recipe, overrides, data, out, fresh, fresh_all, trust), bars)
-        prepare(run)
-        recorded = record_pool(run)
+    told = RunArguments(recipe, overrides, data, out, fresh, fresh_all, trust)
+    with crew_for(engine) as crew, console.bars() as bars:
+        run = open_run(told, bars if crew.team.leads else Silent())
+        crew.team.in_turn(lambda: prepare(run))
+        recorded = record_pool(run, crew.working_on(run))
+    if not crew.team.leads:
+        return
     skipped = skipped_in([recorded.fit, recorded.report])
     console.tell(f"{recorded.fit.n_experts} experts recorded in {run.out}, {len(skipped)} samples skipped")
     for sample, reason in skipped[:SHOWN]:
@@ -119,6 +129,7 @@ def search(
     data: DataOption = None,
     out: OutOption = None,
     trust: TrustOption = False,
+    trust_changed: ChangedOption = False,
 ) -> None:
     """Fit thresholds to the records; write the cascade's folder.
 
@@ -128,7 +139,8 @@ def search(
     from orxe_plugins.run.searching import search as search_policies
 
     with console.bars() as bars:
-        run = open_run(RunArguments(recipe, overrides, data, out, trust=trust), bars)
+        told = RunArguments(recipe, overrides, data, out, trust=trust, trust_changed=trust_changed)
+        run = open_run(told, bars)
         fitted = search_policies(run)
     file = fitted.file
     for warning in odd_experts(fitted.splits.fit):

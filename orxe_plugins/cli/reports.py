@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from orxe_plugins.cli import console
@@ -10,16 +11,20 @@ from orxe_plugins.evaluation.evaluate import evaluate
 from orxe_plugins.evaluation.gate import GateSplits, evaluate_gates
 from orxe_plugins.evaluation.metric import Metric
 from orxe_plugins.evaluation.saver import evaluate_saver
+from orxe_plugins.evaluation.times import with_times
 from orxe_plugins.policies.table import PolicyTable
+from orxe_plugins.records.records import Records
 from orxe_plugins.report.content.evaluation import evaluation_document, write_report
 from orxe_plugins.report.content.gate import gate_document, write_gate_report
 from orxe_plugins.report.content.saver import saver_document, write_saver_report
 from orxe_plugins.report.files import ReportFiles
 from orxe_plugins.run.confidences import with_gate_confidences
+from orxe_plugins.run.latency import times_of
 from orxe_plugins.run.run import Run
 from orxe_plugins.run.samples import metric_of
 from orxe_plugins.run.searching import Fitted
-from orxe_plugins.run.splits import Splits
+from orxe_plugins.run.splits import Splits, splits_of
+from orxe_plugins.search.replay import replay
 from orxe_plugins.training.gate_files import GateFiles
 from orxe_plugins.util.files import folder_name
 
@@ -29,7 +34,12 @@ def report_run(run: Run, fitted: Fitted) -> None:
     console.say("evaluating on the reporting split")
     table, splits = fitted.file.table, fitted.splits
     metric = metric_of(run, splits.report)
-    evaluation = evaluate(table, splits.report, fitted_on=splits.fit, metric=metric, extras=_search_extras(table))
+    counted = _counted(run, splits)
+    extras = {**_search_extras(table), **_counted_extras(table, splits, counted)}
+    evaluation = evaluate(table, splits.report, fitted_on=splits.fit, metric=metric, extras=extras)
+    times = times_of(run, table, splits.report.names)
+    if times is not None:
+        evaluation = with_times(evaluation, splits.report, times, counted)
     files = write_report(evaluation, run.report_folder)
     evaluation_document(evaluation).print(console.out)
     _print_paths(files, run.cascade_folder)
@@ -41,8 +51,26 @@ def _search_extras(table: PolicyTable) -> dict[str, Sequence[float]]:
     if (gap := table.details.get("search", {}).get("gap")) is not None:
         extras["Gap"] = gap
     if (latency := table.details.get("latency")) is not None:
-        extras[f"ms in batches of {latency['batch_size']}"] = latency["expected_ms"]
+        kind = "a stream in" if latency.get("kind") == "throughput" else "batches of"
+        extras[f"ms in {kind} {latency['batch_size']}"] = latency["expected_ms"]
     return extras
+
+
+def _counted(run: Run, splits: Splits) -> Records | None:
+    """The reporting split with costs in GMACs, as they were recorded; None where others were recorded."""
+    if splits.report.cost_unit == "GMACs":
+        return splits.report
+    recorded = splits_of(run).report.experts(splits.report.names)
+    if recorded.cost_unit != "GMACs":
+        return None
+    return replace(splits.report, cost=recorded.cost, shared_cost=recorded.shared_cost, cost_unit="GMACs")
+
+
+def _counted_extras(table: PolicyTable, splits: Splits, counted: Records | None) -> dict[str, Sequence[float]]:
+    """GMACs of each policy, where its cost is something else."""
+    if counted is None or table.cost_unit == "GMACs":
+        return {}
+    return {"GMACs": [replay(counted, row.policy).cost for row in table]}
 
 
 def print_savers(run: Run, splits: Splits, bases: Sequence[str]) -> None:

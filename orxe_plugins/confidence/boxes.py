@@ -26,7 +26,7 @@ class MeanBoxScore(ConfidenceProvider):
         super().__init__()
         if isinstance(min_score, bool) or not isinstance(min_score, (int, float)) or not 0 <= min_score <= 1:
             raise OrxeError(f"min_score is {min_score!r}: expected a number in [0, 1]")
-        self.min_score = float(min_score)
+        self.min_score = self.ignores_up_to = float(min_score)
 
     def options(self) -> dict[str, Any]:
         return {} if self.min_score == 0.05 else {"min_score": self.min_score}

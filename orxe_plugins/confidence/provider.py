@@ -23,6 +23,8 @@ class ConfidenceProvider(nn.Module):
     kind: ClassVar[str]
     #: whether :meth:`forward` wants the expert's pooled features (B, F) as a second argument
     needs_features: ClassVar[bool] = False
+    #: boxes up to this score change nothing, so that detectors need not find them for the confidence's sake
+    ignores_up_to: float = 0.0
 
     def forward(self, outputs: Any, features: Tensor | None = None) -> Tensor:
         """Confidence of each sample, float32 of shape (B,), in [0, 1]."""

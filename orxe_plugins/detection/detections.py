@@ -61,6 +61,26 @@ class Detections:
         return len(self.scores)
 
     @classmethod
+    def of_batch(
+        cls, boxes: Tensor, scores: Tensor, labels: Tensor, counts: Sequence[int], names: Sequence[str]
+    ) -> list[Detections]:
+        """Detections of B images with one check of them all.
+
+        Args:
+            boxes: corners of K boxes, image after image, float32 (K, 4).
+            scores: float32 (K,).
+            labels: int64 (K,).
+            counts: how many of them each image has, B numbers whose sum is K.
+            names: label names.
+
+        Raises:
+            OrxeError: as for one image.
+        """
+        whole = cls(boxes, scores, labels, tuple(names))
+        parts = (part.split(list(counts)) for part in (whole.boxes, whole.scores, whole.labels))
+        return [whole._derived(*part) for part in zip(*parts, strict=True)]
+
+    @classmethod
     def empty(cls, names: Sequence[str]) -> Detections:
         """Detections without a box."""
         return cls(torch.zeros((0, 4)), torch.zeros(0), torch.zeros(0, dtype=torch.int64), tuple(names))

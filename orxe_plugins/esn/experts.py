@@ -54,6 +54,9 @@ class OnBackbone(ClassifierExpert):
         backbone = cast(Backbone, context.setup.shared.get(self.key, self.backbone))
         return context.note((StageCache, self.key), lambda: StageCache(backbone, context.size))
 
+    def run_shared(self, batch: Any, context: BatchContext) -> None:
+        self.stage_output(batch, context)
+
     def stage_output(self, batch: Any, context: BatchContext) -> Tensor:
         """The output of this expert's stage for the rows at hand, computed from what is known of them."""
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orxe_plugins.evaluation.merging import merge_adjacent
 from orxe_plugins.evaluation.samples import IntervalSettings, Samples
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.row import Promise
+
+if TYPE_CHECKING:
+    from orxe_plugins.evaluation.times import TimeResult
 
 
 @dataclass(frozen=True)
@@ -228,6 +231,7 @@ class Evaluation:
         promises: promised drops, and the drops on the reporting split.
         others: the policies between the fitted ones, which can be chosen at run time too.
         notes: what is odd about the experts, the samples or the table, in whole sentences.
+        times: what the policy and the experts take in time; None where no times were measured.
     """
 
     policies: tuple[PolicyResult, ...]
@@ -244,6 +248,7 @@ class Evaluation:
     promises: tuple[PromiseResult, ...] = ()
     others: tuple[OtherPolicy, ...] = ()
     notes: tuple[str, ...] = ()
+    times: TimeResult | None = None
 
     def __repr__(self) -> str:
         return (
@@ -297,6 +302,7 @@ class Evaluation:
             "promises": [promise.to_dict() for promise in self.promises],
             "others": [other.to_dict() for other in self.others],
             "notes": list(self.notes),
+            **({} if self.times is None else {"times": self.times.to_dict()}),
         }
 
 

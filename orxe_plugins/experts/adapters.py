@@ -13,6 +13,8 @@ from orxe_plugins.experts.expert import Expert
 ADAPTER_GROUP = "orxe_plugins.adapters"
 #: adapters that were imported: name -> module
 _REGISTERED: dict[str, str] = {}
+#: adapters of the core: experts that live elsewhere need no framework
+_OWN = {"http": "orxe_plugins.serving.remote", "https": "orxe_plugins.serving.remote_tls"}
 
 
 class Adapter(Protocol):
@@ -57,7 +59,7 @@ def register_adapter(name: str, module: str) -> None:
 def adapters() -> dict[str, str]:
     """All known adapters, whether or not their framework is installed: name -> module, sorted."""
     installed = {name: point.value for name, point in _installed().items()}
-    return dict(sorted({**_REGISTERED, **installed}.items()))
+    return dict(sorted({**_OWN, **_REGISTERED, **installed}.items()))
 
 
 def adapter_names() -> tuple[str, ...]:
@@ -74,8 +76,8 @@ def load_adapter(name: str) -> Adapter:
     """
     if (point := _installed().get(name)) is not None:
         return cast(Adapter, point.load())
-    if name in _REGISTERED:
-        return cast(Adapter, importlib.import_module(_REGISTERED[name]))
+    if name in {**_OWN, **_REGISTERED}:
+        return cast(Adapter, importlib.import_module({**_OWN, **_REGISTERED}[name]))
     raise unknown("adapter", name, adapters())
 
 

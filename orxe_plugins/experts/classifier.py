@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from orxe_plugins.data.views import ImageView
+from orxe_plugins.data.views import RESIZED_ON_DEVICES, ImageView
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.expert import Answers, Expert
@@ -26,6 +26,9 @@ class ClassifierExpert(Expert):
         synonyms: gives other names of each class, commas between them, where an adapter knows some.
         classes: one of ``label_space.CLASSES``: whether the expert is to answer in the classes of the data alone.
         columns: which of the model's logits :meth:`answers` gives; None: all of them.
+        device_views: make views of original images on the model's device: their pixels are brought there once for all
+            experts of a cascade that do so. False, the default, makes exactly the view that frameworks make, on the
+            host; the other one differs from it by rounding (see :meth:`ImageView.from_pixels`).
     """
 
     def __init__(self, name: str, module: nn.Module, *, view: ImageView, num_classes: int, **options: Any) -> None:
@@ -36,6 +39,7 @@ class ClassifierExpert(Expert):
         self.synonyms: Callable[[], Sequence[str]] | None = None
         self.classes = "same"
         self.columns: Tensor | None = None
+        self.device_views = False
         self._model_names: tuple[str, ...] | None = None
 
     @property
@@ -97,12 +101,35 @@ class ClassifierExpert(Expert):
         """
         if _is_float(batch):
             return self.view.from_tensor(batch, self.view)
+        if self._views_on_device:
+            return self.view.from_pixels([self._brought(image) for image in batch]).to(self.dtype)
         return self.view.from_images(batch).to(self.device, self.dtype)
 
     def as_if_alone(self, batch: Any, context: BatchContext) -> Any:
         """Float tensors of the cascade's input view as tensors of the expert's own; original images stay."""
         shown = context.setup.input_view
-        return self.view.from_tensor(batch, shown) if shown is not None and _is_float(batch) else batch
+        if _is_float(batch):
+            return batch if shown is None else self.view.from_tensor(batch, shown)
+        return self._brought_once(batch, context) if self._views_on_device else batch
+
+    @property
+    def _views_on_device(self) -> bool:
+        return self.device_views and self.view.interpolation in RESIZED_ON_DEVICES
+
+    def _brought_once(self, batch: Any, context: BatchContext) -> list[Tensor]:
+        """The rows' pixels on the device, those that an earlier expert brought there included."""
+        known = context.note(("pixels", self.device, self.view.channels), dict[int, Tensor])
+        rows = range(context.size) if context.rows is None else context.rows.tolist()
+        for row, image in zip(rows, batch, strict=True):
+            if row not in known:
+                known[row] = self._brought(image)
+        return [known[row] for row in rows]
+
+    def _brought(self, image: Any) -> Tensor:
+        """An image's pixels on the device, uint8 (C, H, W)."""
+        if isinstance(image, Tensor) and image.dtype == torch.uint8 and image.shape[0] == self.view.channels:
+            return image.to(self.device)
+        return self.view.pixels_of(image).to(self.device)
 
     def example(self) -> Tensor:
         return torch.zeros((1, self.view.channels, *self.view.size), device=self.device, dtype=self.dtype)

@@ -142,12 +142,19 @@ class Expert(nn.Module):
             context: what the cascade's experts share of the whole batch; None: the expert runs alone.
         """
         context = BatchContext.of(batch) if context is None else context
+        fast = context.setup.fast.get(self)
+        answers: Answers | None = None if fast is None else fast.run(batch, context)
+        if answers is not None:
+            return answers
         is_needed = context.setup.needed.get(self.name) is self
         with self.tap_features(context, always=is_needed) as tap:
             outputs = self.outputs_for(batch, context)
             if is_needed and tap is not None:
                 context.answers_of(self.name).put(context.rows, _noted(outputs, tap))
             return self.answers(outputs, context)
+
+    def run_shared(self, batch: Any, context: BatchContext) -> None:
+        """Run what the ``shared_cost`` is paid for, so that the time of it can be measured; by default nothing."""
 
     def answers(self, outputs: Any, context: BatchContext) -> Answers:
         """The outputs of the model, as :meth:`forward` gives them, as answers with their confidence."""

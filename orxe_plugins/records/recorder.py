@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from orxe_plugins.data.datasets import BadSampleError, Dataset
-from orxe_plugins.data.views import ImageView
+from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.experts.batch_context import CascadeSetup
-from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.expert import Expert
-from orxe_plugins.records.augment import augmented
+from orxe_plugins.records.contents import contents_of
 from orxe_plugins.records.loading import load_records
 from orxe_plugins.records.lock import folder_lock
+from orxe_plugins.records.making import ShardJob
 from orxe_plugins.records.manifest import (
+    OF_FILES,
     SAID,
     check_batch_size,
     check_dataset,
@@ -29,11 +26,11 @@ from orxe_plugins.records.manifest import (
     recording_mark,
     setup_of,
 )
+from orxe_plugins.records.mending import rows_to_redo, with_rows
 from orxe_plugins.records.options import RecordOptions, with_old_arguments
-from orxe_plugins.records.prefetch import prefetch
 from orxe_plugins.records.records import Records
-from orxe_plugins.records.shards import Loaded, ShardBuilder
 from orxe_plugins.records.store import RecordStore
+from orxe_plugins.records.team import Team
 from orxe_plugins.tasks.task import Task
 from orxe_plugins.util.progress import Progress, Silent
 
@@ -91,13 +88,18 @@ def write_records(
     task: Task,
     options: RecordOptions | None = None,
     progress: Progress | None = None,
+    team: Team | None = None,
 ) -> list[str]:
     """Record as :func:`record` does, but load nothing afterwards: for experts that go into several folders in turn.
+
+    Args:
+        experts, dataset, folder, task, options, progress: see :func:`record`.
+        team: the processes that record together; this one alone by default.
 
     Returns:
         Names of these experts, and of those that they need.
     """
-    options = options or RecordOptions()
+    options, team = options or RecordOptions(), team or Team()
     if not len(dataset):
         raise OrxeError(f"data set {dataset.name!r} has no samples")
     task.check(dataset)
@@ -114,30 +116,38 @@ def write_records(
         names.append(expert.name)
         needed.extend(filter(None, [expert.needs]))
         task.prepare(expert, dataset)
-        manifest = expert_manifest(expert, size, options.batch_size, options.cost_unit)
+        manifest = expert_manifest(expert, size, options.batch_size, options.cost_unit, options.plugin)
         mark, count = recording_mark(dataset_manifest, manifest), -(-len(dataset) // size)
         try:
-            if options.fresh_all:
+            if options.fresh_all and team.leads:
                 store.remove_expert(expert.name)
             check_expert(store, manifest)
             missing = store.missing_shards(expert.name, count, mark)
             check_batch_size(store, manifest, missing)
         except OrxeError:
-            if not options.fresh:
+            if not (options.fresh and team.leads):
                 raise
             store.remove_expert(expert.name)
             missing = list(range(count))
         return _Plan(expert, manifest, mark, missing)
 
-    with folder_lock(store.folder):
-        store.remove_leftovers()
-        dataset_manifest = check_dataset(store, dataset, setup_of(task, options), options.fresh)
-        plans: Iterable[_Plan] = map(plan, experts)
+    with folder_lock(store.folder) if team.leads else nullcontext():
+        if team.leads:
+            store.remove_leftovers()
+        setup = setup_of(task, options)
+        contents = team.in_turn(lambda: contents_of(dataset, store.folder))
+        dataset_manifest = team.in_turn(
+            lambda: check_dataset(store, dataset, setup, options.fresh and team.leads, contents)
+        )
+        plans: Iterable[_Plan] = (team.in_turn(partial(plan, each)) for each in experts)
         if isinstance(experts, Sequence):
             plans = list(plans)
         for each in plans:
-            feed = _Feed(each.expert, dataset, options)
-            _record_expert(each, store, dataset_manifest, feed, task, progress or Silent())
+            job = ShardJob(each.expert, dataset, task, options, each.shards(team, len(dataset)), contents)
+            if team.leads:
+                _mend(each, store, dataset_manifest, job)
+            _record_expert(each, store, dataset_manifest, job, progress or Silent(), team)
+        team.meet()
     if not names:
         raise OrxeError("no expert to record is given: expected at least one")
     return list(dict.fromkeys([*needed, *names]))
@@ -157,85 +167,63 @@ class _Plan:
     mark: str
     missing: list[int]
 
-
-@dataclass(frozen=True)
-class _Feed:
-    """Loads samples the way one expert wants them, in any thread."""
-
-    expert: Expert
-    dataset: Dataset
-    options: RecordOptions
-
-    def load(self, index: int) -> Loaded:
-        """A sample's part of a batch, or why there is none."""
-        try:
-            image = self.dataset.load(index)
-        except BadSampleError as error:
-            return Loaded(index, None, str(error))
-        if self.options.augment is not None:
-            image = augmented(image, self.options.augment, self.dataset.sample_ids[index], self.options.seed)
-        view = self.view
-        return Loaded(index, image if view is None else view.from_images([image]), None)
-
     @property
-    def view(self) -> ImageView | None:
-        """The view that samples are loaded in; None leaves them as original images.
+    def shard_size(self) -> int:
+        """Samples of a shard; the last one may have fewer."""
+        return int(self.manifest["shard_size"])
 
-        Of originals, a classifier would make its view of the whole batch at once.
-        Making it here, image by image, gives the same values, keeps large originals out of memory
-        and does the work in threads.
-        """
-        if self.options.input_mode == "tensor":
-            return self.options.input_view
-        expert, own = self.expert, type(self.expert)
-        if not isinstance(expert, ClassifierExpert):
-            return None
-        usual = own.prepare is ClassifierExpert.prepare and own.forward is Expert.forward
-        return expert.view if usual else None
+    def rows(self, index: int, total: int) -> range:
+        """The samples of a shard, of ``total`` in all."""
+        return range(index * self.shard_size, min((index + 1) * self.shard_size, total))
 
-    @property
-    def setup(self) -> CascadeSetup:
-        """What a cascade would decide for the expert: here, which view its batches show."""
-        return CascadeSetup(input_view=self.view)
-
-    def batch(self, views: list[Any]) -> Any:
-        """B loaded samples as one batch on the expert's device."""
-        return views if self.view is None else torch.cat(views).to(self.expert.device)
+    def shards(self, team: Team, total: int) -> dict[int, range]:
+        """The missing shards that this process is to see to, with their samples."""
+        return {index: self.rows(index, total) for index in team.share(self.missing)}
 
 
 def _record_expert(
     plan: _Plan,
     store: RecordStore,
     dataset_manifest: dict[str, Any],
-    feed: _Feed,
-    task: Task,
+    job: ShardJob,
     progress: Progress,
+    team: Team,
 ) -> None:
-    """Record the missing shards of one expert."""
-    expert, manifest, options = plan.expert, plan.manifest, feed.options
-    total, size, batch_size = len(feed.dataset), manifest["shard_size"], manifest["batch_size"]
-    shards = {index: range(index * size, min((index + 1) * size, total)) for index in plan.missing}
-    samples = [sample for shard in shards.values() for sample in shard]
-    progress.start(total, expert.name, done=total - len(samples))
-    if len(samples) < total:
+    """Record those missing shards of one expert that are this process's to see to."""
+    expert, total = plan.expert, len(job.dataset)
+    count = sum(map(len, job.shards.values()))
+    progress.start(total, expert.name, done=total - count)
+    if team.leads and len(plan.missing) * plan.shard_size < total:
         _describe(store, plan, dataset_manifest)
-    if not samples:
+    if not count:
         return
-    expert.eval()
-    workers = min(os.cpu_count() or 1, 8) if options.workers is None else options.workers
-    loaded = prefetch(feed.load, samples, workers=workers, ahead=batch_size)
-    try:
-        for index, shard in shards.items():
-            builder = ShardBuilder(expert, task, feed.dataset, options, feed.setup)
-            for start in range(0, len(shard), batch_size):
-                items = list(islice(loaded, min(batch_size, len(shard) - start)))
-                builder.add(items, feed.batch)
-                progress.advance(len(items))
-            columns = builder.columns()
+    for index, columns in team.make(job, progress.advance):
+        _describe(store, plan, dataset_manifest)
+        store.write_shard(expert.name, index, columns, plan.mark)
+
+
+def _mend(plan: _Plan, store: RecordStore, dataset_manifest: dict[str, Any], job: ShardJob) -> None:
+    """Record single samples again: those whose files have changed, and those that could not be read."""
+    name, total, size = plan.expert.name, len(job.dataset), job.options.batch_size
+    for index in sorted({*range(-(-total // plan.shard_size))} - {*plan.missing}):
+        samples = plan.rows(index, total)
+        contents = None if job.contents is None else job.contents[samples.start : samples.stop]
+        rows = rows_to_redo(store, name, index, contents)
+        if not rows:
+            continue
+        plan.expert.eval()
+        builder = job.builder()
+        for first in range(0, len(rows), size):
+            builder.add([job.load(samples[row]) for row in rows[first : first + size]], job.batch)
+        before = store.table(name, index)
+        after = with_rows(before, rows, builder.columns(few=True))
+        if after is None:
+            raise OrxeError(
+                f"{store.shard(name, index)} keeps other columns than expert {name!r} gives now: use --fresh {name}"
+            )
+        if not after.equals(before):
             _describe(store, plan, dataset_manifest)
-            store.write_shard(expert.name, index, columns, plan.mark)
-    finally:
-        loaded.close()
+            store.rewrite_shard(name, index, after, plan.mark)
 
 
 def _describe(store: RecordStore, plan: _Plan, dataset_manifest: dict[str, Any]) -> None:
@@ -244,7 +232,7 @@ def _describe(store: RecordStore, plan: _Plan, dataset_manifest: dict[str, Any])
     The cost may become known or be given anew at any time: no answer depends on it.
     """
     dataset = store.dataset()
-    if dataset is None or any(dataset.get(key, []) != dataset_manifest[key] for key in SAID):
+    if dataset is None or any(dataset.get(key, []) != dataset_manifest.get(key, []) for key in (*SAID, *OF_FILES)):
         store.write_dataset(dataset_manifest)
     there = store.expert(plan.expert.name) or {}
     cost = there.get("cost") if plan.expert.cost is None else float(plan.expert.cost)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from orxe_plugins.cost.latency import LatencyTable
+from orxe_plugins.cost.time_cost import TimeCost
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.run.recipe import Recipe
 from orxe_plugins.run.splits import Splits
-from orxe_plugins.search.batched import batch_ms, batched_costs, with_costs
+from orxe_plugins.search.batched import batched_costs, policy_ms, stream_costs, with_costs, with_time
 from orxe_plugins.search.fit import fit_policies
 from orxe_plugins.search.pareto import choose_experts, with_choices
 from orxe_plugins.search.polish import polished
@@ -38,15 +39,19 @@ def with_recipe_costs(recipe: Recipe, splits: Splits, latency: LatencyTable | No
     Args:
         recipe: the recipe.
         splits: as recorded, in GMACs.
-        latency: measured times, for a recipe whose cost is latency.
+        latency: measured times, for a recipe whose cost is time.
     """
     if isinstance(recipe.cost.table, dict):
         energy = recipe.cost.table
         return splits.map(lambda records: with_costs(records, energy, "mJ"))
     if latency is None:
         return splits
-    costs = batched_costs(splits.fit, latency, recipe.preferences, recipe.cost.batch_size, skip_gates=recipe.skip_gates)
-    return splits.map(lambda records: with_costs(records, costs.ms, "ms"))
+    if recipe.cost.kind == "throughput":
+        costs = stream_costs(splits.fit, latency, recipe.cost.batch_size)
+    else:
+        size = recipe.cost.batch_size
+        costs = batched_costs(splits.fit, latency, recipe.preferences, size, skip_gates=recipe.skip_gates)
+    return splits.map(lambda records: with_time(records, costs))
 
 
 def fit_table(
@@ -71,9 +76,11 @@ def fit_table(
         table = with_promises(table, splits.choose, [(one.max_drop, one.confidence) for one in recipe.promise])
     details = {**table.details, **_described(recipe, splits)}
     if latency is not None:
-        size = recipe.cost.batch_size
-        expected = [batch_ms(splits.fit, row.policy, latency, size) for row in table]
-        details["latency"] = {"batch_size": size, "expected_ms": expected, **latency.to_dict()}
+        kind = "throughput" if recipe.cost.kind == "throughput" else "latency"
+        times = TimeCost(latency, recipe.cost.batch_size, kind)
+        expected = [policy_ms(splits.fit, row.policy, times) for row in table]
+        asked = {"kind": times.kind, "batch_size": times.batch_size, "expected_ms": expected}
+        details["latency"] = {**asked, **latency.to_dict()}
     return replace(table, details=details)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -21,9 +21,14 @@ from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.policies.policy import check_preferences
 
+#: numbers beyond which a value of a recipe is a slip, or wants the memory
+_MANY = 10**9
+_MOST_PREFERENCES = 10_001
+_Whole = Annotated[int, Field(gt=0, le=_MANY)]
+
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -32,7 +37,15 @@ class _Model(BaseModel):
         kinds = str(cls.model_fields[str(info.field_name)].annotation)
         if isinstance(value, bool) and "bool" not in kinds and "Any" not in kinds:
             raise ValueError("expected no true or false")
+        if isinstance(value, str) and _only_numbers(cls.model_fields[str(info.field_name)].annotation):
+            raise ValueError("expected a number; write it without quotes")
         return value
+
+
+def _only_numbers(annotation: Any) -> bool:
+    """Whether a key takes numbers alone, so that a text is a slip of quotes."""
+    kinds = {kind for kind in (get_args(annotation) or (annotation,)) if kind is not type(None)}
+    return bool(kinds) and kinds <= {int, float}
 
 
 class Split(_Model):
@@ -48,7 +61,7 @@ class Split(_Model):
 
     fit: float = Field(default=0.5, gt=0, le=1)
     choose: float = Field(default=0.0, ge=0, lt=1)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
 
 class Data(_Model):
@@ -67,7 +80,7 @@ class Data(_Model):
     report_root: str | None = None
     class_map: str | None = None
     images: str | None = None
-    limit: int | None = Field(default=None, gt=0)
+    limit: _Whole | None = None
     split: Split = Split()
 
 
@@ -82,8 +95,8 @@ class Recording(_Model):
         augment: a training-time augmentation of the fitting images, such as "timm:rand-m9-mstd0.5".
     """
 
-    batch_size: int = Field(default=64, gt=0)
-    shard_size: int | None = Field(default=None, gt=0)
+    batch_size: int = Field(default=64, gt=0, le=1_000_000)
+    shard_size: _Whole | None = None
     keep: str | None = None
     augment: str | None = None
 
@@ -95,7 +108,7 @@ class PoolChoice(_Model):
         k: how many experts to choose.
     """
 
-    k: int = Field(gt=0)
+    k: int = Field(gt=0, le=1_000_000)
 
 
 class SaverChoice(_Model):
@@ -112,27 +125,35 @@ class CostChoice(_Model):
     """What a cost is: see docs/choosing.md.
 
     Attributes:
-        kind: "gmacs" as recorded; "latency" in milliseconds; "energy" in millijoules.
-        batch_size: of the whole batch that latencies are for.
+        kind: "gmacs" as recorded; "latency": milliseconds in a batch, of which an expert gets what reaches it;
+            "throughput": milliseconds in a stream of full batches; "energy" in millijoules.
+        batch_size: of the whole batch that latencies are for; of the full batches of a stream.
         batch_sizes: sizes that are measured.
-        table: of energy: expert's name -> mJ per sample; of latency: a file that a measurement wrote, in
+        table: of energy: expert's name -> mJ per sample; of times: a file that a measurement wrote, in
             place of measuring.
     """
 
-    kind: Literal["gmacs", "latency", "energy"] = "gmacs"
-    batch_size: int = Field(default=32, gt=0)
-    batch_sizes: list[int] = Field(default_factory=lambda: [1, 4, 16, 64], min_length=1)
+    kind: Literal["gmacs", "latency", "throughput", "energy"] = "gmacs"
+    batch_size: int = Field(default=32, gt=0, le=1_000_000)
+    batch_sizes: list[Annotated[int, Field(gt=0, le=1_000_000)]] = Field(
+        default_factory=lambda: [1, 4, 16, 64], min_length=1, max_length=1000
+    )
     table: dict[str, float] | str | None = None
 
     @model_validator(mode="after")
     def _table_fits(self) -> CostChoice:
         if self.kind == "energy" and not isinstance(self.table, dict):
             raise OrxeError("cost of kind energy needs a table, as no meter is built in: {small: 12.5, large: 90}")
-        if (self.kind == "latency" and isinstance(self.table, dict)) or (self.kind == "gmacs" and self.table):
+        if (self.in_time and isinstance(self.table, dict)) or (self.kind == "gmacs" and self.table):
             raise OrxeError(
                 f"cost.table does not go with kind {self.kind!r}: a mapping is for energy, a file for latency"
             )
         return self
+
+    @property
+    def in_time(self) -> bool:
+        """Whether costs are milliseconds."""
+        return self.kind in ("latency", "throughput")
 
 
 class PromiseWish(_Model):
@@ -155,7 +176,7 @@ class Regulariser(_Model):
         alpha, beta: weights of the two penalties.
     """
 
-    min_exits: int = Field(default=0, ge=0)
+    min_exits: int = Field(default=0, ge=0, le=_MANY)
     alpha: float = Field(default=0.0, ge=0)
     beta: float = Field(default=0.0, ge=0)
 
@@ -171,21 +192,26 @@ class Gates(_Model):
 
     experts: list[str] | None = None
     share: float = Field(default=0.5, gt=0, lt=1)
-    hidden: int | None = Field(default=None, gt=0)
-    epochs: int = Field(default=60, gt=0)
-    batch_size: int = Field(default=128, gt=1)
+    hidden: int | None = Field(default=None, gt=0, le=1_000_000)
+    epochs: int = Field(default=60, gt=0, le=1_000_000)
+    batch_size: int = Field(default=128, gt=1, le=1_000_000)
     lr: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
     hold_out: float = Field(default=0.2, gt=0, lt=1)
-    patience: int = Field(default=10, gt=0)
-    seed: int = 0
+    patience: int = Field(default=10, gt=0, le=1_000_000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
 
 def _preferences(value: Any) -> Any:
     if isinstance(value, Mapping):
         span = _Span.model_validate(value)
-        count = round((span.stop - span.start) / span.step)
+        steps = (span.stop - span.start) / span.step
+        if not steps < _MOST_PREFERENCES:
+            raise OrxeError(f"{steps + 1:,.0f} preferences are asked for: expected at most {_MOST_PREFERENCES:,}")
+        count = round(steps)
         value = [round(span.start + i * span.step, 10) for i in range(count + 1)]
+    if isinstance(value, list) and len(value) > _MOST_PREFERENCES:
+        raise OrxeError(f"{len(value):,} preferences are given: expected at most {_MOST_PREFERENCES:,}")
     return list(check_preferences(value))
 
 
@@ -195,8 +221,8 @@ def _expert(value: Any) -> Any:
 
 
 class _Span(_Model):
-    start: float = 0.0
-    stop: float = 1.0
+    start: float = Field(default=0.0, ge=0, le=1)
+    stop: float = Field(default=1.0, ge=0, le=1)
     step: float = Field(default=0.05, gt=0)
 
 
@@ -232,7 +258,7 @@ class Recipe(_Model):
         gates: train ranking gates, which take the place of the experts' own confidence.
         select_pool, select_saver: optional choices before the search.
         max_experts, max_params: what fits into the memory: the cascade keeps the best experts within these limits.
-        cost: what the search takes as cost.
+        cost: what the search takes as cost; a kind alone, such as ``latency``, or its keys.
         regulariser: keeps the search from relying on few samples.
         promise: drops to promise, one or a list; they are tested on the choosing split (``data.split.choose``).
         folder: the recipe's own folder.
@@ -261,9 +287,9 @@ class Recipe(_Model):
     gates: Gates | None = None
     select_pool: PoolChoice | None = None
     select_saver: SaverChoice | None = None
-    max_experts: int | None = Field(default=None, gt=0)
+    max_experts: _Whole | None = None
     max_params: float | None = Field(default=None, gt=0)
-    cost: CostChoice = CostChoice()
+    cost: Annotated[CostChoice, BeforeValidator(lambda v: {"kind": v} if isinstance(v, str) else v)] = CostChoice()
     regulariser: Regulariser = Regulariser()
     promise: Annotated[list[PromiseWish], BeforeValidator(lambda v: [v] if isinstance(v, Mapping) else v)] = Field(
         default_factory=list
@@ -283,10 +309,8 @@ class Recipe(_Model):
                 "data.split.choose would be taken from augmented samples, of which nothing can be promised for "
                 "clean ones: leave out data.report_root or record.augment"
             )
-        if self.gates is not None and self.cost.kind != "gmacs":
-            raise OrxeError(
-                f"what trained gates cost is counted in GMACs, not as {self.cost.kind}: leave out one of both"
-            )
+        if self.gates is not None and self.cost.kind == "energy":
+            raise OrxeError("what trained gates cost is counted or timed, not metered: leave out gates or cost.kind")
         self._check_unlabelled()
         if self.promise and not split.choose:
             raise OrxeError("promise is tested on samples of its own: add data.split.choose, such as 0.25")

@@ -56,12 +56,16 @@ def search(run: Run, pool: Pool | None = None) -> Fitted:
     """
     pool = pool or with_confidences(run, splits_of(run))
     view = recorded_view(pool.splits.fit.details)
-    latency = latency_table(run, view)
+    latency = latency_table(run, view, list(pool.specs.values()))
     splits = keep_experts(run.recipe, with_recipe_costs(run.recipe, pool.splits, latency))
     table = fit_table(run.recipe, splits, latency, run.task)
-    costs = dict(zip(splits.fit.names, splits.fit.cost.tolist(), strict=True))
     details = splits.fit.details
-    specs = tuple(replace(_as_recorded(pool.specs[name], details), cost=costs[name]) for name in splits.fit.names)
+    specs = tuple(
+        replace(_as_recorded(pool.specs[name], details), cost=cost, shared_cost=shared)
+        for name, cost, shared in zip(
+            splits.fit.names, splits.fit.cost.tolist(), splits.fit.shared_cost.tolist(), strict=True
+        )
+    )
     labels = details.get("labels") or details.get("dataset", {}).get("class_names")
     file = CascadeFile(specs, table, run.recipe.task, view, run.recipe.input_mode, tuple(labels) if labels else None)
     put_cascade(run.cascade_folder, file)
@@ -69,8 +73,16 @@ def search(run: Run, pool: Pool | None = None) -> Fitted:
     return Fitted(file, splits)
 
 
+def priced_pool(run: Run) -> Pool:
+    """The recorded pool with the confidences and the costs that the recipe asks for; times are measured if need be."""
+    pool = with_confidences(run, splits_of(run))
+    latency = latency_table(run, recorded_view(pool.splits.fit.details), list(pool.specs.values()))
+    return replace(pool, splits=with_recipe_costs(run.recipe, pool.splits, latency))
+
+
 def _as_recorded(spec: ExpertSpec, details: Mapping[str, Any]) -> ExpertSpec:
-    """The spec of a classifier with the classes that it was recorded in, so that every front answers alike."""
+    """The spec with the weights and, of a classifier, the classes that were recorded: every front answers alike."""
+    spec = replace(spec, fingerprint=details.get("weights", {}).get(spec.name))
     columns = details.get("columns", {}).get(spec.name)
     if columns is None:
         return spec

@@ -24,6 +24,7 @@ from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.file import CascadeFile, load_cascade, write_cascade
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.esn import ExitSettings, train_exits
+from orxe_plugins.experts.measure import Timing, measure_latency
 from orxe_plugins.experts.registry import ExpertSpec, load_expert, load_experts, load_untrained
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.records import Records
@@ -212,6 +213,21 @@ def test_cost_counted_is_cost_measured_on_every_path(pool: Pool) -> None:
                 cascade(pool.images[i : i + 1])
             assert counter.get_total_flops() == round(route.cost[i].item() * 2e9), path
     assert len(paths) >= 6
+
+
+def test_an_exits_time_has_two_parts_and_neither_is_counted_twice(resnet: Pool) -> None:
+    cascade = resnet.cascade()
+    with counted(cascade) as rows:
+        # A clock that every call of a stage or of the saver moves on by one second.
+        timing = Timing(warmup=0, repeats=1, clock=lambda: float(sum(map(len, rows.values()))))
+        table = measure_latency(cascade.members, lambda size: resnet.images[:size], (2,), timing=timing)
+    n_stages = len(cascade.members[-1].backbone.names)
+    assert {name: row[0] / 1000 for name, row in table.shared.items()} == {
+        "esn-1": STAGES[0] + 1, "esn-2": STAGES[1] + 1, "base": n_stages,
+    }  # fmt: skip
+    own = {name: row[0] / 1000 for name, row in table.ms.items()}
+    # The saver by itself; the exits' networks are no stages; the base's end has its head.
+    assert own == {"saver": 1, "esn-1": 0, "esn-2": 0, "base": 1}
 
 
 def test_exits_and_end_share_one_backbone_and_one_saver(pool: Pool) -> None:

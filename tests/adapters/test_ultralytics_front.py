@@ -106,6 +106,29 @@ def test_both_ends_predict_as_the_models_alone(
         assert_same(one, other)
 
 
+@pytest.mark.parametrize("batch", [1, 3, 16])
+def test_a_stream_of_batches_answers_as_batches_do_in_order(model: Any, picture_files: list[Path], batch: int) -> None:
+    files = [str(file) for file in picture_files]
+    expected = model.predict(files, batch=batch, conf=0.1, verbose=False)
+    assert {one.orxe_expert for one in expected} == {0, 1}
+    found = list(model.predict(files, stream=True, batch=batch, conf=0.1, verbose=False))
+    for one, other in zip(found, expected, strict=True):
+        assert one.path == other.path and np.array_equal(one.orig_img, other.orig_img)
+        assert one.orxe_route.expert == other.orxe_route.expert and one.orxe_route.ran == other.orxe_route.ran
+        assert one.orxe_route.cost == pytest.approx(other.orxe_route.cost)
+        assert_same(one, other)
+
+
+def test_a_stream_may_be_left_and_begun_again(model: Any, picture_files: list[Path]) -> None:
+    files = [str(file) for file in picture_files]
+    stream = model.predict(files, stream=True, batch=2, verbose=False)
+    first = next(stream)
+    stream.close()
+    again = list(model.predict(files, stream=True, batch=2, verbose=False))
+    assert len(again) == len(files)
+    assert_same(first, again[0])
+
+
 def test_a_tensor_holds_originals(yolos: list[str]) -> None:
     """To a YOLO it is the model's own view; where it has the expert's size, both are the same."""
     source = torch.rand(2, 3, 64, 96)

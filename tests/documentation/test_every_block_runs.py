@@ -27,9 +27,15 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-NEEDS = {"mmdet.md": "mmdet", "ultralytics.md": "ultralytics", "timm.md": "timm", "torchvision.md": "torchvision"}
-#: pages whose commands train models
-LONG = {"esn.md", "gates.md"}
+NEEDS = {
+    "serving.md": "litserve",
+    "mmdet.md": "mmdet",
+    "ultralytics.md": "ultralytics",
+    "timm.md": "timm",
+    "torchvision.md": "torchvision",
+}
+#: pages whose commands train models, or start a server
+LONG = {"esn.md", "gates.md", "serving.md"}
 #: seconds that the blocks of a page may take: the long ones train for minutes where other tests run beside them
 LIMIT = dict.fromkeys(LONG, 1800)
 _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

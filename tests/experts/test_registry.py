@@ -69,10 +69,10 @@ FROM_A_CHECKOUT = """
 import importlib.metadata
 importlib.metadata.entry_points = lambda **_: importlib.metadata.EntryPoints(())
 from orxe_plugins.experts.registry import adapter_names
-assert adapter_names() == ()
+assert adapter_names() == ("http", "https")
 import timm
 import orxe_timm
-assert adapter_names() == ("timm",)
+assert adapter_names() == ("http", "https", "timm")
 options = dict(num_classes=3, pretrained=False, exit_thresholds=[0.5])
 model = timm.create_model("orxe_metamodel", experts=["test_resnet", "timm:test_vit"], **options)
 print([expert.name for expert in model.cascade.members])

@@ -33,7 +33,8 @@ def test_every_name_of_the_papers_is_a_model_with_weights(recipe: str) -> None:
         assert is_model_pretrained(name), name
 
 
-@pytest.mark.parametrize("recipe", TABLES)
+# Building the sixty models of one table, the largest ones among them, takes minutes.
+@pytest.mark.parametrize("recipe", [pytest.param("imagenet_orxe", marks=pytest.mark.long), "imagenet_tinysaver"])
 def test_counted_gmacs_agree_with_the_papers(recipe: str) -> None:
     """Within rounding for convolutions; the papers' counter adds other work, up to a third for attention models."""
     path = recipe_names()[recipe].parent / TABLES[recipe]
@@ -63,7 +64,8 @@ def test_digits_ends_with_a_table_and_a_picture(digits: Path) -> None:
     assert (digits / "report" / "frontier.png").stat().st_size > 10_000
     assert "…" not in text
     report = json.loads((digits / "report" / "report.json").read_text())
-    assert report
+    # The verdict comes first, whatever it is.
+    assert text.startswith(report["verdict"]["sentence"])
 
 
 def test_a_rerun_trains_and_records_nothing_again(digits: Path) -> None:

@@ -12,6 +12,7 @@ from orxe_plugins.report.content.policy_rows import policy_rows
 from orxe_plugins.report.content.promises import promise_table
 from orxe_plugins.report.content.sentences import highlights, summary, warnings
 from orxe_plugins.report.content.tables import expert_table, policy_table, threshold_table
+from orxe_plugins.report.content.times import time_table
 from orxe_plugins.report.document import Document, Picture
 from orxe_plugins.report.figures.frontier import frontier_figure
 from orxe_plugins.report.figures.shares import shares_figure
@@ -43,6 +44,7 @@ def evaluation_document(evaluation: Evaluation, title: str = "") -> Document:
             policy_table(evaluation),
             *((promise_table(evaluation),) if evaluation.promises else ()),
             expert_table(evaluation),
+            *((time_table(evaluation, evaluation.times),) if evaluation.times is not None else ()),
             threshold_table(evaluation),
         ),
         pictures=(

@@ -1,0 +1,84 @@
+"""The page that bench_gpu.py writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from paired import machine_line, shown
+
+
+def to_markdown(result: dict[str, Any]) -> str:
+    """Tables of everything that was measured."""
+    parts = [
+        "# Time of cascades on an accelerator",
+        f"Written by `python benchmarks/bench_gpu.py`. {machine_line(result['about'])} TF32 is off. Ratios are of "
+        "images/s, of runs that took turns, with the 10th and the 90th percentile of the rounds.",
+    ]
+    for pool in result["pools"]:
+        parts += _pool(pool)
+    if "detectors" in result:
+        parts.append(_detectors(result["detectors"]))
+    parts += [f"Not measured: {name}: {reason}." for name, reason in result["left_out"].items()]
+    if "seconds" in result:
+        parts.append(f"All of it took {result['seconds']:.0f} seconds.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _pool(pool: dict[str, Any]) -> list[str]:
+    reach = ", ".join(f"{100 * share:.0f}" for share in pool["reach"])
+    routes = pool["routes"]
+    waits = "" if routes["waits"] is None else f" Routing one batch, the host waited {routes['waits']} times."
+    parts = [
+        f"## {pool['dtype']}: {' -> '.join(pool['experts'])}",
+        f"Random weights, inputs on the device; thresholds at quantiles, so that {reach} % of the images reach the "
+        "experts. "
+        f"Routes of {routes['rows']} images are those of the replay of the device's own confidences; "
+        f"{routes['differing']} of them differ from the CPU's, all within {routes['band']:.2g} of a threshold, as "
+        f"much as confidences differ.{waits}",
+    ]
+    for backend, found in pool["backends"].items():
+        parts.append(_table(backend, found))
+    return parts
+
+
+def _table(backend: str, found: dict[str, Any]) -> str:
+    experts = found["experts"]
+    lines = [
+        f"### {backend}",
+        "",
+        "Images/s. The ideal is the experts' own time under this backend, at the sub-batches that they get; of a "
+        "stream, at full batches.",
+        "",
+        f"| batch | {' | '.join(f'{name} alone' for name in experts)} | cascade | of the ideal "
+        f"| against {experts[-1]} |",
+        "|---|" + "---|" * (len(experts) + 3),
+    ]
+    for row in found["rows"]:
+        rate = row["images_per_second"]
+        cells = [f"{rate[name]:.0f}" for name in (*experts, "cascade")]
+        lines.append(
+            f"| {row['batch']} | {' | '.join(cells)} | {shown(row['of_ideal'], 2)} | {shown(row['against_last'], 2)} |"
+        )
+    stream = found["stream"]
+    if stream:
+        blank = " | ".join([""] * len(experts))
+        lines.append(
+            f"| stream, {stream['batch']} | {blank} | {stream['images_per_second']:.0f} | "
+            f"{shown(stream['of_ideal'], 2)} | {shown(stream['against_last'], 2)} |"
+        )
+    return "\n".join(lines)
+
+
+def _detectors(data: dict[str, Any]) -> str:
+    rows = [
+        f"| {row['what']} | {row['size']} | {shown(row['ratio'])} | {data['images'] / row['seconds']:.0f} | "
+        f"{data['images'] / row['other_seconds']:.0f} | {'yes' if row['same_boxes'] else 'no'} |"
+        for row in data["rows"]
+    ]
+    return "\n".join([
+        "## `CascadeYOLO.predict` beside `YOLO.predict`",
+        "",
+        "| exit threshold | model alone at | ratio | cascade, images/s | alone, images/s | same boxes |",
+        "|---|---|---|---|---|---|",
+        *rows,
+    ])  # fmt: skip

@@ -1,0 +1,123 @@
+"""What a cascade that is searched in time is worth on other samples, beside every single expert."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from paired import interval
+from recorded_data import DATA, record_imagenet
+
+from orxe_plugins import Policy, Records, Selection, fit_policies, replay
+from orxe_plugins.cost.latency import LatencyTable
+from orxe_plugins.cost.time_cost import TimeCost
+from orxe_plugins.data.datasets import ImageFolder
+from orxe_plugins.errors import OrxeError
+from orxe_plugins.evaluation.candidates import candidates_of, choose, negligible_drop
+from orxe_plugins.experts.measure import Timing, measure_latency
+from orxe_plugins.experts.registry import load_expert
+from orxe_plugins.records import load_records
+from orxe_plugins.run.experts_file import read_experts_file
+from orxe_plugins.search.batched import batched_costs, policy_ms, with_time
+from orxe_plugins.search.pareto import with_choices
+
+PREFERENCES = tuple(i / 20 for i in range(21))
+BATCHES = (1, 64)
+SIZES = (1, 2, 4, 8, 16, 32, 64)
+
+
+def records_of(folder: Path) -> Records:
+    """The recorded answers of the eight experts; recorded now where they are not."""
+    try:
+        return load_records(folder)
+    except OrxeError:
+        record_imagenet(folder)
+        return load_records(folder)
+
+
+def times_of(rounds: int, clock: Any) -> LatencyTable:
+    """Times of the eight experts, measured in rounds: a machine that changes its speed changes all of them."""
+    experts = [load_expert(spec).eval() for spec in read_experts_file(DATA / "imagenet_experts" / "experts.yaml")]
+    images = ImageFolder(DATA / "imagenet_sample")
+    pictures = [images.load(i * len(images) // max(SIZES)) for i in range(max(SIZES))]
+    tables = []
+    for i in range(rounds):
+        timing = Timing(warmup=int(i == 0), repeats=1, singles=8, clock=clock)
+        tables.append(measure_latency(experts, lambda size: pictures[:size], SIZES, timing=timing))
+    ms = {name: np.array([table.ms[name] for table in tables]) for name in tables[0].ms}  # (rounds, K)
+    return LatencyTable(
+        tables[0].batch_sizes,
+        {name: tuple(float(value) for value in np.median(rows, axis=0)) for name, rows in ms.items()},
+        {**tables[0].details, "repeats": rounds, "torch_threads": torch.get_num_threads()},
+        {
+            name: tuple((float(a), float(b)) for a, b in np.percentile(rows, (10, 90), axis=0).T)
+            for name, rows in ms.items()
+        },
+        single={name: tuple(sorted(t for table in tables for t in table.single[name])) for name in ms},
+    )
+
+
+def measure(records: Records, latency: LatencyTable, halves: int) -> dict[str, Any]:
+    """On each of some halves, what is chosen in time is compared with every single expert on the other half."""
+    return {
+        "samples": len(records),
+        "halves": halves,
+        "latency": latency.to_dict(),
+        "batches": {str(size): _at(records, latency, size, halves) for size in BATCHES},
+    }
+
+
+def _at(records: Records, latency: LatencyTable, size: int, halves: int) -> dict[str, Any]:
+    times = TimeCost(latency, size)
+    names = records.sorted_by_cost().names
+    found: dict[str, list[dict[str, Any]]] = {"recommended": [], "max_drop=0.01": [], "searched in GMACs": []}
+    for seed in range(halves):
+        fit, report = records.split(0.5, seed)
+        costs = batched_costs(fit, latency, PREFERENCES, size)
+        in_time, elsewhere = with_time(fit, costs), with_time(report, costs)
+        table = with_choices(fit_policies(in_time, PREFERENCES), in_time)
+        chosen = choose(candidates_of(table, in_time), in_time, negligible_drop(table)).candidate.policy
+        found["recommended"].append(_compared(chosen, elsewhere, times))
+        dropping = table.choose(Selection(max_drop=0.01)).policy
+        found["max_drop=0.01"].append(_compared(dropping, elsewhere, times))
+        counted = with_choices(fit_policies(fit.sorted_by_cost(), PREFERENCES), fit.sorted_by_cost())
+        policy = choose(candidates_of(counted, fit.sorted_by_cost()), fit.sorted_by_cost(), negligible_drop(counted))
+        found["searched in GMACs"].append(_compared(policy.candidate.policy, report.sorted_by_cost(), times))
+    return {kind: _summed(rows, names) for kind, rows in found.items()}
+
+
+def _compared(policy: Policy, report: Records, times: TimeCost) -> dict[str, Any]:
+    """A policy beside each expert alone: images/s as a ratio, and the difference of the score."""
+    n = report.n_experts
+    ms, score = policy_ms(report, policy, times), replay(report, policy).score
+    alone = {name: Policy.only(i, n) for i, name in enumerate(report.names)}
+    return {
+        "ms": ms,
+        "score": score,
+        "experts": sum(1 for share in replay(report, policy).run_share if share > 0),
+        "speed": {name: policy_ms(report, each, times) / ms for name, each in alone.items()},
+        "gain": {name: score - replay(report, each).score for name, each in alone.items()},
+    }
+
+
+def _summed(rows: list[dict[str, Any]], names: tuple[str, ...]) -> dict[str, Any]:
+    """Means over the halves, each with the interval in which 95 % of the halves lie."""
+    return {
+        "ms": interval([row["ms"] for row in rows], np.mean),
+        "score": float(np.mean([row["score"] for row in rows])),
+        "one_expert": float(np.mean([row["experts"] == 1 for row in rows])),
+        "against": {
+            name: {
+                "speed": _spread([row["speed"][name] for row in rows]),
+                "gain": _spread([100 * row["gain"][name] for row in rows]),
+            }
+            for name in names
+        },
+    }
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    low, high = np.percentile(values, (2.5, 97.5))
+    return {"value": float(np.mean(values)), "low": float(low), "high": float(high)}

@@ -1,0 +1,89 @@
+"""Answering: a cascade's answers to images as plain values, whatever engine serves them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from orxe_plugins.cascade.cascade import Cascade
+from orxe_plugins.cascade.guard import BudgetGuard
+from orxe_plugins.cascade.route import Route
+from orxe_plugins.data.batch import take_rows
+from orxe_plugins.serving.loading import Served
+from orxe_plugins.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Answering:
+    """Answers images with a cascade.
+
+    Attributes:
+        cascade: the cascade.
+        task: says what an answer is in plain values.
+        labels: names of the classes; empty where they are not known.
+        unit: unit of the costs.
+        guard: keeps the mean cost; None for none.
+        timeout: seconds within which a batch is answered; None waits for every expert.
+    """
+
+    cascade: Cascade
+    task: Task
+    labels: tuple[str, ...] = ()
+    unit: str = "GMACs"
+    guard: BudgetGuard | None = None
+    timeout: float | None = None
+
+    @classmethod
+    def of(cls, served: Served, timeout: float | None = None) -> Answering:
+        """The answers of a cascade that is loaded."""
+        unit, labels = served.file.table.cost_unit, served.file.labels or ()
+        return cls(served.cascade, served.task, labels, unit, served.guard, timeout)
+
+    def route(self, batch: Any) -> tuple[Any, Route]:
+        """Outputs for B samples and their routes; an expert that fails on a sample costs that sample alone."""
+        with torch.inference_mode():
+            return self.cascade.route(batch, on_error="best_available", timeout=self.timeout)
+
+    def told(self, outputs: Any, route: Route) -> list[dict[str, Any]]:
+        """Outputs as plain values: the task's own, ``name`` of a class, ``expert``, ``confidence`` and ``cost``.
+
+        Experts that failed on a sample are its ``faults``. A sample that no expert answered has an ``error`` instead.
+        """
+        names = [expert.name for expert in self.cascade.members]
+        route = route.to_host()
+        answered = (route.expert >= 0).nonzero().squeeze(1)
+        given = outputs if len(answered) == len(route.expert) else take_rows(outputs, answered)
+        told = iter(values_of(self.task, self.labels, given) if len(answered) else [])
+        answers: list[dict[str, Any]] = []
+        for expert, confidence, cost in zip(
+            route.expert.tolist(), route.confidence.tolist(), route.cost.tolist(), strict=True
+        ):
+            price = {"cost": float(f"{cost:.6g}"), "cost_unit": self.unit}
+            if expert < 0:
+                answers.append({"error": "no expert gave an answer", "expert": None, **price})
+            else:
+                answers.append({**next(told), "expert": names[expert], "confidence": round(confidence, 6), **price})
+        for row, expert, message in route.faults:
+            answers[row].setdefault("faults", []).append({"expert": names[expert], "error": message})
+        return answers
+
+
+def values_of(task: Task, labels: Sequence[str], outputs: Any) -> list[dict[str, Any]]:
+    """Each answer's own values as the task gives them, and the name of its class.
+
+    Args:
+        task: the task.
+        labels: names of the classes; empty where they are not known.
+        outputs: of B samples.
+    """
+    found = []
+    for text, value in zip(task.describe(outputs), task.values(outputs), strict=True):
+        answer: dict[str, Any] = dict(value) or {"answer": text}
+        index = value.get("class")
+        if isinstance(index, int):
+            answer["name"] = (labels[index] if index < len(labels) else "") or text
+        found.append(answer)
+    return found
