@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from quality_detection import detection
 from quality_draws import draws, interval
-from quality_markdown import to_markdown
+from quality_markdown import put_into_docs, to_markdown
 from quality_promises import promises
 from quality_shift import shift
 from quality_signals import fusion, signals
@@ -97,13 +97,21 @@ def main() -> None:
             if options.only in (None, part):
                 found = parts.of(f"{part}-{name}", lambda records=records, measured=measured: measured(records))
                 result.setdefault(part, {})[name] = found
-    for part, measured in (("detection", detection), ("shift", shift)):
-        if options.only in (None, part):
+    for part in ("detection/digits_detection", "detection/coco_sample", "shift"):
+        group, _, name = part.partition("/")
+        if options.only in (None, group):
             try:
-                result[part] = parts.of(part, lambda measured=measured: measured(options))
+                found = parts.of(
+                    part, lambda group=group, name=name: detection(name, options) if name else shift(options)
+                )
             except OrxeError as error:
                 print(f"{part} is left out: {error}")
                 result["left_out"][part] = str(error)
+                continue
+            if name:
+                result.setdefault(group, {})[name] = found
+            else:
+                result[group] = found
     if options.only is not None:
         print(json.dumps({key: result.get(key) for key in (options.only, "data")}, indent=1))
         return
@@ -112,6 +120,8 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "quality.json").write_text(json.dumps(result, indent=2) + "\n")
     (options.out / "quality.md").write_text(text)
+    if options.out == ROOT:
+        put_into_docs(ROOT.parent / "docs" / "search.md", result)
 
 
 def cifar10_experts() -> Records:

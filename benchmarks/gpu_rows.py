@@ -12,8 +12,10 @@ from gpu_pool import Pool
 
 from orxe_plugins import Cascade
 
-#: at least so many images are routed for a row
-_IMAGES = 512
+#: batches of a row, and the least number of images
+_BATCHES, _LEAST = 2, 32
+#: seconds after which a row has rounds enough, if it has three
+_SECONDS = 8.0
 
 
 def measure(pool: Pool, backend: str, batches: Sequence[int], rounds: int) -> dict[str, Any]:
@@ -22,7 +24,7 @@ def measure(pool: Pool, backend: str, batches: Sequence[int], rounds: int) -> di
     The ideal of a batch is the time of its experts at the sub-batches that they get; that of a stream, the time of full
     batches. All runs of a round take turns.
     """
-    singles = [_ready(pool.alone(i), backend, pool, batches) for i in range(len(pool.names))]
+    singles = [_alone(pool, i, backend, batches) for i in range(len(pool.names))]
     cascade = _ready(pool.cascade, backend, pool, batches)
     rows = []
     with pool.running():
@@ -30,6 +32,13 @@ def measure(pool: Pool, backend: str, batches: Sequence[int], rounds: int) -> di
             rows.append(_row(pool, cascade, singles, size, rounds))
         stream = _stream(pool, cascade, singles, max(batches), rounds) if hasattr(cascade, "stream") else None
     return {"rows": rows, "stream": stream, "experts": list(pool.names)}
+
+
+def _alone(pool: Pool, expert: int, backend: str, batches: Sequence[int]) -> Callable[[Any], Any]:
+    """One expert by itself under the backend, without any routing where that can be had."""
+    if backend == "eager":
+        return pool.cascade.members[expert].run
+    return _ready(pool.alone(expert), backend, pool, batches)
 
 
 def _ready(cascade: Cascade, backend: str, pool: Pool, batches: Sequence[int]) -> Any:
@@ -41,7 +50,8 @@ def _ready(cascade: Cascade, backend: str, pool: Pool, batches: Sequence[int]) -
 
 def _row(pool: Pool, cascade: Any, singles: Sequence[Any], size: int, rounds: int) -> dict[str, Any]:
     """One batch size: every expert alone, the cascade, and its experts at the sub-batches that they get."""
-    batches = [pool.batch(size, k) for k in range(max(1, min(_IMAGES, len(pool.images)) // size))]
+    count = max(_BATCHES, min(_LEAST, len(pool.images)) // size)
+    batches = [pool.batch(size, k) for k in range(count)]
     parts = [_sub_batches(pool, cascade, batch) for batch in batches]
 
     def ideal() -> None:
@@ -86,9 +96,9 @@ def _stream(pool: Pool, cascade: Any, singles: Sequence[Any], size: int, rounds:
     }
 
 
-def _all(cascade: Any, batches: Sequence[Any]) -> None:
+def _all(answer: Callable[[Any], Any], batches: Sequence[Any]) -> None:
     for batch in batches:
-        cascade(batch)
+        answer(batch)
 
 
 def _sub_batches(pool: Pool, cascade: Any, batch: Any) -> np.ndarray:
@@ -99,7 +109,10 @@ def _sub_batches(pool: Pool, cascade: Any, batch: Any) -> np.ndarray:
 def _in_turn(runs: dict[str, Callable[[], Any]], rounds: int, device: torch.device) -> dict[str, np.ndarray]:
     """Seconds of each run in each round, after two that are not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
+    began = time.perf_counter()
     for i in range(rounds + 2):
+        if i >= 5 and time.perf_counter() - began > _SECONDS:
+            break
         order = list(runs) if i % 2 else list(reversed(runs))
         for name in order:
             _wait(device)

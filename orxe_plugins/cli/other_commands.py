@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from orxe_plugins.cli import console
-from orxe_plugins.cli.options import TrustOption
+from orxe_plugins.cli.options import ChangedOption, TrustOption
 
 
 def init(
@@ -81,6 +81,7 @@ def predict(
         float | None, typer.Option(help="Seconds that an expert may take for a batch; without it, as long as it takes.")
     ] = None,
     trust: TrustOption = False,
+    trust_changed: ChangedOption = False,
 ) -> None:
     """Answer images with a cascade, as CSV or JSON lines.
 
@@ -102,7 +103,7 @@ def predict(
         complete = print_predictions(
             cascade,
             images,
-            PredictOptions(asked, batch_size, as_json, out, every, trust, on_error, timeout),
+            PredictOptions(asked, batch_size, as_json, out, every, trust, on_error, timeout, trust_changed),
             bars,
         )
     raise typer.Exit(0 if complete else 1)

@@ -39,6 +39,7 @@ class PredictOptions:
         as_json: JSON lines instead of CSV.
         out: a file instead of standard output.
         every: take each so many-th frame of a video.
+        trust_changed: go on with weights that are not those which were recorded.
         trust: trust what building the experts runs and fetches, now and from now on.
         on_error: what to do where an expert fails on an image, see :meth:`orxe_plugins.Cascade.stream`.
         timeout: seconds that an expert may take for a batch.
@@ -52,6 +53,7 @@ class PredictOptions:
     trust: bool = False
     on_error: str = "raise"
     timeout: float | None = None
+    trust_changed: bool = False
 
 
 def print_predictions(folder: Path, named: Sequence[str], options: PredictOptions, progress: Progress) -> bool:
@@ -69,7 +71,7 @@ def print_predictions(folder: Path, named: Sequence[str], options: PredictOption
     Raises:
         OrxeError: there is no such cascade or policy, or nothing could be read.
     """
-    file = read_cascade(folder, trust=options.trust)
+    file = read_cascade(folder, trust=options.trust, trust_changed=options.trust_changed)
     if options.trust:
         remember_specs(file.specs)
     task = task_named(file.task)

@@ -23,6 +23,7 @@ from orxe_plugins.experts.adapters import (
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
+from orxe_plugins.experts.fingerprint import expert_weights
 from orxe_plugins.experts.label_space import LABEL_OPTIONS, check_classes
 from orxe_plugins.experts.risks import check_specs
 from orxe_plugins.experts.spec import ExpertSpec, adapter_in, parse_address
@@ -79,7 +80,13 @@ def load_expert(expert: str | ExpertSpec, default_adapter: str | None = None) ->
         built.calibration = calibration_from_dict(spec.calibration)
     built.shared_cost = spec.shared_cost or built.shared_cost
     built.needs = spec.needs or built.needs
-    return _as_specified(built, spec)
+    built = _as_specified(built, spec)
+    if spec.fingerprint is not None and expert_weights(built) != spec.fingerprint:
+        raise OrxeError(
+            f"expert {built.name!r} has other weights than when it was recorded, and the thresholds are not made for "
+            "them: record and search again, or go on by --trust-changed (trust_changed=True in a call)"
+        )
+    return built
 
 
 def load_experts(
