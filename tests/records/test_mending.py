@@ -53,7 +53,7 @@ def test_a_changed_image_alone_is_recorded_again(recording: ModuleType, own_imag
     whole = recording.run(pool, own_images, tmp_path / "whole", keep="all")
     np.testing.assert_allclose(after.confidence, whole.confidence, rtol=1e-5)
     np.testing.assert_allclose(
-        np.asarray(after.predictions["logits"]), np.asarray(whole.predictions["logits"]), atol=1e-5
+        np.asarray(after.predictions["log_probs"]), np.asarray(whole.predictions["log_probs"]), atol=1e-5
     )
     row = after.sample_ids.tolist().index("bee/003.JPEG")
     differ = np.flatnonzero((np.asarray(before.confidence) != np.asarray(after.confidence)).any(axis=0))

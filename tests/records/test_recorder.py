@@ -155,7 +155,7 @@ def test_folders_without_images_are_named(tmp_path: Path, make: object, message:
 
 def test_shards_hold_the_top_classes(recording: ModuleType, images: Path, tmp_path: Path) -> None:
     recording.run(recording.experts(1), images, tmp_path)
-    table = pq.read_table(next(tmp_path.rglob("*.parquet")))
+    table = pq.read_table(next(tmp_path.rglob("shard-*.parquet")))
     assert {"sample_id", "confidence", "score", "target"} < set(table.column_names)
     records = load_records(tmp_path)
     assert records.predictions["classes"].shape == (1, 45, 3)
