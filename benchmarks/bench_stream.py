@@ -25,9 +25,7 @@ BATCH = 16
 
 def main() -> None:
     """Measure, print, and write JSON and Markdown."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog="Example: bench_stream.py --rounds 5"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, epilog="Example: bench_stream.py --rounds 5")
     parser.add_argument("--rounds", type=int, default=15, help="rounds of measurements")
     parser.add_argument("--images", type=int, default=96, help="images per round")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: on a busy machine, one thread")

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from orxe_plugins import Cascade, ClassifierExpert, Expert, OrxeError, Policy, PolicyRow, PolicyTable
 from orxe_plugins.cascade.fast_path import chunks_of
-from orxe_plugins.cascade.optimize import OptimizeOptions, OptimizeReport, optimize_experts
+from orxe_plugins.cascade.optimize import OptimizeOptions, optimize_experts
+from orxe_plugins.cascade.optimize_report import OptimizeReport
 from orxe_plugins.confidence import Margin
 from orxe_plugins.data.views import ImageView
 
