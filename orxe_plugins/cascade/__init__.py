@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from orxe_plugins.cascade.file import CascadeFile, load_cascade, read_cascade, write_cascade
     from orxe_plugins.cascade.frames import Frames
     from orxe_plugins.cascade.guard import BudgetGuard, GuardState
-    from orxe_plugins.cascade.optimize import OptimizedExpert, OptimizeReport
+    from orxe_plugins.cascade.optimize_report import OptimizedExpert, OptimizeReport
     from orxe_plugins.cascade.route import Route
     from orxe_plugins.cascade.save import save_cascade
     from orxe_plugins.cascade.stream import StreamAnswer
@@ -27,8 +27,8 @@ else:
         "ExpertTimeoutError": "orxe_plugins.cascade.faults",
         "Fault": "orxe_plugins.cascade.faults",
         "Frames": "orxe_plugins.cascade.frames",
-        "OptimizeReport": "orxe_plugins.cascade.optimize",
-        "OptimizedExpert": "orxe_plugins.cascade.optimize",
+        "OptimizeReport": "orxe_plugins.cascade.optimize_report",
+        "OptimizedExpert": "orxe_plugins.cascade.optimize_report",
         "GuardState": "orxe_plugins.cascade.guard",
         "Route": "orxe_plugins.cascade.route",
         "StreamAnswer": "orxe_plugins.cascade.stream",

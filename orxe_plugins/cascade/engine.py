@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 
 from orxe_plugins.cascade.calls import Call
 from orxe_plugins.cascade.faults import NOT_FINITE, ExpertTimeoutError, Fault, checked, in_words, not_finite
-from orxe_plugins.cascade.parcel import Parcel
+from orxe_plugins.cascade.parcel import Finished, Outcome, Parcel
 from orxe_plugins.cascade.plan import host_cost, stages_of
 from orxe_plugins.cascade.routing import Limit
 from orxe_plugins.data.batch import samples_of
@@ -24,39 +23,6 @@ from orxe_plugins.policies.policy import Policy
 
 #: places within a parcel, and what an expert made of these samples
 _Piece = tuple[np.ndarray, Answers | Exception]
-
-
-@dataclass(frozen=True, eq=False)
-class Finished:
-    """What a cascade answers to one sample.
-
-    Attributes:
-        number: the sample's number.
-        output: the answer; None where there is none.
-        expert: who gave it; -1: nobody.
-        confidence: that expert's.
-        cost: of all experts that the sample was handed to.
-        ran: which these are, bool (N,).
-        error: why there is no answer.
-        faults: what went wrong on the way.
-    """
-
-    number: int
-    output: Any
-    expert: int
-    confidence: float
-    cost: float
-    ran: np.ndarray
-    error: Exception | None = None
-    faults: tuple[Fault, ...] = ()
-
-
-@dataclass
-class Outcome:
-    """What came of a parcel: answers, and the parcels that go on, by the expert that they go to."""
-
-    finished: list[Finished] = field(default_factory=list)
-    onward: dict[int, Parcel] = field(default_factory=dict)
 
 
 class Engine:

@@ -12,7 +12,8 @@ from orxe_plugins.cascade.batched_stream import in_batches
 from orxe_plugins.cascade.budgeted import route_budgeted
 from orxe_plugins.cascade.counting import count_unknown
 from orxe_plugins.cascade.faults import check_on_error
-from orxe_plugins.cascade.optimize import BATCH_SIZES, OptimizeOptions, OptimizeReport, optimize_experts
+from orxe_plugins.cascade.optimize import BATCH_SIZES, OptimizeOptions, optimize_experts
+from orxe_plugins.cascade.optimize_report import OptimizeReport
 from orxe_plugins.cascade.route import Route
 from orxe_plugins.cascade.routing import route_batch, route_dense
 from orxe_plugins.cascade.stream import Stream, StreamAnswer, StreamOptions, check_seconds

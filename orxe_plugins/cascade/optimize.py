@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from orxe_plugins.cascade.fast_path import Core, FastPath, FastPaths, Pair, chunks_of
 from orxe_plugins.cascade.faults import in_words
 from orxe_plugins.cascade.graphs import Capture, CudaCapture, capture_buckets, repeated
+from orxe_plugins.cascade.optimize_report import OptimizedExpert, OptimizeReport
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.batch_context import BatchContext, CascadeSetup
 from orxe_plugins.experts.classifier import ClassifierExpert
@@ -51,65 +52,6 @@ class OptimizeOptions:
             object.__setattr__(self, "dtype", None)
         if self.dtype not in (None, torch.float16, torch.bfloat16):
             raise OrxeError(f"dtype is {self.dtype}: expected torch.float16, torch.bfloat16 or torch.float32")
-
-
-@dataclass(frozen=True)
-class OptimizedExpert:
-    """How an expert runs from now on.
-
-    Attributes:
-        name: the expert.
-        ways: the way that was the fastest at each batch size.
-        ms: milliseconds of a batch of each size, that way.
-        eager_ms: milliseconds as it ran before.
-        reason: why it runs as before; empty where it does not.
-    """
-
-    name: str
-    ways: Mapping[int, str]
-    ms: Mapping[int, float]
-    eager_ms: Mapping[int, float]
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class OptimizeReport:
-    """What :meth:`orxe_plugins.Cascade.optimize` did.
-
-    Attributes:
-        device: where the experts run.
-        backend: what was asked for.
-        experts: one entry for each expert that a policy uses.
-        on_host: experts that no policy uses; they stay in the host's memory until one does.
-        seconds: how long it took.
-        memory: bytes on the device that it took, graphs and copies of weights together; 0 on a CPU, where copies are
-            told by ``copies`` alone.
-        copies: bytes of copied weights.
-    """
-
-    device: str
-    backend: str
-    experts: tuple[OptimizedExpert, ...]
-    on_host: tuple[str, ...]
-    seconds: float
-    memory: int
-    copies: int
-
-    def __str__(self) -> str:
-        lines = [
-            f"{self.backend} on {self.device}: {self.seconds:.1f} s, {self.memory / 2**20:.0f} MiB of the device, "
-            f"{self.copies / 2**20:.0f} MiB of copied weights"
-        ]
-        for one in self.experts:
-            if one.reason:
-                lines.append(f"  {one.name}: as before, {one.reason}")
-            for size, way in one.ways.items():
-                lines.append(
-                    f"  {one.name}, batch {size}: {way}, {one.ms[size]:.3g} ms; {one.eager_ms[size]:.3g} ms before"
-                )
-        if self.on_host:
-            lines.append(f"  on the host, as no policy uses them: {', '.join(self.on_host)}")
-        return "\n".join(lines)
 
 
 class UnfitError(Exception):

@@ -116,3 +116,36 @@ class Parcel:
             min(parcel.since for parcel in parcels),
             all(parcel.loose for parcel in parcels),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """What a cascade answers to one sample.
+
+    Attributes:
+        number: the sample's number.
+        output: the answer; None where there is none.
+        expert: who gave it; -1: nobody.
+        confidence: that expert's.
+        cost: of all experts that the sample was handed to.
+        ran: which these are, bool (N,).
+        error: why there is no answer.
+        faults: what went wrong on the way.
+    """
+
+    number: int
+    output: Any
+    expert: int
+    confidence: float
+    cost: float
+    ran: np.ndarray
+    error: Exception | None = None
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass
+class Outcome:
+    """What came of a parcel: answers, and the parcels that go on, by the expert that they go to."""
+
+    finished: list[Finished] = field(default_factory=list)
+    onward: dict[int, Parcel] = field(default_factory=dict)

@@ -14,9 +14,9 @@ import torch
 
 from orxe_plugins.cascade.calls import Call
 from orxe_plugins.cascade.counting import count_unknown
-from orxe_plugins.cascade.engine import Engine, Finished, Outcome
+from orxe_plugins.cascade.engine import Engine
 from orxe_plugins.cascade.faults import Fault, check_on_error
-from orxe_plugins.cascade.parcel import Parcel
+from orxe_plugins.cascade.parcel import Finished, Outcome, Parcel
 from orxe_plugins.cascade.source import Ahead, Unreadable, samples
 from orxe_plugins.data.batch import stacked
 from orxe_plugins.errors import OrxeError

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from orxe_plugins.cascade.counting import count_unknown
-from orxe_plugins.cascade.engine import Engine, Finished
-from orxe_plugins.cascade.parcel import Parcel
+from orxe_plugins.cascade.engine import Engine
+from orxe_plugins.cascade.parcel import Finished, Parcel
 from orxe_plugins.cascade.route import Route
 from orxe_plugins.cascade.routing import Limit, route_batch
 from orxe_plugins.data.batch import batch_of
