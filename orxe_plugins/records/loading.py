@@ -194,7 +194,7 @@ def _check_contents(tables: Sequence[_Table], ids: np.ndarray) -> None:
             if one != other and None not in (one, other):
                 raise OrxeError(
                     f"the file of sample {str(ids[row])!r} changed between the recordings of experts {first.name!r} "
-                    f"and {table.name!r} in {table.store.folder}: run the same `orxe record` again, which records it anew"
+                    f"and {table.name!r} in {table.store.folder}: run the same `orxe record` again, which mends it"
                 )
 
 
