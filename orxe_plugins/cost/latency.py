@@ -38,7 +38,7 @@ class _Content(BaseModel):
     batch_sizes: list[Annotated[int, Field(ge=1, le=2**20)]]
     ms_per_batch: dict[str, list[float]]
     details: dict[str, Any] = Field(default_factory=dict)
-    spread: dict[str, list[list[float]]] = Field(default_factory=dict)
+    spread: dict[str, list[Annotated[list[float], Field(min_length=2, max_length=2)]]] = Field(default_factory=dict)
     shared_ms_per_batch: dict[str, list[float]] = Field(default_factory=dict)
     single_ms: dict[str, list[float]] = Field(default_factory=dict)
 
@@ -184,7 +184,7 @@ class LatencyTable:
             tuple(content.batch_sizes),
             _rows(content.ms_per_batch),
             content.details,
-            {name: tuple(map(tuple, pairs)) for name, pairs in content.spread.items()},
+            {name: tuple((low, high) for low, high in pairs) for name, pairs in content.spread.items()},
             _rows(content.shared_ms_per_batch),
             _rows(content.single_ms),
         )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
 
 from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.errors import OrxeError
@@ -16,7 +15,7 @@ from orxe_plugins.experts.expert import Expert
 from orxe_plugins.records.contents import contents_of
 from orxe_plugins.records.loading import load_records
 from orxe_plugins.records.lock import folder_lock
-from orxe_plugins.records.making import ShardJob, answers_to
+from orxe_plugins.records.making import ShardJob
 from orxe_plugins.records.manifest import (
     OF_FILES,
     SAID,
@@ -30,7 +29,6 @@ from orxe_plugins.records.manifest import (
 from orxe_plugins.records.mending import is_new, rows_to_redo, with_rows
 from orxe_plugins.records.options import RecordOptions, with_old_arguments
 from orxe_plugins.records.records import Records
-from orxe_plugins.records.shards import CONTENT
 from orxe_plugins.records.store import RecordStore
 from orxe_plugins.records.team import Team
 from orxe_plugins.tasks.task import Task
@@ -136,15 +134,19 @@ def write_records(
     with folder_lock(store.folder) if team.leads else nullcontext():
         if team.leads:
             store.remove_leftovers()
-        setup, contents = setup_of(task, options), team.in_turn(lambda: contents_of(dataset, store.folder))
-        fresh = options.fresh and team.leads
-        dataset_manifest = team.in_turn(lambda: check_dataset(store, dataset, setup, fresh, contents))
-        plans: Iterable[_Plan] = (team.in_turn(lambda each=each: plan(each)) for each in experts)
+        setup = setup_of(task, options)
+        contents = team.in_turn(lambda: contents_of(dataset, store.folder))
+        dataset_manifest = team.in_turn(
+            lambda: check_dataset(store, dataset, setup, options.fresh and team.leads, contents)
+        )
+        plans: Iterable[_Plan] = (team.in_turn(partial(plan, each)) for each in experts)
         if isinstance(experts, Sequence):
             plans = list(plans)
         for each in plans:
-            work = _Work(dataset, task, options, contents)
-            _record_expert(each, store, dataset_manifest, work, progress or Silent(), team)
+            job = ShardJob(each.expert, dataset, task, options, each.shards(team, len(dataset)), contents)
+            if team.leads:
+                _mend(each, store, dataset_manifest, job)
+            _record_expert(each, store, dataset_manifest, job, progress or Silent(), team)
         team.meet()
     if not names:
         raise OrxeError("no expert to record is given: expected at least one")
@@ -165,64 +167,55 @@ class _Plan:
     mark: str
     missing: list[int]
 
+    @property
+    def shard_size(self) -> int:
+        """Samples of a shard; the last one may have fewer."""
+        return int(self.manifest["shard_size"])
 
-@dataclass(frozen=True)
-class _Work:
-    """What all experts of a recording have in common."""
+    def rows(self, index: int, total: int) -> range:
+        """The samples of a shard, of ``total`` in all."""
+        return range(index * self.shard_size, min((index + 1) * self.shard_size, total))
 
-    dataset: Dataset
-    task: Task
-    options: RecordOptions
-    contents: list[str] | None
-
-    def job(self, expert: Expert, shards: Mapping[int, range]) -> ShardJob:
-        return ShardJob(expert, self.dataset, self.task, self.options, shards)
-
-    def with_contents(self, columns: Mapping[str, Any], samples: Iterable[int]) -> dict[str, Any]:
-        """A shard's columns with the hash of the files of each sample, by which changed ones are found later."""
-        if self.contents is None:
-            return dict(columns)
-        return {**columns, CONTENT: pa.array([self.contents[i] for i in samples], pa.string())}
+    def shards(self, team: Team, total: int) -> dict[int, range]:
+        """The missing shards that this process is to see to, with their samples."""
+        return {index: self.rows(index, total) for index in team.share(self.missing)}
 
 
 def _record_expert(
     plan: _Plan,
     store: RecordStore,
     dataset_manifest: dict[str, Any],
-    work: _Work,
+    job: ShardJob,
     progress: Progress,
     team: Team,
 ) -> None:
-    """Record those missing shards of one expert that are this process's to see to; mend the others."""
-    expert, size = plan.expert, plan.manifest["shard_size"]
-    total, missing = len(work.dataset), team.share(plan.missing)
-    shards = {index: range(index * size, min((index + 1) * size, total)) for index in missing}
-    count = sum(map(len, shards.values()))
+    """Record those missing shards of one expert that are this process's to see to."""
+    expert, total = plan.expert, len(job.dataset)
+    count = sum(map(len, job.shards.values()))
     progress.start(total, expert.name, done=total - count)
-    if team.leads:
-        _mend(plan, store, dataset_manifest, work)
-    if team.leads and len(plan.missing) * size < total:
+    if team.leads and len(plan.missing) * plan.shard_size < total:
         _describe(store, plan, dataset_manifest)
     if not count:
         return
-    for index, columns in team.make(work.job(expert, shards), progress.advance):
+    for index, columns in team.make(job, progress.advance):
         _describe(store, plan, dataset_manifest)
-        store.write_shard(expert.name, index, work.with_contents(columns, shards[index]), plan.mark)
+        store.write_shard(expert.name, index, columns, plan.mark)
 
 
-def _mend(plan: _Plan, store: RecordStore, dataset_manifest: dict[str, Any], work: _Work) -> None:
+def _mend(plan: _Plan, store: RecordStore, dataset_manifest: dict[str, Any], job: ShardJob) -> None:
     """Record single samples again: those whose files have changed, and those that could not be read."""
-    name, size, total = plan.expert.name, plan.manifest["shard_size"], len(work.dataset)
-    job = work.job(plan.expert, {})
-    for index in sorted({*range(-(-total // size))} - {*plan.missing}):
-        samples = range(index * size, min((index + 1) * size, total))
-        now = None if work.contents is None else work.contents[samples.start : samples.stop]
-        rows = rows_to_redo(store, name, index, now)
+    name, total, size = plan.expert.name, len(job.dataset), job.options.batch_size
+    for index in sorted({*range(-(-total // plan.shard_size))} - {*plan.missing}):
+        samples = plan.rows(index, total)
+        contents = None if job.contents is None else job.contents[samples.start : samples.stop]
+        rows = rows_to_redo(store, name, index, contents)
         if not rows:
             continue
-        redone = [samples[row] for row in rows]
-        before = store.table(name, index)
-        columns = work.with_contents(answers_to(job, redone), redone)
+        plan.expert.eval()
+        builder = job.builder()
+        for first in range(0, len(rows), size):
+            builder.add([job.load(samples[row]) for row in rows[first : first + size]], job.batch)
+        before, columns = store.table(name, index), builder.columns(few=True)
         if not is_new(before, rows, columns):
             continue
         after = with_rows(before, rows, columns)

@@ -21,10 +21,8 @@ from orxe_plugins.records.columns import scatter, to_arrow
 from orxe_plugins.records.options import RecordOptions
 from orxe_plugins.tasks.task import Task
 
-#: column with the hash of each sample's files
-CONTENT = "content"
 #: columns of every shard; the task's prediction columns stand beside them
-COLUMNS = ("sample_id", "target", "confidence", "score", "error", "gate_input", CONTENT)
+COLUMNS = ("sample_id", "target", "confidence", "score", "error", "gate_input", "content")
 #: a shard with fewer samples may be invalid as a whole: the last shard may hold one bad image
 _MANY = 8
 
@@ -54,6 +52,7 @@ class ShardBuilder:
         options: how much is kept: ``keep``, and with ``features`` what a ranking gate would see, as column
             ``gate_input``.
         setup: what the cascade decides that the expert is recorded for.
+        contents: hash of the files of each sample of the data set; None where they are not known.
     """
 
     def __init__(
@@ -63,12 +62,14 @@ class ShardBuilder:
         dataset: Dataset,
         options: RecordOptions,
         setup: CascadeSetup,
+        contents: Sequence[str] | None = None,
     ) -> None:
         self._expert = expert
         self._task = task
         self._dataset = dataset
         self._keep = task.default_keep if options.keep is None else options.keep
         self._features = options.features
+        self._contents = contents
         self._setup = setup
         self._gate_inputs: list[np.ndarray] = []
         self._samples: list[int] = []
@@ -149,6 +150,8 @@ class ShardBuilder:
             "score": to_arrow(_spread(self._score, valid, np.float64)),
             "error": pa.array(self._errors, pa.string()),
         }
+        if self._contents is not None:
+            columns["content"] = pa.array([self._contents[i] for i in self._samples], pa.string())
         targets = _numbers([self._dataset.targets[i] for i in self._samples])
         if targets is not None:
             columns["target"] = pa.array(targets)

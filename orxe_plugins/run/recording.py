@@ -85,12 +85,12 @@ def record_pool(run: Run, team: Team | None = None) -> Recorded:
     meter = LatencyMeter(run, view) if must_measure(run) else None
     for spec, expert in zip(run.specs, run.experts(), strict=True):
         _doubt(run, spec, expert, wanted[0][1])
-        placed = [team.place(expert)]
+        placed = team.place(expert)
         for place, dataset, options in wanted:
             if expert.name in run.fresh_names:
                 options = replace(options, fresh_all=True)
             write_records(
-                placed, dataset, place.folder, task=run.task, options=options, progress=run.progress, team=team
+                [placed], dataset, place.folder, task=run.task, options=options, progress=run.progress, team=team
             )
         if meter is not None and team.leads:
             meter.add(expert)
