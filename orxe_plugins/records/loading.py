@@ -61,6 +61,7 @@ def load_records(folder: str | Path, experts: Sequence[str] | None = None) -> Re
         _Table(store, name, count, recording_mark(dataset, manifest))
         for name, count, manifest in zip(names, counts, manifests, strict=True)
     ]
+    _check_contents(tables, ids)
     skipped = _skipped(tables, ids)
     rows = np.flatnonzero(np.all([table.valid for table in tables], axis=0))
     if not len(rows):
@@ -121,10 +122,13 @@ class _Table:
     def __init__(self, store: RecordStore, name: str, count: int, mark: str) -> None:
         self.store, self.name, self.count = store, name, count
         self.reasons: dict[int, str] = {}
+        #: hash of the files of each sample when it was recorded; None where that is not known
+        self.contents: list[str | None] = []
         confidence, score, valid = [], [], []
         start = 0
         for index in range(count):
-            part = store.read(name, ["confidence", "score", "error"], index, mark)
+            part = store.read(name, ["confidence", "score", "error", "content"], index, mark)
+            self.contents += part["content"].tolist() if "content" in part else [None] * len(part["error"])
             errors = part["error"]
             valid.append(np.array([error is None for error in errors]))
             self.reasons |= {start + i: errors[i] for i in np.flatnonzero(~valid[-1]).tolist()}
@@ -180,6 +184,18 @@ def _shard_count(store: RecordStore, dataset: Mapping[str, Any], manifest: Mappi
     for index in range(count):
         store.check_shard(manifest["name"], index)
     return count
+
+
+def _check_contents(tables: Sequence[_Table], ids: np.ndarray) -> None:
+    """Raise where experts have seen different files of one sample: it changed between their recordings."""
+    first, *others = tables
+    for table in others:
+        for row, (one, other) in enumerate(zip(first.contents, table.contents, strict=True)):
+            if one != other and None not in (one, other):
+                raise OrxeError(
+                    f"the file of sample {str(ids[row])!r} changed between the recordings of experts {first.name!r} "
+                    f"and {table.name!r} in {table.store.folder}: run the same `orxe record` again, which mends it"
+                )
 
 
 def _skipped(tables: Sequence[_Table], ids: np.ndarray) -> tuple[tuple[str, str], ...]:

@@ -62,6 +62,19 @@ def test_a_changed_image_alone_is_recorded_again(recording: ModuleType, own_imag
     assert before.details["dataset"]["fingerprint"] == after.details["dataset"]["fingerprint"]
 
 
+def test_experts_that_saw_different_files_are_not_compared(
+    recording: ModuleType, own_images: Path, tmp_path: Path
+) -> None:
+    pool = recording.experts(2)
+    recording.run(pool, own_images, tmp_path / "records")
+    replace_image(own_images / "ant" / "003.JPEG", own_images / "bee" / "001.JPEG", keep_time=False)
+    recording.run(pool[:1], own_images, tmp_path / "records")
+    with pytest.raises(OrxeError, match="sample 'ant/003.JPEG' changed between the recordings of experts"):
+        load_records(tmp_path / "records")
+    recording.run(pool, own_images, tmp_path / "records")
+    assert load_records(tmp_path / "records").n_experts == 2
+
+
 def test_samples_that_could_not_be_read_are_tried_again(
     recording: ModuleType, own_images: Path, tmp_path: Path
 ) -> None:
