@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("docs", "recipes", "benchmarks")
 TOP = ("CHANGELOG.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "SECURITY.md", "LICENSE", "CITATION.cff")
 ADAPTERS = ("orxe_timm", "orxe_torchvision", "orxe_ultralytics", "orxe_mmdet")
+_LINK = re.compile(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)")
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.py", "mkdocs.yml")
 
 
@@ -30,10 +32,24 @@ def write_pages(folder: Path) -> None:
         if (ROOT / name).exists():
             shutil.copy(ROOT / name, folder / name)
     shutil.copy(ROOT / "README.md", folder / "index.md")
+    for page in [*folder.rglob("*.md")]:
+        copy_linked_files(page, folder)
     (folder / "api").mkdir()
     for package in packages():
         names = importlib.import_module(package).__all__
         (folder / "api" / f"{package}.md").write_text(api_page(package, sorted(names)), encoding="utf-8")
+
+
+def copy_linked_files(page: Path, folder: Path) -> None:
+    """Copy files of the repository that a page links to, such as sources, to where the link leads."""
+    for link in _LINK.findall(page.read_text(encoding="utf-8")):
+        target = (page.parent / link).resolve()
+        if not target.is_relative_to(folder.resolve()) or target.exists():
+            continue
+        source = ROOT / target.relative_to(folder.resolve())
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
 
 
 def packages() -> list[str]:
