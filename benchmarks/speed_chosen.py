@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from paired import interval
 from recorded_data import DATA, record_imagenet
 
 from orxe_plugins import Policy, PolicyTable, Records, Selection, fit_policies, replay
@@ -113,7 +112,7 @@ def _compared(policy: Policy, report: Records, times: TimeCost) -> dict[str, Any
 def _summed(rows: list[dict[str, Any]], names: tuple[str, ...]) -> dict[str, Any]:
     """Means over the halves, each with the interval in which 95 % of the halves lie."""
     return {
-        "ms": interval([row["ms"] for row in rows], np.mean),
+        "ms": _spread([row["ms"] for row in rows]),
         "score": float(np.mean([row["score"] for row in rows])),
         "one_expert": float(np.mean([row["experts"] == 1 for row in rows])),
         "against": {

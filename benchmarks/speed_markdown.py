@@ -72,6 +72,7 @@ def _chosen(data: dict[str, Any]) -> str:
             for kind, found in kinds.items()
         ]
         parts.append("; ".join(said) + ".")
+        parts.append(_rivals(kinds, int(size)))
         parts.append(_verdict(kinds["recommended"], kinds["max_drop=0.01"], int(size)))
     return "\n\n".join(parts)
 
@@ -88,6 +89,18 @@ def _verdict(kept: dict[str, Any], dropped: dict[str, Any], size: int) -> str:
             f'"{what}": {speed:.2f} x at {gain:+.1f} points.'
         )
     return " ".join(lines)
+
+
+def _rivals(kinds: dict[str, Any], size: int) -> str:
+    """Single experts that no choice in time beats: faster, and no worse on the mean of the halves."""
+    found = []
+    for kind in ("recommended", "max_drop=0.01"):
+        for name, against in kinds[kind]["against"].items():
+            if against["speed"]["value"] < 1 and against["gain"]["value"] <= 0:
+                found.append(f'{name} is faster than "{kind}" and scores no less')
+    if not found:
+        return f"No expert alone is faster in batches of {size} and scores no less than the choices in time."
+    return f"One expert alone is the better answer in batches of {size}: {'; '.join(found)}."
 
 
 def _pools(data: dict[str, Any]) -> str:

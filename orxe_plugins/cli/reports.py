@@ -51,7 +51,7 @@ def _search_extras(table: PolicyTable) -> dict[str, Sequence[float]]:
     if (gap := table.details.get("search", {}).get("gap")) is not None:
         extras["Gap"] = gap
     if (latency := table.details.get("latency")) is not None:
-        kind = "a stream in" if latency.get("kind") == "throughput" else "batches of"
+        kind = "a stream, batches of" if latency.get("kind") == "throughput" else "batches of"
         extras[f"ms in {kind} {latency['batch_size']}"] = latency["expected_ms"]
     return extras
 
