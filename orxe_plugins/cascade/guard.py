@@ -152,7 +152,7 @@ class BudgetGuard:
             self._reconsider()
 
     def _reconsider(self) -> None:
-        """Take another policy if that in force costs too much by now, or leaves enough over for a better one.
+        """Take another policy if that in force costs too much by now, or leaves much of the budget unused.
 
         Both by more than the chance of the last samples explains, so that the policy rests while inputs stay alike.
         Where all that fit leave much of the budget unused, one that costs too much is the better choice: samples are
@@ -161,8 +161,10 @@ class BudgetGuard:
         budget, error = self._ledger.per_sample, self._standard_error
         expected = {row: self._forecast(row) for row in self._rows}
         self._expected = expected[self._row]
-        too_dear = self._expected > budget + error
-        best = self._best(expected, budget if too_dear else budget - 2 * error)
+        too_dear = self._expected > budget + 3 * error
+        if not too_dear and self._expected >= _USED * budget - 2 * error:
+            return
+        best = self._best(expected, budget)
         if too_dear and expected[best] > budget:
             return  # no row uses the budget better than that in force, from which samples are held back
         if best != self._row and (too_dear or _worth(best) > _worth(self._row)):

@@ -203,6 +203,6 @@ def test_streams_and_faults_are_guarded_too() -> None:
     assert [(fault.row, fault.expert) for fault in route.faults] == [(3, 1)]
     assert route.expert.tolist() == [0 if row == 3 else 1 for row in range(20)]
     assert route.confidences is not None
-    torch.testing.assert_close(route.confidences[:, 0], batch[:, 0])
+    torch.testing.assert_close(route.confidences[:, 0], batch[:, 0], rtol=1e-3, atol=1e-3)
     assert route.confidences[:, 1].isnan().nonzero().flatten().tolist() == [3]
     assert guard.state.samples == 20 and guard.state.mean_cost == pytest.approx(4.0)
