@@ -26,6 +26,8 @@ from orxe_plugins.search.engine.objective import Objective
 from orxe_plugins.search.engine.problem import cpu_count
 
 SEARCH = "this search"
+#: the default of fit_policies, beside the search on recorded scores
+AUTO = "this search, scores=auto"
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Job:
 
     Attributes:
         group: the table that it belongs to.
-        method: :data:`SEARCH` or a baseline.
+        method: :data:`SEARCH`, :data:`AUTO` or a baseline.
         experts, samples: size of the records.
         preferences: how many, evenly spread over [0, 1]; one is 0.7.
         timed: a baseline only searches for every n-th of them, where n is this number.
@@ -65,7 +67,8 @@ def jobs(quick: bool) -> list[Job]:
     sizes = (10_000, 20_000, 40_000) if quick else (160_146, 320_292, 640_584, 1_281_167)
     found += [Job("time against M", SEARCH, 20, size, 11) for size in sizes]
     full = 40_000 if quick else 1_281_167
-    return [*found, Job("the whole job", SEARCH, 20, full, 1), Job("the whole job", SEARCH, 20, full, 101)]
+    whole = [(SEARCH, 1), (SEARCH, 101), (AUTO, 101)]
+    return [*found, *(Job("the whole job", method, 20, full, count) for method, count in whole)]
 
 
 def main() -> None:
@@ -135,8 +138,8 @@ def measure(job: Job) -> dict[str, Any]:
 
 
 def _search(job: Job, records: Records) -> PolicyTable:
-    if job.method == SEARCH:
-        return fit_policies(records, job.values, scores="raw")
+    if job.method in (SEARCH, AUTO):
+        return fit_policies(records, job.values, scores="auto" if job.method == AUTO else "raw")
     rows = []
     for preference in job.values[:: job.timed]:
         policy = BASELINES[job.method](records, preference, True)
