@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,6 +12,8 @@ import torch
 from gpu_pool import Pool
 
 from orxe_plugins import Cascade
+from orxe_plugins.cascade.optimize import BATCH_SIZES
+from orxe_plugins.experts.measure import DTYPES
 
 #: batches of a row, and the least number of images
 _BATCHES, _LEAST = 2, 32
@@ -30,7 +33,7 @@ def measure(pool: Pool, backend: str, batches: Sequence[int], rounds: int) -> di
     with pool.running():
         for size in batches:
             rows.append(_row(pool, cascade, singles, size, rounds))
-        stream = _stream(pool, cascade, singles, max(batches), rounds) if hasattr(cascade, "stream") else None
+        stream = _stream(pool, cascade, singles, max(batches), rounds)
     return {"rows": rows, "stream": stream, "experts": list(pool.names)}
 
 
@@ -41,11 +44,20 @@ def _alone(pool: Pool, expert: int, backend: str, batches: Sequence[int]) -> Cal
     return _ready(pool.alone(expert), backend, pool, batches)
 
 
-def _ready(cascade: Cascade, backend: str, pool: Pool, batches: Sequence[int]) -> Any:
-    if backend == "eager":
-        return cascade
-    optimize: Any = getattr(cascade, "optimize")  # noqa: B009 - other releases have none
-    return optimize(device=pool.device, dtype=pool.dtype, batch_sizes=tuple(batches), backend=backend)
+def _ready(cascade: Cascade, backend: str, pool: Pool, batches: Sequence[int]) -> Cascade:
+    """The cascade as it runs under the backend."""
+    if backend != "eager":
+        dtype = None if pool.dtype == "fp32" else DTYPES[pool.dtype]
+        report = cascade.optimize(
+            pool.device, dtype=dtype, batch_sizes=_buckets(batches), backend=backend, example=pool.batch(1)
+        )
+        print(report, file=sys.stderr)
+    return cascade
+
+
+def _buckets(batches: Sequence[int]) -> tuple[int, ...]:
+    """Sizes that graphs are captured for: those of the benchmark, and sizes between for what is left of a batch."""
+    return tuple(sorted({*batches, *(size for size in BATCH_SIZES if size <= max(batches))}))
 
 
 def _row(pool: Pool, cascade: Any, singles: Sequence[Any], size: int, rounds: int) -> dict[str, Any]:

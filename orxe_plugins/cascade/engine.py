@@ -148,7 +148,8 @@ class Engine:
             if not self._tolerant:
                 raise
             if len(index) == 1:
-                return [(index, error)]
+                # Its traceback would keep the whole batch in memory for as long as somebody keeps the answer.
+                return [(index, error.with_traceback(None))]
         middle = len(index) // 2
         parts = (index[:middle], index[middle:])
         return [piece for part in parts for piece in self._halved(expert, parcel, part)]

@@ -199,7 +199,8 @@ def load_cascade(
             building it would run code, fetch from an address or read outside of the folder, and the user has not
             trusted that.
     """
-    return cascade_of(read_cascade(folder, trust=trust, trust_changed=trust_changed), preference, on_error=on_error)
+    file = read_cascade(folder, trust=trust, trust_changed=trust_changed)
+    return cascade_of(file, preference, on_error=on_error)
 
 
 def cascade_of(file: CascadeFile, preference: float = 0.5, *, trust: bool = False, on_error: str = "raise") -> Cascade:

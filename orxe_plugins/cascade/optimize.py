@@ -47,8 +47,10 @@ class OptimizeOptions:
             raise OrxeError("batch_sizes is empty: expected at least one batch size")
         for size in self.batch_sizes:
             check_count("batch_sizes", size, 1)
+        if self.dtype == torch.float32:
+            object.__setattr__(self, "dtype", None)
         if self.dtype not in (None, torch.float16, torch.bfloat16):
-            raise OrxeError(f"dtype is {self.dtype}: expected torch.float16, torch.bfloat16 or None for float32")
+            raise OrxeError(f"dtype is {self.dtype}: expected torch.float16, torch.bfloat16 or torch.float32")
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def predict(
         complete = print_predictions(
             cascade,
             images,
-            PredictOptions(asked, batch_size, as_json, out, every, trust, on_error, timeout, trust_changed),
+            PredictOptions(asked, batch_size, as_json, out, every, trust, trust_changed, on_error, timeout),
             bars,
         )
     raise typer.Exit(0 if complete else 1)

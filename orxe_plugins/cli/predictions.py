@@ -51,9 +51,9 @@ class PredictOptions:
     out: Path | None = None
     every: int = 1
     trust: bool = False
+    trust_changed: bool = False
     on_error: str = "raise"
     timeout: float | None = None
-    trust_changed: bool = False
 
 
 def print_predictions(folder: Path, named: Sequence[str], options: PredictOptions, progress: Progress) -> bool:

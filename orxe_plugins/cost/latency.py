@@ -177,7 +177,7 @@ class LatencyTable:
         """The inverse of :meth:`to_dict`.
 
         Raises:
-            OrxeError: the values are of other types, or the numbers are none or do not fit each other.
+            OrxeError: a key is wrong, and it is named, or the numbers do not fit each other.
         """
         content = checked(_Content, data, "the table of latencies")
         return cls(

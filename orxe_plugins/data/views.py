@@ -26,10 +26,10 @@ _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-#: the filters that torch has, too
-RESIZED_ON_DEVICES = ("nearest", "bilinear", "bicubic")
 #: no model sees more pixels in a row; a file that asks for more wants the memory
 _LONGEST_SIDE = 16384
+#: the filters that torch has, too
+RESIZED_ON_DEVICES = ("nearest", "bilinear", "bicubic")
 #: Pillow's mode for a number of channels
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 

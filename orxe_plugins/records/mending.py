@@ -33,6 +33,15 @@ def rows_to_redo(store: RecordStore, name: str, index: int, contents: Sequence[s
     return sorted({*unread, *changed})
 
 
+def is_new(table: pa.Table, rows: Sequence[int], columns: Mapping[str, pa.Array]) -> bool:
+    """Whether rows that were recorded again say something else than before: they may fail as they did."""
+    if columns["error"].null_count:
+        return True
+    before = table.take(pa.array(list(rows)))
+    known = [name for name in ("error", "content") if name in columns and name in table.schema.names]
+    return any(before[name].to_pylist() != columns[name].to_pylist() for name in known)
+
+
 def with_rows(table: pa.Table, rows: Sequence[int], columns: Mapping[str, pa.Array]) -> pa.Table | None:
     """A shard with some rows anew; None if the new ones have other columns, so that the whole shard has to be redone.
 
@@ -56,5 +65,6 @@ def with_rows(table: pa.Table, rows: Sequence[int], columns: Mapping[str, pa.Arr
             fresh[field.name] = table[field.name].combine_chunks().take(pa.array(list(rows)))
     if any(key not in table.schema.names and key != "content" for key in columns):
         return None
-    joined = pa.concat_tables([table, pa.table(fresh, schema=table.schema.remove_metadata())])
+    bare = table.replace_schema_metadata(None)
+    joined = pa.concat_tables([bare, pa.table(fresh, schema=bare.schema)])
     return joined.take(pa.array(order)).combine_chunks()

@@ -26,7 +26,7 @@ from orxe_plugins.records.manifest import (
     recording_mark,
     setup_of,
 )
-from orxe_plugins.records.mending import rows_to_redo, with_rows
+from orxe_plugins.records.mending import is_new, rows_to_redo, with_rows
 from orxe_plugins.records.options import RecordOptions, with_old_arguments
 from orxe_plugins.records.records import Records
 from orxe_plugins.records.store import RecordStore
@@ -215,15 +215,16 @@ def _mend(plan: _Plan, store: RecordStore, dataset_manifest: dict[str, Any], job
         builder = job.builder()
         for first in range(0, len(rows), size):
             builder.add([job.load(samples[row]) for row in rows[first : first + size]], job.batch)
-        before = store.table(name, index)
-        after = with_rows(before, rows, builder.columns(few=True))
+        before, columns = store.table(name, index), builder.columns(few=True)
+        if not is_new(before, rows, columns):
+            continue
+        after = with_rows(before, rows, columns)
         if after is None:
             raise OrxeError(
                 f"{store.shard(name, index)} keeps other columns than expert {name!r} gives now: use --fresh {name}"
             )
-        if not after.equals(before):
-            _describe(store, plan, dataset_manifest)
-            store.rewrite_shard(name, index, after, plan.mark)
+        _describe(store, plan, dataset_manifest)
+        store.rewrite_shard(name, index, after, plan.mark)
 
 
 def _describe(store: RecordStore, plan: _Plan, dataset_manifest: dict[str, Any]) -> None:

@@ -114,6 +114,8 @@ class RecordStore:
                 missing.append(index)
             elif found != shard_mark(mark, index):
                 raise _foreign(path)
+            elif not _sum_of(path).is_file():
+                write_text(_sum_of(path), f"{file_fingerprint(path)}\n")  # killed before it was written, or of 0.1
         return missing
 
     def write_shard(self, name: str, index: int, columns: Mapping[str, pa.Array], mark: str) -> None:

@@ -76,8 +76,8 @@ def record_pool(run: Run, team: Team | None = None) -> Recorded:
         run: the run.
         team: the processes that record together; this one alone by default.
     """
-    team = team or Team()
     check_known("expert to record --fresh", run.fresh_names, run.names)
+    team = team or Team()
     view = pool_view(run) if run.recipe.input_mode == "tensor" else None
     check_measurable(run)
     # A folder or an option that does not fit is an error now, not after hours.

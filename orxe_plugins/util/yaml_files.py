@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ _MOST_BYTES = 2 * 2**20
 _MOST_VALUES = 200_000
 #: levels that a file may be nested
 _DEEPEST = 100
+#: brackets that may be open at once, those in texts among them; the parser takes seconds before it gives up
+_MOST_BRACKETS = 500
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -52,6 +55,8 @@ def parse_yaml(text: str, label: str) -> Any:
         text: in YAML.
         label: what messages call it.
     """
+    if _open_brackets(text) > _MOST_BRACKETS:
+        raise OrxeError(f"{label} is not readable YAML: it is nested too deeply")
     try:
         node = yaml.compose(text, yaml.SafeLoader)
         if node is not None:
@@ -68,6 +73,15 @@ def parse_yaml(text: str, label: str) -> Any:
         raise OrxeError(f"{label} is not readable YAML: {_one_line(error, text)}") from error
     key, mark = twice
     raise OrxeError(f"{label}, line {mark.line + 1}: the key {key!r} is given twice: leave out one of them")
+
+
+def _open_brackets(text: str) -> int:
+    """The most brackets that are open at once."""
+    most = depth = 0
+    for bracket in re.findall(r"[\[{\]}]", text):
+        depth = depth + 1 if bracket in "[{" else max(depth - 1, 0)
+        most = max(most, depth)
+    return most
 
 
 def _check_size(root: yaml.Node, label: str) -> None:

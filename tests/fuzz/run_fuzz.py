@@ -83,7 +83,7 @@ def check(form: Format, made: Path, count: int, seed: str, watch: Watch) -> dict
     file = form.make(made)
     good = file.read_bytes()
     form.read(made)  # whatever is imported when a good file is read
-    valid, failures, slowest = 0, [], 0.0
+    valid, failures, slowest, peak = 0, [], 0.0, _peak()
     for number in range(count):
         data = spoiled(good, form.values, form.paths, rng)
         file.write_bytes(data)
@@ -104,6 +104,8 @@ def check(form: Format, made: Path, count: int, seed: str, watch: Watch) -> dict
         seconds = time.perf_counter() - start
         slowest = max(slowest, seconds)
         problem = problem or "; ".join(seen) or (f"took {seconds:.1f} s" if seconds > _SECONDS else "")
+        if _peak() - peak > _BYTES:
+            problem, peak = problem or "took more than a gigabyte", _peak()
         if problem:
             failures.append({"number": number, "problem": problem, "data": repr(data[:600])})
     return {"files": count, "valid": valid, "refused": count - valid - len(failures), "slowest": round(slowest, 2),
@@ -117,11 +119,10 @@ def main(count: int, seed: str, names: list[str]) -> None:
     results = {}
     folder = Path(tempfile.mkdtemp(prefix="orxe-fuzz-"))
     os.chdir(folder)
-    limit = 0
+    # Whatever goes wrong, the machine stays usable.
+    limit = 32 * _BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     for name in names or list(FORMATS):
-        if not limit and name != (names or list(FORMATS))[0]:
-            limit = _memory() + _BYTES
-            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         made = folder / name.replace(" ", "-")
         results[name] = check(FORMATS[name], made, count, f"{seed}-{name}", watch)
         print(name, file=sys.stderr, flush=True)
@@ -129,12 +130,9 @@ def main(count: int, seed: str, names: list[str]) -> None:
     print(json.dumps(results))
 
 
-def _memory() -> int:
-    """Bytes of address space that the process has by now."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    except OSError:
-        return 16 * 2**30
+def _peak() -> int:
+    """The most bytes that the process has had in memory."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 if __name__ == "__main__":
