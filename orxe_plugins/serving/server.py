@@ -62,15 +62,27 @@ def serve(
         OrxeError: as :func:`make_server` raises, or the address cannot be used.
     """
     server = make_server(folder, options)
-    # As Ctrl+C does it; a shell lets what runs in its background ignore that.
-    for kind in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(kind, signal.default_int_handler)
+    _end_on_signals()
     try:
         server.run(host=host, port=port, generate_client_file=False, log_level="warning", num_api_servers=1)
     except (ValueError, OSError) as error:
         raise OrxeError(f"{host}:{port} cannot be served at: {error}") from error
     finally:
         shutil.rmtree(os.environ.pop("PROMETHEUS_MULTIPROC_DIR", ""), ignore_errors=True)
+
+
+def _end_on_signals() -> None:
+    """End as by Ctrl+C also where a shell lets what runs in its background ignore that, and on SIGTERM.
+
+    LitServe's web server is a fork of this process: it ends without a traceback.
+    """
+    owner = os.getpid()
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt if os.getpid() == owner else SystemExit(0)
+
+    for kind in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(kind, end)
 
 
 def serve_on_ray(
