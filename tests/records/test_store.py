@@ -25,12 +25,17 @@ def store(tmp_path: Path) -> RecordStore:
     """Two shards of one expert."""
     store = RecordStore(tmp_path / "records")
     store.make()
-    store.write_dataset({"name": "data", "samples": 4})
-    store.write_expert({"name": "timm:a/b", "cost": 1.0})
+    store.write_dataset({"name": "data", "samples": 4, "fingerprint": "f", "task": "t", "path": "originals"})
+    store.write_expert({"name": "timm:a/b", "cost": 1.0, **EXPERT})
     for index in range(2):
         columns = {"confidence": pa.array([index + 0.25, index + 0.5]), "score": pa.array([0.0, 1.0])}
         store.write_shard("timm:a/b", index, columns, MARK)
     return store
+
+
+#: what every ``expert.json`` has
+EXPERT = {"fingerprint": "f", "parts": {"confidence": {}, "weights": "w"}, "params": 1, "cost_unit": "GMACs",
+          "shard_size": 2, "batch_size": 2}  # fmt: skip
 
 
 def test_what_is_written_can_be_read(store: RecordStore) -> None:
@@ -48,7 +53,7 @@ def test_every_name_has_a_folder_of_its_own_inside(tmp_path: Path, name: str) ->
     folder = store.expert_folder(name)
     assert folder.parent == tmp_path / "experts"
     assert len(folder.name.encode()) < 200
-    store.write_expert({"name": name})
+    store.write_expert({"name": name, **EXPERT})
     assert store.experts() == (name,)
     assert folder.name.lower() != store.expert_folder(name + "x").name.lower()
 
