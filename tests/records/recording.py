@@ -77,9 +77,10 @@ def run(pool: Sequence[Any], data: Any, folder: Path, **options: Any) -> Records
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Every file of a records folder but the lock, and what is kept of files so that they need not be read again."""
-    beside = {".lock", "contents.parquet"}
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in beside)
+    """Every file of a records folder but the lock."""
+    files = (
+        path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in (".lock", "contents.parquet")
+    )
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 

@@ -46,7 +46,7 @@ def test_three_kills_at_random_points_change_nothing(recording: ModuleType, imag
     script = Path(str(recording.__file__))
     command = [sys.executable, str(script), "record", str(images)]
     subprocess.run([*command, str(whole)], check=True)
-    shards = len(list(whole.rglob("*.parquet")))
+    shards = len(list(whole.rglob("shard-*.parquet")))
     chance = random.Random(0)
     for kill in range(3):
         wanted = chance.randint(1, shards // 4) + len(list(killed.rglob("shard-*.parquet")))
@@ -64,7 +64,7 @@ def test_three_kills_at_random_points_change_nothing(recording: ModuleType, imag
 
 def test_a_finished_recording_is_not_made_again(recording: ModuleType, images: Path, tmp_path: Path) -> None:
     recording.run(recording.experts(1), images, tmp_path)
-    times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("shard-*.parquet")}
     records = recording.run(recording.experts(2), images, tmp_path)
     assert records.n_experts == 2
     assert {path: path.stat().st_mtime_ns for path in times} == times
@@ -73,7 +73,7 @@ def test_a_finished_recording_is_not_made_again(recording: ModuleType, images: P
 def test_damaged_and_lost_shards_are_made_again(recording: ModuleType, images: Path, tmp_path: Path) -> None:
     recording.run(recording.experts(1), images, tmp_path)
     before = recording.content(tmp_path)
-    first, second, *_ = sorted(tmp_path.rglob("*.parquet"))
+    first, second, *_ = sorted(tmp_path.rglob("shard-*.parquet"))
     first.write_bytes(first.read_bytes()[:100])
     second.unlink()
     recording.run(recording.experts(1), images, tmp_path)
