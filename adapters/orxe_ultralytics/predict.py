@@ -90,8 +90,11 @@ class CascadePredictor(BasePredictor):
         self._ahead: ReadAhead | None = None
         if getattr(self, "stream", False) and self.args.batch > 1 and not live:
             self.cascade_model.ask(self._settings())
-            self._ahead = self.dataset = ReadAhead(self.dataset, _originals)
-            self._answers = self.cascade_model.cascade.stream(self._pulled(self._ahead), batch_size=self.args.batch)
+            loader: Any = getattr(self, "dataset")  # noqa: B009 - Ultralytics gives it no type
+            ahead = ReadAhead(loader, _originals)
+            self.dataset = ahead
+            self._ahead = ahead
+            self._answers = self.cascade_model.cascade.stream(self._pulled(ahead), batch_size=self.args.batch)
 
     def _pulled(self, ahead: ReadAhead) -> Iterator[Any]:
         """Images for the stream; each is answered by the thresholds that are in force when it comes."""
