@@ -4,15 +4,15 @@ Most images end at the cheap expert, so that it needs many replicas and the last
 A replica that dies, or does not answer in time, costs its images their later answers: they keep the best they have.
 """
 
-# Annotations have to be classes here, not text: FastAPI reads them.
 import asyncio
 from pathlib import Path
 from typing import Any
 
 import torch
-from fastapi import FastAPI
-from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 from ray import serve
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from orxe_plugins.cascade.faults import in_words
 from orxe_plugins.cascade.file import CascadeFile
@@ -55,9 +55,6 @@ def _on_cpu(row: Any) -> Any:
     return row.to("cpu") if hasattr(row, "to") else row
 
 
-app = FastAPI()
-
-
 class Router:
     """Sends each image from expert to expert by the cascade's thresholds."""
 
@@ -68,19 +65,14 @@ class Router:
         self._stages = stages_of(file.table.choose(options.asked).policy)
         self._options, self._experts = options, experts
 
-    @app.get("/health")
-    async def health(self) -> str:
-        """Whether the router answers."""
-        return "ok"
-
-    @app.post("/predict")
-    async def predict(self, request: Ask) -> JSONResponse:
-        """See ``POST /predict`` of :func:`orxe_plugins.serving.make_server`; without raw outputs."""
+    async def __call__(self, request: Request) -> Response:
+        """``POST /predict`` as of :func:`orxe_plugins.serving.make_server`, without raw outputs; ``GET /health``."""
+        if request.method == "GET" and request.url.path.endswith("/health"):
+            return JSONResponse("ok")
+        if request.method != "POST" or not request.url.path.endswith("/predict"):
+            return JSONResponse({"error": f"no route {request.method} {request.url.path}"}, 404)
         try:
-            if (request.image is None) == (request.images is None):
-                raise RequestError("give either image, or images: a list of them")
-            given = [request.image] if request.image is not None else request.images or []
-            images = read_uploads(given, self._options.limits, self._task.turns_images)
+            images = self._images(await request.body())
         except RequestError as error:
             reply = refusal(error)
             return JSONResponse(reply.content, reply.status)
@@ -88,6 +80,21 @@ class Router:
         if all("error" in answer for answer in answers):
             return JSONResponse({"error": answers[0]["faults"][-1]["error"], "answers": answers}, 503)
         return JSONResponse({"answers": answers})
+
+    def _images(self, body: bytes) -> list[Any]:
+        """The images of a request."""
+        limits = self._options.limits
+        if len(body) > limits.max_payload:
+            raise RequestError(f"the request is larger than {limits.max_payload:,} bytes", 413)
+        try:
+            asked = Ask.model_validate_json(body)
+        except ValidationError as error:
+            problems = [f"{'.'.join(map(str, each['loc'])) or 'body'}: {each['msg']}" for each in error.errors()]
+            raise RequestError(f"the request is not as expected: {'; '.join(problems[:3])}", 422) from error
+        if (asked.image is None) == (asked.images is None):
+            raise RequestError("give either image, or images: a list of them")
+        given = [asked.image] if asked.image is not None else asked.images or []
+        return read_uploads(given, limits, self._task.turns_images)
 
     async def _answered(self, image: Any) -> dict[str, Any]:
         """One image's answer by the best expert that it reached; the rule is that of Cascade.route."""
@@ -139,7 +146,7 @@ def cascade_app(folder: str | Path, options: ServeOptions | None = None, *, most
         .bind(place, options, i)
         for i in range(len(file.specs))
     ]
-    router = serve.deployment(serve.ingress(app)(Router), name="router")
+    router = serve.deployment(Router, name="router")
     return router.options(max_ongoing_requests=1000).bind(place, options, experts)
 
 

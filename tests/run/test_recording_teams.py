@@ -146,4 +146,4 @@ def test_a_ray_cluster_records_what_one_process_does_also_after_a_kill(recipe: P
 def test_an_unknown_engine_is_named(recipe: Path, tmp_path: Path) -> None:
     process = record(recipe, tmp_path / "out", "--engine", "rey")
     output, _ = process.communicate(timeout=100)
-    assert process.returncode == 1 and "unknown engine 'rey': did you mean 'ray'?" in output
+    assert process.returncode != 0 and "unknown engine 'rey': did you mean 'ray'?" in output
