@@ -227,7 +227,7 @@ def _masks(folder: Path) -> Path:
 
 
 def _gate(folder: Path) -> Path:
-    save_gate(GateNet(6, 4), "softmax", folder / "gate.safetensors")
+    save_gate(GateNet(6, 4), "logits", folder / "gate.safetensors")
     return folder / "gate.safetensors"
 
 
