@@ -143,7 +143,7 @@ def _experts(folder: Path) -> Path:
 
 def _records(folder: Path) -> Path:
     for i in range(6):
-        _image(folder / "images" / "ab"[i % 2] / f"{i}.png", i)
+        _image(folder / "images" / "abc"[i % 3] / f"{i}.png", i)
     options = RecordOptions(shard_size=4, batch_size=2, keep="top5", workers=0)
     pool = [_expert("one"), _expert("other")]
     record(pool, ImageFolder(folder / "images"), folder / "records", task=Classification(), options=options)
@@ -227,7 +227,7 @@ def _masks(folder: Path) -> Path:
 
 
 def _gate(folder: Path) -> Path:
-    save_gate(GateNet(6, 4), "softmax", folder / "gate.safetensors")
+    save_gate(GateNet(6, 4), "logits", folder / "gate.safetensors")
     return folder / "gate.safetensors"
 
 
