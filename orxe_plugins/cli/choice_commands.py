@@ -11,6 +11,8 @@ from orxe_plugins.cli.options import (
     DataOption,
     FreshAllOption,
     FreshOption,
+    LogOption,
+    NoImagesOption,
     OutOption,
     Overrides,
     RecipeArgument,
@@ -111,6 +113,8 @@ def evaluate(
     data: DataOption = None,
     out: OutOption = None,
     trust: TrustOption = False,
+    no_images: NoImagesOption = False,
+    log: LogOption = None,
 ) -> None:
     """Report the cascade on the reporting split.
 
@@ -119,14 +123,15 @@ def evaluate(
     Example: orxe eval digits --routed --preference 0.9
     """
     from orxe_plugins.cli.left_out import tell_left_out
-    from orxe_plugins.cli.reports import report_run
+    from orxe_plugins.cli.reports import open_trackers, report_run
     from orxe_plugins.cli.routed import print_routed, print_shift
     from orxe_plugins.run.fitted import read_fitted
 
     with console.bars() as bars:
         run = open_run(RunArguments(recipe, overrides, data, out, trust=trust), bars)
+        trackers = open_trackers(run, log or [])
         fitted = read_fitted(run)
-        report_run(run, fitted)
+        report_run(run, fitted, not no_images, trackers)
         if routed:
             print_routed(run, fitted, preference)
         if shift:
