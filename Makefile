@@ -10,7 +10,7 @@ WORKERS ?= auto
 # Threads that wait without spinning: on a machine that does other work too, spinning ones can take fifty times as long.
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: demo demo-detection test check check-long format bench bench-speed bench-search figures clean help
+.PHONY: demo demo-detection test check check-long docs release-check licences format bench bench-speed bench-search figures clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,16 @@ check: .venv/.installed  ## lint, format, types, and which package may import wh
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=.:adapters $(BIN)/lint-imports --no-cache --no-logo
+
+docs: .venv/.installed  ## the documentation's site, built strictly, in build/site
+	PYTHONPATH=.:adapters $(BIN)/python docs/make_site.py build/pages
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=docs $(BIN)/python -m mkdocs build --quiet --strict -f docs/mkdocs.yml
+
+release-check: .venv/.installed  ## build the sdist and the wheel, and run the demo from each in an empty environment
+	bash .ci/release-check $(PYTHON)
+
+licences: .venv/.installed  ## the licence of every installed package
+	$(BIN)/python .ci/licences.py
 
 format: .venv/.installed  ## write the format that check wants
 	$(BIN)/ruff check --fix .

@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--phase", type=int, default=400, help="images of each kind")
     parser.add_argument("--batch", type=int, default=16, help="images in a batch")
     parser.add_argument("--streams", type=int, default=1000, help="held-out streams for the rate of false alarms")
+    parser.add_argument("--length", type=int, default=1000, help="images of each of these")
     parser.add_argument("--rate", type=float, default=0.01, help="the alarm's stated rate of false alarms")
     parser.add_argument("--records", type=Path, default=None, help="folder of the records; a temporary one by default")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder of the results")
@@ -152,8 +153,7 @@ def _alarms(
     cascade: Cascade, fit: Records, held_out: Records, result: dict[str, Any], options: argparse.Namespace
 ) -> dict[str, Any]:
     """How many of many streams that are resampled from held-out records raise the alarm."""
-    raised = 0
-    length = 1000
+    raised, length = 0, options.length
     for seed in range(options.streams):
         drawn = np.random.default_rng(seed).integers(0, len(held_out), length)
         alarm = DriftAlarm(fit, cascade.policy, rate=options.rate)

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from quality_detection import detection
 from quality_draws import draws, interval
-from quality_markdown import to_markdown
+from quality_markdown import put_into_docs, to_markdown
 from quality_promises import promises
 from quality_shift import shift
 from quality_signals import fusion, signals
@@ -82,7 +82,7 @@ def main() -> None:
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "data": {}, "left_out": {},
     }  # fmt: skip
-    parts = Parts(options.parts)
+    parts = Parts(options.parts, not options.written)
     sources = {"cifar10_experts": cifar10_experts, "imagenet_experts": lambda: imagenet_experts(options.records)}
     for name in options.data or sources:
         try:
@@ -95,15 +95,27 @@ def main() -> None:
             result["data"][name] = measure(name, records, options, parts)
         for part, measured in (("signals", signals), ("fusion", fusion), ("promises", promises)):
             if options.only in (None, part):
-                found = parts.of(f"{part}-{name}", lambda records=records, measured=measured: measured(records))
+                try:
+                    found = parts.of(f"{part}-{name}", lambda records=records, measured=measured: measured(records))
+                except OrxeError as error:
+                    result["left_out"][f"{part} of {name}"] = str(error)
+                    continue
                 result.setdefault(part, {})[name] = found
-    for part, measured in (("detection", detection), ("shift", shift)):
-        if options.only in (None, part):
+    for part in ("detection/digits_detection", "detection/coco_sample", "shift"):
+        group, _, name = part.partition("/")
+        if options.only in (None, group):
             try:
-                result[part] = parts.of(part, lambda measured=measured: measured(options))
+                found = parts.of(
+                    part, lambda group=group, name=name: detection(name, options) if name else shift(options)
+                )
             except OrxeError as error:
                 print(f"{part} is left out: {error}")
                 result["left_out"][part] = str(error)
+                continue
+            if name:
+                result.setdefault(group, {})[name] = found
+            else:
+                result[group] = found
     if options.only is not None:
         print(json.dumps({key: result.get(key) for key in (options.only, "data")}, indent=1))
         return
@@ -112,6 +124,8 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "quality.json").write_text(json.dumps(result, indent=2) + "\n")
     (options.out / "quality.md").write_text(text)
+    if options.out == ROOT:
+        put_into_docs(ROOT.parent / "docs" / "search.md", result)
 
 
 def cifar10_experts() -> Records:
@@ -151,16 +165,19 @@ class Parts:
 
     Args:
         folder: where the files are; made if it is missing.
+        measure: whether what is not there is measured; else it is an error.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, measure: bool = True) -> None:
+        self.folder, self.measure = folder, measure
         folder.mkdir(parents=True, exist_ok=True)
 
     def of(self, name: str, measured: Callable[[], Any]) -> Any:
         """What was measured under a name, or is measured now."""
         file = self.folder / f"{name}.json"
         if not file.is_file():
+            if not self.measure:
+                raise OrxeError(f"{name} was not measured")
             start = time.perf_counter()
             file.parent.mkdir(parents=True, exist_ok=True)
             result = measured()
@@ -248,6 +265,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--splits", type=int, default=20, help="random draws of each size, at least 2")
     parser.add_argument("--sizes", type=int, nargs="+", default=[50, 100, 248, 500, 1000, 2400])
     parser.add_argument("--parts", type=Path, default=Path("runs/quality"), help="folder of what was measured")
+    parser.add_argument("--written", action="store_true", help="measure nothing: write what is in --parts")
     parser.add_argument("--only", choices=("search", "signals", "fusion", "promises", "detection", "shift"))
     parser.add_argument("--max-drop", type=float, default=0.01)
     parser.add_argument("--preferences", type=int, default=26, help="from 0.5 to 1")

@@ -75,11 +75,9 @@ def make_pool(device: torch.device, dtype: str, small: bool, seed: int) -> Pool:
     wanted = SMALL if small else LARGE
     size, count = (64, 64) if small else (224, _CALIBRATION)
     torch.manual_seed(seed)
-    experts = [
-        Expert(name, _spread(timm.create_model(name, num_classes=100)).eval().to(device), cost=float(i + 1))
-        for i, name in enumerate(wanted)
-    ]
     images = _images(count, size, seed).to(device)
+    modules = {name: _spread(timm.create_model(name, num_classes=100).to(device), images[:64]) for name in wanted}
+    experts = [Expert(name, module, cost=float(i + 1)) for i, (name, module) in enumerate(modules.items())]
     if device.type == "cuda":
         images = images.to(memory_format=torch.channels_last)
         experts = [expert.to(memory_format=torch.channels_last) for expert in experts]
@@ -114,9 +112,17 @@ def _images(count: int, size: int, seed: int) -> Tensor:
     return images * torch.rand(count, 1, 1, 1, generator=draw) * 2 + torch.randn(count, 3, 1, 1, generator=draw)
 
 
-def _spread(model: nn.Module) -> nn.Module:
-    """The model with a sharper head: random weights answer much alike everywhere."""
-    head = model.get_classifier()
-    with torch.no_grad():
-        head.weight.mul_(30)
+@torch.no_grad()
+def _spread(model: Any, images: Tensor) -> nn.Module:
+    """The model with statistics of these images, and a head by which its answers to them differ.
+
+    As they come, random weights answer nearly alike everywhere, and rounding would decide who exits.
+    """
+    norms = [part for part in model.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    for part in norms:
+        part.momentum = 1.0
+    model.train(bool(norms))
+    model(images)
+    model.eval()
+    model.get_classifier().weight.mul_(3 / model(images).std().clamp(min=1e-6))
     return model

@@ -44,9 +44,7 @@ def check(pool: Pool, rows: int) -> dict[str, Any]:
 def _seen(cascade: Cascade, images: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Confidences that experts had while they were routed, (N, B) with NaN where one did not run; and who answered."""
     seen = np.full((len(cascade.members), len(images)), np.nan, dtype=np.float32)
-    kept = []
     for i, expert in enumerate(cascade.members):
-        kept.append(expert.run)
         expert.run = _noting(expert, seen[i])  # type: ignore[method-assign]
     try:
         _, route = cascade.route(images)

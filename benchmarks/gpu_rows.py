@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,9 +12,13 @@ import torch
 from gpu_pool import Pool
 
 from orxe_plugins import Cascade
+from orxe_plugins.cascade.optimize import BATCH_SIZES
+from orxe_plugins.experts.measure import DTYPES
 
-#: at least so many images are routed for a row
-_IMAGES = 512
+#: batches of a row, and the least number of images
+_BATCHES, _LEAST = 2, 32
+#: seconds after which a row has rounds enough, if it has three
+_SECONDS = 8.0
 
 
 def measure(pool: Pool, backend: str, batches: Sequence[int], rounds: int) -> dict[str, Any]:
@@ -22,26 +27,43 @@ def measure(pool: Pool, backend: str, batches: Sequence[int], rounds: int) -> di
     The ideal of a batch is the time of its experts at the sub-batches that they get; that of a stream, the time of full
     batches. All runs of a round take turns.
     """
-    singles = [_ready(pool.alone(i), backend, pool, batches) for i in range(len(pool.names))]
+    singles = [_alone(pool, i, backend, batches) for i in range(len(pool.names))]
     cascade = _ready(pool.cascade, backend, pool, batches)
     rows = []
     with pool.running():
         for size in batches:
             rows.append(_row(pool, cascade, singles, size, rounds))
-        stream = _stream(pool, cascade, singles, max(batches), rounds) if hasattr(cascade, "stream") else None
+        stream = _stream(pool, cascade, singles, max(batches), rounds)
     return {"rows": rows, "stream": stream, "experts": list(pool.names)}
 
 
-def _ready(cascade: Cascade, backend: str, pool: Pool, batches: Sequence[int]) -> Any:
+def _alone(pool: Pool, expert: int, backend: str, batches: Sequence[int]) -> Callable[[Any], Any]:
+    """One expert by itself under the backend, without any routing where that can be had."""
     if backend == "eager":
-        return cascade
-    optimize: Any = getattr(cascade, "optimize")  # noqa: B009 - other releases have none
-    return optimize(device=pool.device, dtype=pool.dtype, batch_sizes=tuple(batches), backend=backend)
+        return pool.cascade.members[expert].run
+    return _ready(pool.alone(expert), backend, pool, batches)
+
+
+def _ready(cascade: Cascade, backend: str, pool: Pool, batches: Sequence[int]) -> Cascade:
+    """The cascade as it runs under the backend."""
+    if backend != "eager":
+        dtype = None if pool.dtype == "fp32" else DTYPES[pool.dtype]
+        report = cascade.optimize(
+            pool.device, dtype=dtype, batch_sizes=_buckets(batches), backend=backend, example=pool.batch(1)
+        )
+        print(report, file=sys.stderr)
+    return cascade
+
+
+def _buckets(batches: Sequence[int]) -> tuple[int, ...]:
+    """Sizes that graphs are captured for: those of the benchmark, and sizes between for what is left of a batch."""
+    return tuple(sorted({*batches, *(size for size in BATCH_SIZES if size <= max(batches))}))
 
 
 def _row(pool: Pool, cascade: Any, singles: Sequence[Any], size: int, rounds: int) -> dict[str, Any]:
     """One batch size: every expert alone, the cascade, and its experts at the sub-batches that they get."""
-    batches = [pool.batch(size, k) for k in range(max(1, min(_IMAGES, len(pool.images)) // size))]
+    count = max(_BATCHES, min(_LEAST, len(pool.images)) // size)
+    batches = [pool.batch(size, k) for k in range(count)]
     parts = [_sub_batches(pool, cascade, batch) for batch in batches]
 
     def ideal() -> None:
@@ -86,9 +108,9 @@ def _stream(pool: Pool, cascade: Any, singles: Sequence[Any], size: int, rounds:
     }
 
 
-def _all(cascade: Any, batches: Sequence[Any]) -> None:
+def _all(answer: Callable[[Any], Any], batches: Sequence[Any]) -> None:
     for batch in batches:
-        cascade(batch)
+        answer(batch)
 
 
 def _sub_batches(pool: Pool, cascade: Any, batch: Any) -> np.ndarray:
@@ -99,7 +121,10 @@ def _sub_batches(pool: Pool, cascade: Any, batch: Any) -> np.ndarray:
 def _in_turn(runs: dict[str, Callable[[], Any]], rounds: int, device: torch.device) -> dict[str, np.ndarray]:
     """Seconds of each run in each round, after two that are not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
+    began = time.perf_counter()
     for i in range(rounds + 2):
+        if i >= 5 and time.perf_counter() - began > _SECONDS:
+            break
         order = list(runs) if i % 2 else list(reversed(runs))
         for name in order:
             _wait(device)

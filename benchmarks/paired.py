@@ -76,7 +76,8 @@ def about(device: str, clock: str) -> dict[str, Any]:
 def machine_line(facts: dict[str, Any]) -> str:
     """The same in a sentence."""
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
-    on = f"{facts['threads']} threads" if facts["device"] == "cpu" else "one of it"
+    cores = "1 thread" if facts["threads"] == 1 else f"{facts['threads']} threads"
+    on = cores if facts["device"] == "cpu" else "one of it"
     clock = (
         "wall time" if facts["clock"] == "wall" else "processor time of the process, which other programs do not add to"
     )

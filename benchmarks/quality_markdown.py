@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from quality_sections import SECTIONS
@@ -62,3 +63,22 @@ def _table(rows: list[dict[str, Any]], shares: str, max_drop: float) -> str:
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+BEGIN, END = "<!-- bench_quality: begin -->", "<!-- bench_quality: end -->"
+
+
+def put_into_docs(page: Path, result: dict[str, Any]) -> None:
+    """Put the short table of searches into a page of the documentation, between its marks."""
+    head = ("data", "n", "gain", "one point allowed: drop @ cost, recorded scores", "the same, auto")
+    lines = [f"| {' | '.join(head)} |", "|---|---:|---|---|---|"]
+    for name, data in result["data"].items():
+        of = {(row["n"], row["method"]): row for row in data["rows"]}
+        for n in dict.fromkeys(row["n"] for row in data["rows"]):
+            raw, auto = of[n, "labels, recorded scores"], of[n, "labels, auto"]
+            gain, low, high = (100 * value for value in auto["gain"])
+            drops = (f"{100 * row['drop']:.1f} @ {row['cost']:.2f}" for row in (raw, auto))
+            lines.append(f"| {' | '.join((name, f'{n:,}', f'{gain:+.1f} ({low:+.1f} to {high:+.1f})', *drops))} |")
+    text = page.read_text()
+    before, rest = text.split(BEGIN)
+    page.write_text("\n".join((before + BEGIN, *lines, END)) + rest.split(END)[1])

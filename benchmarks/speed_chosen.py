@@ -10,7 +10,7 @@ import torch
 from paired import interval
 from recorded_data import DATA, record_imagenet
 
-from orxe_plugins import Policy, Records, Selection, fit_policies, replay
+from orxe_plugins import Policy, PolicyTable, Records, Selection, fit_policies, replay
 from orxe_plugins.cost.latency import LatencyTable
 from orxe_plugins.cost.time_cost import TimeCost
 from orxe_plugins.data.datasets import ImageFolder
@@ -61,31 +61,39 @@ def times_of(rounds: int, clock: Any) -> LatencyTable:
 
 def measure(records: Records, latency: LatencyTable, halves: int) -> dict[str, Any]:
     """On each of some halves, what is chosen in time is compared with every single expert on the other half."""
+    found: dict[int, dict[str, list[dict[str, Any]]]] = {size: {} for size in BATCHES}
+    for seed in range(halves):
+        fit, report = (half.sorted_by_cost() for half in records.split(0.5, seed))
+        # Without times, one search serves for all batch sizes.
+        counted = _recommended(with_choices(fit_policies(fit, PREFERENCES), fit), fit)
+        for size, rows in found.items():
+            for kind, row in _on_halves(fit, report, TimeCost(latency, size), counted).items():
+                rows.setdefault(kind, []).append(row)
+    names = records.sorted_by_cost().names
     return {
         "samples": len(records),
         "halves": halves,
         "latency": latency.to_dict(),
-        "batches": {str(size): _at(records, latency, size, halves) for size in BATCHES},
+        "batches": {
+            str(size): {kind: _summed(each, names) for kind, each in rows.items()} for size, rows in found.items()
+        },
     }
 
 
-def _at(records: Records, latency: LatencyTable, size: int, halves: int) -> dict[str, Any]:
-    times = TimeCost(latency, size)
-    names = records.sorted_by_cost().names
-    found: dict[str, list[dict[str, Any]]] = {"recommended": [], "max_drop=0.01": [], "searched in GMACs": []}
-    for seed in range(halves):
-        fit, report = records.split(0.5, seed)
-        costs = batched_costs(fit, latency, PREFERENCES, size)
-        in_time, elsewhere = with_time(fit, costs), with_time(report, costs)
-        table = with_choices(fit_policies(in_time, PREFERENCES), in_time)
-        chosen = choose(candidates_of(table, in_time), in_time, negligible_drop(table)).candidate.policy
-        found["recommended"].append(_compared(chosen, elsewhere, times))
-        dropping = table.choose(Selection(max_drop=0.01)).policy
-        found["max_drop=0.01"].append(_compared(dropping, elsewhere, times))
-        counted = with_choices(fit_policies(fit.sorted_by_cost(), PREFERENCES), fit.sorted_by_cost())
-        policy = choose(candidates_of(counted, fit.sorted_by_cost()), fit.sorted_by_cost(), negligible_drop(counted))
-        found["searched in GMACs"].append(_compared(policy.candidate.policy, report.sorted_by_cost(), times))
-    return {kind: _summed(rows, names) for kind, rows in found.items()}
+def _on_halves(fit: Records, report: Records, times: TimeCost, counted: Policy) -> dict[str, dict[str, Any]]:
+    costs = batched_costs(fit, times.table, PREFERENCES[::2], times.batch_size)
+    in_time, elsewhere = with_time(fit, costs), with_time(report, costs)
+    table = with_choices(fit_policies(in_time, PREFERENCES), in_time)
+    return {
+        "recommended": _compared(_recommended(table, in_time), elsewhere, times),
+        "max_drop=0.01": _compared(table.choose(Selection(max_drop=0.01)).policy, elsewhere, times),
+        "searched in GMACs": _compared(counted, report, times),
+    }
+
+
+def _recommended(table: PolicyTable, fit: Records) -> Policy:
+    """What a report would recommend, by the fitting half alone."""
+    return choose(candidates_of(table, fit), fit, negligible_drop(table)).candidate.policy
 
 
 def _compared(policy: Policy, report: Records, times: TimeCost) -> dict[str, Any]:

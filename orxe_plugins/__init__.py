@@ -13,9 +13,11 @@ from orxe_plugins.util.lazy import lazy_names
 if TYPE_CHECKING:
     from orxe_plugins.cascade.cascade import Cascade
     from orxe_plugins.cascade.file import load_cascade
+    from orxe_plugins.cascade.frames import Frames
     from orxe_plugins.cascade.guard import BudgetGuard
     from orxe_plugins.cascade.route import Route
     from orxe_plugins.cascade.save import save_cascade
+    from orxe_plugins.cascade.stream import StreamAnswer
     from orxe_plugins.confidence.provider import ConfidenceProvider, register_confidence
     from orxe_plugins.data.views import ImageView
     from orxe_plugins.detection.detections import Detections
@@ -52,6 +54,7 @@ else:
         "DetectorExpert": "orxe_plugins.experts.detector",
         "Expert": "orxe_plugins.experts.expert",
         "ExpertSpec": "orxe_plugins.experts.registry",
+        "Frames": "orxe_plugins.cascade.frames",
         "ImageView": "orxe_plugins.data.views",
         "OrxeError": "orxe_plugins.errors",
         "OrxeWarning": "orxe_plugins.errors",
@@ -61,6 +64,7 @@ else:
         "Records": "orxe_plugins.records.records",
         "Route": "orxe_plugins.cascade.route",
         "Selection": "orxe_plugins.policies.selection",
+        "StreamAnswer": "orxe_plugins.cascade.stream",
         "Task": "orxe_plugins.tasks.task",
         "evaluate": "orxe_plugins.evaluation.evaluate",
         "fit_policies": "orxe_plugins.search.fit",
@@ -114,6 +118,7 @@ __all__ = [
     "DetectorExpert",
     "Expert",
     "ExpertSpec",
+    "Frames",
     "ImageView",
     "OrxeError",
     "OrxeWarning",
@@ -123,6 +128,7 @@ __all__ = [
     "Records",
     "Route",
     "Selection",
+    "StreamAnswer",
     "Task",
     "evaluate",
     "fit_policies",

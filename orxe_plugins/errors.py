@@ -14,6 +14,10 @@ class MissingAttributeError(OrxeError, AttributeError):
     """Something that a model of a framework may have and this one has not, so that ``hasattr`` says no."""
 
 
+class OrxeFileError(OrxeError, OSError):
+    """A file or folder cannot be read or written; code that catches ``OSError`` catches it too."""
+
+
 class OrxeWarning(UserWarning):
     """Something that the caller gave is odd, though it can be gone on with."""
 
@@ -53,7 +57,10 @@ def with_article(word: str) -> str:
 
 def shortened(value: object, width: int = 80) -> str:
     """The ``repr`` of a value on one line, cut where it is long."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:
+        text = f"a number of {type(value).__name__} with thousands of digits"
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 

@@ -81,7 +81,7 @@ class CascadeDetector(CascadeControls, BaseDetector):
         remap: Mapping[str, str | None] | None = None,
         **more: Any,
     ) -> None:
-        known = ("skip_thresholds", "preference", "names", "trust", *_OF_EVERY_DETECTOR)
+        known = ("skip_thresholds", "preference", "names", "trust", "trust_changed", *_OF_EVERY_DETECTOR)
         check_known("argument of CascadeDetector", more, known)
         of_mmdet = {name: more.pop(name, None) for name in _OF_EVERY_DETECTOR}
         for name in _OF_EVERY_DETECTOR[1:]:

@@ -18,6 +18,7 @@ from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.experts.checkpoints import is_package, load_checkpoint
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.expert import FeatureLayer
+from orxe_plugins.util.json_files import values_of
 from orxe_timm.lite import rename_lite_weights
 from orxe_timm.views import model_view
 
@@ -56,7 +57,8 @@ def load_expert(
     """
     view_options = {key: options.pop(key, None) for key in _VIEW_OPTIONS}
     sizes = [options.pop(key, None) for key in ("input_size", "img_size")]
-    size = _input_size(sizes[0] if sizes[0] is not None else sizes[1], options.get("in_chans"))
+    with values_of(f"expert 'timm:{name}'"):
+        size = _input_size(sizes[0] if sizes[0] is not None else sizes[1], options.get("in_chans"))
     use_test_size = options.pop("use_test_size", False)
     if size is not None and "in_chans" not in options and size[0] != 3:
         options["in_chans"] = size[0]
@@ -71,14 +73,15 @@ def load_expert(
     if checkpoint is not None:
         rename = rename_lite_weights(module) if is_package(checkpoint) else None
         load_checkpoint(module, checkpoint, name, rename)
-    overrides = {
-        **view_options,
-        "input_size": size,
-        "in_chans": options.get("in_chans"),
-        "mean": _floats(view_options["mean"]),
-        "std": _floats(view_options["std"]),
-    }
-    view = model_view(module, overrides, use_test_size)
+    with values_of(f"the view of expert 'timm:{name}'"):
+        overrides = {
+            **view_options,
+            "input_size": size,
+            "in_chans": options.get("in_chans"),
+            "mean": _floats(view_options["mean"]),
+            "std": _floats(view_options["std"]),
+        }
+        view = model_view(module, overrides, use_test_size)
     num_classes = cast(int, module.num_classes)
     expert = ClassifierExpert(f"timm:{name}", module.eval(), view=view, num_classes=num_classes)
     expert.feature_layer = _feature_layer(module)
@@ -138,6 +141,8 @@ def _create(label: str, function: Any, name: str, **kwargs: Any) -> nn.Module:
         given = {key: value for key, value in kwargs.items() if key != "pretrained"}
         raise OrxeError(f"timm does not take the options {given} for expert 'timm:{label}': {error}") from error
     except (OSError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate" in str(error):
+            raise OrxeError(f"expert 'timm:{label}' does not fit into the memory: {str(error)[:200]}") from error
         if not kwargs.get("pretrained"):
             raise
         raise OrxeError(
@@ -168,7 +173,7 @@ def _with_fixed_size(name: str, size: tuple[int, int, int] | None, kwargs: dict[
 def _input_size(value: int | Sequence[int] | None, in_chans: int | None) -> tuple[int, int, int] | None:
     if value is None:
         return None
-    sides = (value,) if isinstance(value, int) else tuple(value)
+    sides = tuple(value) if isinstance(value, (list, tuple)) else (value,)
     if len(sides) not in (1, 2, 3) or not all(isinstance(side, int) and side > 0 for side in sides):
         raise OrxeError(f"input_size is {value!r}: expected a side in pixels, or (C, H, W)")
     if len(sides) == 3 and in_chans not in (None, sides[0]):
@@ -181,4 +186,6 @@ def _floats(value: Any) -> tuple[float, ...] | None:
     """Values for mean and std; timm repeats a single one for each channel."""
     if value is None:
         return None
+    if isinstance(value, str):
+        raise OrxeError(f"mean and std are numbers, but {value!r} is given")
     return tuple(float(v) for v in (value if isinstance(value, Sequence) else [value]))

@@ -161,7 +161,7 @@ def _full(spec: ExpertSpec) -> str:
 def _without_weights(spec: ExpertSpec, head: Mapping[str, Any]) -> ExpertSpec:
     if not _is_plain_timm(spec):
         return spec
-    return replace(spec, checkpoint=None, options={**spec.options, **head, "pretrained": False})
+    return replace(spec, checkpoint=None, fingerprint=None, options={**spec.options, **head, "pretrained": False})
 
 
 def _with(spec: ExpertSpec, options: Mapping[str, Any]) -> ExpertSpec:

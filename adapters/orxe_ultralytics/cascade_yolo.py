@@ -70,7 +70,7 @@ class CascadeYOLO(CascadeControls, Model):
         verbose: bool = False,
         **thresholds: Any,
     ) -> None:
-        known = ("exit_thresholds", "skip_thresholds", "preference", "names", "trust")
+        known = ("exit_thresholds", "skip_thresholds", "preference", "names", "trust", "trust_changed")
         check_known("argument of CascadeYOLO", thresholds, known)
         wanted = {**thresholds, **label_arguments(classes, thresholds.get("names")), "remap": remap}
         if isinstance(model, (str, Path)) and Path(model).suffix == ".pt" and experts is None:

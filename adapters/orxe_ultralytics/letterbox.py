@@ -59,6 +59,8 @@ def to_originals(found: BoxRows, placements: Sequence[Placement], clip: bool) ->
         placements: where each image lies in its view.
         clip: cut boxes at the image's border.
     """
+    if not placements:
+        return found
     # float64: a box that goes to the original and back must not move by a float32 rounding.
     gain = torch.tensor([place.gain * 2 for place in placements], dtype=torch.float64)  # (B, 4)
     pad = torch.tensor([place.pad * 2 for place in placements], dtype=torch.float64)

@@ -67,6 +67,8 @@ class CascadeResults(Results):
 class CascadePredictor(BasePredictor):
     """Sends originals through a cascade; sources, saving, streams and trackers are Ultralytics' own."""
 
+    dataset: Any
+
     def setup_model(self, model: Any, verbose: bool = True) -> None:
         """Wrap a copy of the cascade; its thresholds follow those of the original, also while it runs."""
         self.source_model = model if isinstance(model, CascadeModel) else None

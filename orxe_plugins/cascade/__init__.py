@@ -8,10 +8,14 @@ if TYPE_CHECKING:
     from orxe_plugins.cascade.build import CascadeLike, ExpertLike, build_cascade
     from orxe_plugins.cascade.cascade import Cascade
     from orxe_plugins.cascade.controls import CascadeControls
+    from orxe_plugins.cascade.faults import ExpertTimeoutError, Fault
     from orxe_plugins.cascade.file import CascadeFile, load_cascade, read_cascade, write_cascade
+    from orxe_plugins.cascade.frames import Frames
     from orxe_plugins.cascade.guard import BudgetGuard, GuardState
+    from orxe_plugins.cascade.optimize import OptimizedExpert, OptimizeReport
     from orxe_plugins.cascade.route import Route
     from orxe_plugins.cascade.save import save_cascade
+    from orxe_plugins.cascade.stream import StreamAnswer
 else:
     _PLACES = {
         "BudgetGuard": "orxe_plugins.cascade.guard",
@@ -20,8 +24,14 @@ else:
         "CascadeControls": "orxe_plugins.cascade.controls",
         "CascadeLike": "orxe_plugins.cascade.build",
         "ExpertLike": "orxe_plugins.cascade.build",
+        "ExpertTimeoutError": "orxe_plugins.cascade.faults",
+        "Fault": "orxe_plugins.cascade.faults",
+        "Frames": "orxe_plugins.cascade.frames",
+        "OptimizeReport": "orxe_plugins.cascade.optimize",
+        "OptimizedExpert": "orxe_plugins.cascade.optimize",
         "GuardState": "orxe_plugins.cascade.guard",
         "Route": "orxe_plugins.cascade.route",
+        "StreamAnswer": "orxe_plugins.cascade.stream",
         "build_cascade": "orxe_plugins.cascade.build",
         "load_cascade": "orxe_plugins.cascade.file",
         "read_cascade": "orxe_plugins.cascade.file",
@@ -37,8 +47,14 @@ __all__ = [
     "CascadeFile",
     "CascadeLike",
     "ExpertLike",
+    "ExpertTimeoutError",
+    "Fault",
+    "Frames",
     "GuardState",
+    "OptimizeReport",
+    "OptimizedExpert",
     "Route",
+    "StreamAnswer",
     "build_cascade",
     "load_cascade",
     "read_cascade",

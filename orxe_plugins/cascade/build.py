@@ -44,6 +44,7 @@ class CascadeArguments:
         for_all: options for every expert of ``experts`` that is not built yet, of whatever adapter;
             what the expert's own options say goes first.
         trust: with ``cascade=FOLDER``: the caller trusts what building its experts runs and fetches.
+        trust_changed: with ``cascade=FOLDER``: go on with weights that are not those which were recorded.
         origin: the file of others that all these arguments came from; None for what the caller gave.
         common: options for every expert of ``experts`` that is one of the model's own adapter; what the
             expert's own options say goes first.
@@ -59,6 +60,7 @@ class CascadeArguments:
     classes: str | None = None
     for_all: Mapping[str, Any] | None = None
     trust: bool = False
+    trust_changed: bool = False
     origin: Origin | None = None
     common: Mapping[str, Any] = field(default_factory=dict)
 
@@ -165,7 +167,7 @@ def build_cascade(
         if given.named_by is not None:
             what = f"reads the cascade {str(cascade)!r}"
             check_trusted([Risk.of_text(what, str(Path(cascade).resolve()))], given.named_by)
-        file = read_cascade(cascade, trust=given.trust)
+        file = read_cascade(cascade, trust=given.trust, trust_changed=given.trust_changed)
         if task not in (None, file.task):
             raise OrxeError(f"the cascade at {str(cascade)!r} is for {file.task}: expected {task}")
         specs: Sequence[ExpertSpec | Expert] = file.specs

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, NoReturn, Protocol, cast
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
 
-from orxe_plugins.cascade.batched_stream import in_batches
-from orxe_plugins.cascade.counting import count_unknown
-from orxe_plugins.cascade.faults import check_on_error
-from orxe_plugins.cascade.route import Route
-from orxe_plugins.cascade.routing import route_batch, route_dense
+from orxe_plugins.cascade.entrances import Entrances, Guard
 from orxe_plugins.cascade.setup import setup_of
-from orxe_plugins.cascade.stream import Stream, StreamAnswer, StreamOptions, check_seconds
-from orxe_plugins.cascade.tolerant import route_tolerant
 from orxe_plugins.cost.sharing import positions_of
 from orxe_plugins.data.views import ImageView
 from orxe_plugins.errors import OrxeError
@@ -29,7 +23,7 @@ from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.row import PolicyRow, as_policy
 from orxe_plugins.policies.selection import Selection
 from orxe_plugins.policies.table import PolicyTable
-from orxe_plugins.util.exporting import is_exporting, refuse_symbolic
+from orxe_plugins.util.exporting import refuse_symbolic
 
 _HOW_TO_FIT = (
     "this cascade is not fitted: preference {preference:g} is used as every exit threshold. "
@@ -37,17 +31,10 @@ _HOW_TO_FIT = (
 )
 
 
-class Guard(Protocol):
-    """What may take the place of a cascade's own routing."""
-
-    def route(self, batch: Any, *, on_error: str = "raise", timeout: float | None = None) -> tuple[Any, Route]:
-        """Outputs for B samples, and the route of each: see :meth:`Cascade.route`."""
-
-
-class Cascade(nn.Module):
+class Cascade(Entrances, nn.Module):
     """Experts in a row, of which each sample sees as many as it needs.
 
-    ``cascade(batch)`` gives the outputs; ``cascade.route(batch)`` gives them with a :class:`Route`.
+    ``cascade(batch)`` gives the outputs; ``cascade.route(batch)`` gives them with a :class:`~orxe_plugins.Route`.
     In train mode every expert runs on every sample and the mean of their outputs comes back, so
     that a loss reaches every parameter.
 
@@ -194,6 +181,7 @@ class Cascade(nn.Module):
     def policy(self, policy: Policy | PolicyRow) -> None:
         new = as_policy(policy)
         new.check_n_experts(len(self.experts))
+        self.bring(new)
         self._policy = new
 
     def set_preference(
@@ -261,65 +249,6 @@ class Cascade(nn.Module):
         # Each expert runs for itself, as far as its own part of a shared backbone.
         outputs = [expert.outputs_for(batch, self.context(batch)) for expert in self.members]
         return torch.stack(outputs).mean(dim=0)  # (N, B, C) -> (B, C)
-
-    def route(self, batch: Any, *, on_error: str = "raise", timeout: float | None = None) -> tuple[Any, Route]:
-        """Outputs for B samples, and which expert gave each of them at what cost.
-
-        A sample enters the first enabled expert. After expert i with confidence c it exits if
-        c >= exit_thresholds[i]; else it goes to the first enabled j > i with
-        c >= skip_thresholds[j]; the last one always answers. A NaN confidence counts as 0.
-
-        Args:
-            batch: the samples (see ``orxe_plugins.data.batch``).
-            on_error: what to do where an expert fails on samples: "raise" raises its error; "best_available" lets the
-                last expert before it that gave an answer answer them, or else the experts behind it, and lists them in
-                ``route.faults``. A sample without any answer has the expert -1, and NaN or None as its output.
-            timeout: seconds within which to return; experts that hang longer fail. None waits for them.
-
-        Raises:
-            OrxeError: an expert gave another number of answers than it was handed samples, or did not finish in time.
-        """
-        policy, context = self._policy, self.context(batch)
-        if is_exporting():
-            return route_dense(self.members, policy, batch, context)
-        if self.guard is not None and not self.dense:
-            return self.guard.route(batch, on_error=on_error, timeout=timeout)
-        if check_on_error(on_error) != "raise" or timeout is not None:
-            check_seconds("timeout", timeout)
-            return route_tolerant(self.members, policy, batch, context, on_error, timeout)
-        count_unknown(self.members, policy, batch)
-        return (route_dense if self.dense else route_batch)(self.members, policy, batch, context)
-
-    def stream(
-        self,
-        items: Iterable[Any],
-        batch_size: int = 64,
-        max_wait: float | None = None,
-        ordered: bool = True,
-        on_error: str = "raise",
-        timeout: float | None = None,
-    ) -> Iterator[StreamAnswer]:
-        """One answer for each of many samples; those that go on wait until a batch of them is full.
-
-        Samples are taken in as they are asked for, and each keeps the policy that was in force then. At most
-        ``2 * batch_size`` samples wait for each expert; in order, at most 33 batches of answers wait for an older one.
-
-        Args:
-            items: single samples: tensors without the dimension of the batch, images, mappings. Exceptions among them,
-                and those that reading one raises, are samples that cannot be read.
-            batch_size: samples that an expert is handed at once.
-            max_wait: seconds that a sample waits for others at each expert; samples are then read ahead in a thread of
-                its own. None lets it wait until the batch is full or there are no more.
-            ordered: give the answers in the order of the samples; else as they come.
-            on_error: "raise" raises what an expert or reading a sample raises; "best_available" gives an answer or an
-                error for every sample, see :meth:`route`.
-            timeout: seconds that one call of an expert may take; the samples that hang then fail, and the others go on.
-
-        Raises:
-            OrxeError: an argument is out of range.
-        """
-        options = StreamOptions(batch_size, max_wait, ordered, on_error, timeout)
-        return Stream(self, items, options).answers() if self.guard is None else in_batches(self, items, options)
 
     def __prepare_scriptable__(self) -> NoReturn:
         raise OrxeError(

@@ -18,6 +18,7 @@ from orxe_plugins.cascade.plan import host_cost, stages_of
 from orxe_plugins.cascade.routing import Limit
 from orxe_plugins.data.batch import samples_of
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.absent import AbsentExpert
 from orxe_plugins.experts.expert import Answers, Expert
 from orxe_plugins.policies.policy import Policy
 
@@ -105,6 +106,10 @@ class Engine:
         Raises:
             Exception: what the expert raised, unless faults are tolerated.
         """
+        member = self._experts[expert]
+        if self._tolerant and isinstance(member, AbsentExpert):
+            leaves = self._failed(expert, parcel, np.arange(len(parcel)), member.error, goes_on=True)
+            return self._outcome(expert, parcel, list(parcel.answers), leaves)
         parcel.ran[:, expert] = True
         leaves = np.zeros(len(parcel), dtype=bool)
         given: list[Any] = list(parcel.answers) or [None] * len(parcel)
@@ -143,7 +148,8 @@ class Engine:
             if not self._tolerant:
                 raise
             if len(index) == 1:
-                return [(index, error)]
+                # Its traceback would keep the whole batch in memory for as long as somebody keeps the answer.
+                return [(index, error.with_traceback(None))]
         middle = len(index) // 2
         parts = (index[:middle], index[middle:])
         return [piece for part in parts for piece in self._halved(expert, parcel, part)]

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from orxe_plugins.cascade.cascade import Cascade
+from orxe_plugins.cascade.faults import check_on_error, in_words
 from orxe_plugins.data.views import ImageView
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.detection.calibration import calibration_from_dict
+from orxe_plugins.errors import OrxeError, shortened
+from orxe_plugins.experts.absent import AbsentExpert
+from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.label_space import ANY_SPACE, LabelSpace
 from orxe_plugins.experts.registry import load_experts
 from orxe_plugins.experts.risks import FILE_OPTIONS, remember_specs
-from orxe_plugins.experts.spec import ExpertSpec
+from orxe_plugins.experts.spec import ExpertSpec, parse_address
 from orxe_plugins.policies.table import PolicyTable
-from orxe_plugins.util.files import write_json
+from orxe_plugins.util.files import remove_leftovers, write_json
+from orxe_plugins.util.json_files import checked, read_json, values_of
 from orxe_plugins.util.trust import Origin
-from orxe_plugins.util.validation import explain
 
 SCHEMA_VERSION = 1
 FILE_NAME = "cascade.json"
@@ -51,6 +54,10 @@ class CascadeFile:
     def trusted(self) -> CascadeFile:
         """The same for a caller who trusts what building its experts runs and fetches."""
         return replace(self, specs=tuple(replace(spec, origin=None) for spec in self.specs))
+
+    def with_any_weights(self) -> CascadeFile:
+        """The same for a caller who knows that weights have changed since they were recorded."""
+        return replace(self, specs=tuple(replace(spec, fingerprint=None) for spec in self.specs))
 
     @property
     def space(self) -> LabelSpace:
@@ -89,6 +96,7 @@ def put_cascade(folder: str | Path, cascade: CascadeFile) -> Path:
     """The same without a look at what building the experts runs, which imports their frameworks."""
     folder = Path(folder).resolve()
     path = folder / FILE_NAME
+    remove_leftovers(folder, "*.json")
     write_json(
         path,
         {
@@ -104,7 +112,7 @@ def put_cascade(folder: str | Path, cascade: CascadeFile) -> Path:
     return path
 
 
-def read_cascade(folder: str | Path, *, trust: bool = False) -> CascadeFile:
+def read_cascade(folder: str | Path, *, trust: bool = False, trust_changed: bool = False) -> CascadeFile:
     """Read a cascade's folder, its ``cascade.json``, or the folder of the run that made it, and check it.
 
     Nothing is run or fetched. An expert of it that would, or that has a file outside of the folder, can be built only
@@ -113,6 +121,7 @@ def read_cascade(folder: str | Path, *, trust: bool = False) -> CascadeFile:
     Args:
         folder: see above.
         trust: the caller trusts all that building the experts runs and fetches.
+        trust_changed: the caller goes on with weights that are not those which were recorded.
 
     Raises:
         OrxeError: there is no such file, it is not a cascade, or a newer version wrote it.
@@ -121,21 +130,22 @@ def read_cascade(folder: str | Path, *, trust: bool = False) -> CascadeFile:
     path = _file_in(path) if path.is_dir() else path
     if not path.is_file():
         raise OrxeError(f"no cascade at {str(folder)!r}: expected a folder with {FILE_NAME}, as `orxe run` writes it")
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        _check_version(path, raw)
-        content = _Content.model_validate(raw)
+    label = f"{path} is not a readable cascade"
+    with values_of(label):
+        raw = read_json(path)
+    _check_version(path, raw)
+    content = checked(_Content, raw, label)
+    with values_of(label):
         table = PolicyTable.from_dict(content.table)
         view = ImageView.from_dict(content.input_view) if content.input_view else None
-    except ValidationError as error:
-        raise OrxeError(f"{path} is not a readable cascade: {explain(error, model=_Content)}") from error
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise OrxeError(f"{path} is not a readable cascade: {error}") from error
+        _check_experts(content.experts, label)
     origin = None if trust else Origin(str(path), _shared_folder(path.parent))
-    specs = tuple(replace(_read_files(spec, path.parent), origin=origin) for spec in content.experts)
+    with values_of(label):
+        specs = tuple(replace(_read_files(spec, path.parent), origin=origin) for spec in content.experts)
     table.check_n_experts(len(specs))
     labels = None if content.labels is None else tuple(content.labels)
-    return CascadeFile(specs, table, content.task, view, content.path, labels)
+    file = CascadeFile(specs, table, content.task, view, content.path, labels)
+    return file.with_any_weights() if trust_changed else file
 
 
 def _file_in(folder: Path) -> Path:
@@ -163,7 +173,14 @@ def _shared_folder(folder: Path) -> Path:
     return run if made_by_run else folder
 
 
-def load_cascade(folder: str | Path, preference: float = 0.5, *, trust: bool = False) -> Cascade:
+def load_cascade(
+    folder: str | Path,
+    preference: float = 0.5,
+    *,
+    trust: bool = False,
+    trust_changed: bool = False,
+    on_error: str = "raise",
+) -> Cascade:
     """The cascade of a folder with all its experts built, at a preference.
 
     The result takes original images or float tensors of its ``input_view``; the
@@ -172,19 +189,49 @@ def load_cascade(folder: str | Path, preference: float = 0.5, *, trust: bool = F
     Args:
         folder: see :func:`read_cascade`.
         preference: 0 = only cost counts, 1 = only performance counts.
-        trust: the caller trusts all that building the experts runs and fetches.
+        trust, trust_changed: see :func:`read_cascade`.
+        on_error: "best_available" leaves out experts that cannot be loaded, as long as there is one: samples that
+            reach them go on to the next one, or keep the answer that they have, and their route says so. The cascade
+            then routes with ``on_error="best_available"`` by default.
 
     Raises:
-        OrxeError: there is no such cascade, it does not fit, or building it would run code, fetch from an address or
-            read outside of the folder, and the user has not trusted that.
+        OrxeError: there is no such cascade, an expert has other weights than when it was recorded, it does not fit, or
+            building it would run code, fetch from an address or read outside of the folder, and the user has not
+            trusted that.
     """
-    return cascade_of(read_cascade(folder), preference, trust=trust)
+    file = read_cascade(folder, trust=trust, trust_changed=trust_changed)
+    return cascade_of(file, preference, on_error=on_error)
 
 
-def cascade_of(file: CascadeFile, preference: float = 0.5, *, trust: bool = False) -> Cascade:
+def cascade_of(file: CascadeFile, preference: float = 0.5, *, trust: bool = False, on_error: str = "raise") -> Cascade:
     """The cascade that a file describes, with all its experts built, at a preference; see :func:`load_cascade`."""
-    members, space = load_experts(file.trusted().specs if trust else file.specs), file.space
-    return Cascade(members, table=file.table, preference=preference, input_view=file.input_view, names=space)
+    tolerant, lost = check_on_error(on_error) == "best_available", []
+
+    def instead(expert: str | ExpertSpec, error: Exception) -> Expert:
+        lost.append(error)
+        return AbsentExpert(expert if isinstance(expert, str) else str(expert.name), in_words(error))
+
+    specs = file.trusted().specs if trust else file.specs
+    members = load_experts(specs, instead=instead if tolerant else None)
+    if len(lost) == len(members):
+        raise lost[0]
+    cascade = Cascade(members, table=file.table, preference=preference, input_view=file.input_view, names=file.space)
+    cascade.on_error = on_error
+    return cascade
+
+
+def _check_experts(specs: Sequence[ExpertSpec], label: str) -> None:
+    """Raise for what only building an expert would find wrong: its address, its confidence and its calibration."""
+    for spec in specs:
+        parse_address(spec.address)
+        for what, values in (("confidence", spec.confidence), ("calibration", spec.calibration)):
+            kind = "" if values is None else values.get("kind", "")
+            if not isinstance(kind, str):
+                raise OrxeError(f"{label}: {what} of expert {spec.address!r} is of kind {shortened(kind)}")
+        if not isinstance((spec.confidence or {}).get("file", ""), str):
+            raise OrxeError(f"{label}: the gate of expert {spec.address!r} is no file: {shortened(spec.confidence)}")
+        if spec.calibration is not None:
+            calibration_from_dict(spec.calibration)
 
 
 def _check_version(path: Path, raw: Any) -> None:

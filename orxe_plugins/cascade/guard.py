@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ from orxe_plugins.policies.row import PolicyRow
 from orxe_plugins.policies.selection import check_number
 from orxe_plugins.util.arguments import check_count
 
+#: a policy that is expected to use less than this part of the budget leaves much of it
+_USED = 0.9
 #: the table's cost counts as much as so many samples that were seen
 _PRIOR = 16
 
@@ -115,7 +117,7 @@ class BudgetGuard:
                 self._ledger.settle(limit.costs)
                 raise
             self._note(route, limit)
-            return outputs, route
+            return outputs, limit.seen_by(route)
 
     @property
     def state(self) -> GuardState:
@@ -150,15 +152,22 @@ class BudgetGuard:
             self._reconsider()
 
     def _reconsider(self) -> None:
-        """Take another policy if that in force costs too much by now, or leaves enough over for a better one.
+        """Take another policy if that in force costs too much by now, or leaves much of the budget unused.
 
         Both by more than the chance of the last samples explains, so that the policy rests while inputs stay alike.
+        Where all that fit leave much of the budget unused, one that costs too much is the better choice: samples are
+        held back from it, the surest ones first.
         """
         budget, error = self._ledger.per_sample, self._standard_error
         expected = {row: self._forecast(row) for row in self._rows}
         self._expected = expected[self._row]
-        best = self._best(expected, budget if self._expected > budget + error else budget - 2 * error)
-        if best != self._row and (self._expected > budget + error or _worth(best) > _worth(self._row)):
+        too_dear = self._expected > budget + 3 * error
+        if not too_dear and self._expected >= _USED * budget - 2 * error:
+            return
+        best = self._best(expected, budget)
+        if too_dear and expected[best] > budget:
+            return  # no row uses the budget better than that in force, from which samples are held back
+        if best != self._row and (too_dear or _worth(best) > _worth(self._row)):
             self._row, self._expected = best, expected[best]
             self._changes += 1
 
@@ -186,9 +195,13 @@ class BudgetGuard:
         return self._costs.alone(row.policy.enabled[0]) if np.isnan(row.cost) else row.cost
 
     def _best(self, expected: dict[PolicyRow, float], budget: float) -> PolicyRow:
-        """The row with the best score whose expected cost fits; else the cheapest one."""
+        """The row with the best score whose expected cost fits; the cheapest dearer one if that is far below it."""
         fits = [row for row, cost in expected.items() if cost <= budget]
-        return max(fits, key=_worth) if fits else min(expected, key=lambda row: expected[row])
+        best = max(fits, key=_worth) if fits else None
+        if best is not None and expected[best] >= _USED * self._ledger.per_sample:
+            return best
+        better = [row for row in expected if row not in fits and (best is None or _worth(row) > _worth(best))]
+        return min(better, key=lambda row: expected[row]) if better else best or self._row
 
     def _rows_within(self) -> tuple[PolicyRow, ...]:
         """The rows that can be kept within the budget, as samples can stop at their first expert."""
@@ -251,6 +264,15 @@ class _BatchLimit:
         self.costs = np.full(size, costs.alone(policy.enabled[0]))  # what each sample costs by now
         self.confidences = np.full((size, policy.n_experts), np.nan, np.float32)  # of all experts but the last
         self.held_back = 0
+
+    def seen_by(self, route: Route) -> Route:
+        """The route with all experts' confidences, where it does not hold them itself."""
+        if route.confidences is not None or not len(route.expert):
+            return route
+        seen = torch.from_numpy(self.confidences)
+        answered = (route.expert >= 0).nonzero().squeeze(1)
+        seen[answered, route.expert[answered]] = route.confidence[answered]
+        return replace(route, confidences=seen)
 
     def leaving(self, expert: int, rows: Tensor, confidence: Tensor, leaving: Tensor) -> Tensor:
         """See :class:`orxe_plugins.cascade.routing.Limit`."""

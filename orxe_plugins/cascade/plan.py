@@ -103,7 +103,7 @@ def host_cost(experts: Sequence[Expert], ran: np.ndarray, expert: np.ndarray) ->
     cost = np.where(ran, np.array(own), 0.0).sum(axis=1)
     # What nobody answered has gone through the backbone as far as the last expert that it was handed to.
     last = np.where(expert >= 0, expert, len(own) - 1 - np.argmax(ran[:, ::-1], axis=1))
-    cost = cost + np.array(shared)[last]
+    cost = cost + np.where(ran.any(axis=1), np.array(shared)[last], 0.0)
     for i, alone in ran_for_others(ran, needs):
         cost = cost + np.where(alone, own[i], 0.0)
     return cost

@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from orxe_plugins.cascade.counting import count_unknown
 from orxe_plugins.cascade.engine import Engine, Finished
 from orxe_plugins.cascade.parcel import Parcel
 from orxe_plugins.cascade.route import Route
 from orxe_plugins.cascade.routing import Limit, route_batch
-from orxe_plugins.data.batch import stacked
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.data.batch import batch_of
 from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.policies.policy import Policy
@@ -74,25 +72,3 @@ def _route(found: Sequence[Finished]) -> Route:
         torch.from_numpy(np.stack([one.ran for one in found])),
         tuple(fault for one in found for fault in one.faults),
     )
-
-
-def batch_of(outputs: Sequence[Any]) -> Any:
-    """Single outputs as one batch; where one is missing, NaN stands in its place, or None in a list.
-
-    Raises:
-        OrxeError: tensors of different shapes.
-    """
-    like = next((one for one in outputs if one is not None), None)
-    if isinstance(like, dict):
-        return {key: batch_of([None if one is None else one[key] for one in outputs]) for key in like}
-    if not isinstance(like, Tensor):
-        return list(outputs)
-    filler = torch.full_like(like, float("nan")) if like.is_floating_point() else torch.zeros_like(like)
-    rows = [filler if one is None else one.to(like.device, like.dtype) for one in outputs]
-    different = next((row for row in rows if row.shape != like.shape), None)
-    if different is not None:
-        raise OrxeError(
-            "experts of one cascade give outputs of different shapes: "
-            f"{tuple(like.shape)} and {tuple(different.shape)} per sample"
-        )
-    return stacked(rows)

@@ -8,6 +8,7 @@ import typer
 
 from orxe_plugins.cli import console
 from orxe_plugins.cli.options import (
+    ChangedOption,
     DataOption,
     FreshAllOption,
     FreshOption,
@@ -113,6 +114,7 @@ def evaluate(
     data: DataOption = None,
     out: OutOption = None,
     trust: TrustOption = False,
+    trust_changed: ChangedOption = False,
     no_images: NoImagesOption = False,
     log: LogOption = None,
 ) -> None:
@@ -128,7 +130,8 @@ def evaluate(
     from orxe_plugins.run.fitted import read_fitted
 
     with console.bars() as bars:
-        run = open_run(RunArguments(recipe, overrides, data, out, trust=trust), bars)
+        told = RunArguments(recipe, overrides, data, out, trust=trust, trust_changed=trust_changed)
+        run = open_run(told, bars)
         trackers = open_trackers(run, log or [])
         fitted = read_fitted(run)
         report_run(run, fitted, not no_images, trackers)

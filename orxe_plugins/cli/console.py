@@ -127,5 +127,11 @@ def friendly_errors() -> Iterator[None]:
     except (OrxeError, ImportError) as error:
         err.print(f"error: {error}", style="red", markup=False)
         sys.exit(2)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        place = "" if error.filename is None else f"{error.filename}: "
+        err.print(f"error: {place}{error.strerror or error}", style="red", markup=False)
+        sys.exit(2)
     finally:
         warnings.showwarning = others

@@ -28,10 +28,13 @@ OutOption = Annotated[
     Path | None, typer.Option("--out", help="Folder for results; runs/NAME of the recipe by default.")
 ]
 FreshOption = Annotated[
-    bool, typer.Option("--fresh", help="Record again what differs: other weights, options or images.")
+    bool, typer.Option("--fresh", help="Record again what differs, or the experts that are named behind it.")
 ]
 TrustOption = Annotated[
     bool, typer.Option("--trust", help="Trust files of others that would run code or fetch, now and from now on.")
+]
+ChangedOption = Annotated[
+    bool, typer.Option("--trust-changed", help="Go on with weights that have changed since they were recorded.")
 ]
 FreshAllOption = Annotated[bool, typer.Option("--fresh-all", help="Record everything again.")]
 
@@ -47,6 +50,7 @@ class RunArguments:
     fresh: bool = False
     fresh_all: bool = False
     trust: bool = False
+    trust_changed: bool = False
 
 
 def open_run(told: RunArguments, progress: Progress) -> Run:
@@ -55,11 +59,22 @@ def open_run(told: RunArguments, progress: Progress) -> Run:
     from orxe_plugins.run.recipe_folders import claim_folder, find_recipe
     from orxe_plugins.run.run import Run
 
-    overrides = told.overrides or []
+    # Behind --fresh, words without a "=" are experts.
+    names = [word for word in told.overrides or [] if told.fresh and "=" not in word]
+    overrides = [word for word in told.overrides or [] if word not in names]
     folder = told.out or recipe_out(told.recipe, overrides)
     data = told.data.resolve() if told.data else None
     loaded = load_recipe(told.recipe, out=folder.resolve(), data=data, overrides=overrides, trust=told.trust)
-    run = Run(loaded, folder, progress, told.fresh, told.fresh_all, told.trust)
+    run = Run(
+        loaded,
+        folder,
+        progress,
+        told.fresh and not names,
+        told.fresh_all,
+        told.trust,
+        told.trust_changed,
+        names,
+    )
     if told.out is None:
         claim_folder(folder, find_recipe(told.recipe))
     return run

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from orxe_plugins.cli import console
-from orxe_plugins.cli.options import TrustOption
+from orxe_plugins.cli.options import ChangedOption, TrustOption
 
 
 def init(
@@ -73,12 +73,20 @@ def predict(
     plugin: Annotated[
         Path | None, typer.Option(help="Python file that registers the cascade's task, as the recipe names it.")
     ] = None,
+    on_error: Annotated[
+        str,
+        typer.Option(help="raise: stop where an expert fails; best_available: let others answer, and mark the image."),
+    ] = "raise",
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds that an expert may take for a batch; without it, as long as it takes.")
+    ] = None,
     trust: TrustOption = False,
+    trust_changed: ChangedOption = False,
 ) -> None:
     """Answer images with a cascade, as CSV or JSON lines.
 
     A line holds the answer to an image, its confidence, the expert that gave it and what it cost. An image that cannot
-    be read is named; the others are answered, and the exit status is 1.
+    be read, or that an expert fails on, is named; the others are answered, and the exit status is 1.
 
     Example: orxe predict runs/digits runs/digits/digits/7 --preference 0.9
     """
@@ -93,7 +101,10 @@ def predict(
     asked = Selection(preference, budget, target, max_drop, confidence, max_experts, max_params, safety)
     with console.bars("stopped") as bars:
         complete = print_predictions(
-            cascade, images, PredictOptions(asked, batch_size, as_json, out, every, trust), bars
+            cascade,
+            images,
+            PredictOptions(asked, batch_size, as_json, out, every, trust, trust_changed, on_error, timeout),
+            bars,
         )
     raise typer.Exit(0 if complete else 1)
 

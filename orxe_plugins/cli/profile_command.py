@@ -29,7 +29,7 @@ def profile(
     out: OutOption = None,
     trust: TrustOption = False,
 ) -> None:
-    """Measure how long every expert, exit and gate takes on a device.
+    """Measure how long experts, exits and gates take here.
 
     Batch sizes are the recipe's (cost.batch_sizes). The figures go into one JSON file for each device and precision.
 

@@ -8,6 +8,7 @@ import typer
 
 from orxe_plugins.cli import console
 from orxe_plugins.cli.options import (
+    ChangedOption,
     DataOption,
     FreshAllOption,
     FreshOption,
@@ -133,6 +134,7 @@ def search(
     data: DataOption = None,
     out: OutOption = None,
     trust: TrustOption = False,
+    trust_changed: ChangedOption = False,
 ) -> None:
     """Fit thresholds to the records; write the cascade's folder.
 
@@ -142,7 +144,8 @@ def search(
     from orxe_plugins.run.searching import search as search_policies
 
     with console.bars() as bars:
-        run = open_run(RunArguments(recipe, overrides, data, out, trust=trust), bars)
+        told = RunArguments(recipe, overrides, data, out, trust=trust, trust_changed=trust_changed)
+        run = open_run(told, bars)
         fitted = search_policies(run)
     file = fitted.file
     for warning in odd_experts(fitted.splits.fit):

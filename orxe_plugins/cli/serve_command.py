@@ -37,7 +37,9 @@ def serve(
     ] = "litserve",
     trust: TrustOption = False,
 ) -> None:
-    """Serve a cascade over HTTP, by LitServe: POST /predict, /health, /metrics.
+    """Serve a cascade over HTTP, by LitServe.
+
+    It answers POST /predict, and GET /health and /metrics.
 
     Needs pip install "orxe-plugins[serve]", and "orxe-plugins[ray]" for --engine ray.
 

@@ -16,6 +16,7 @@ from orxe_plugins.confidence.provider import ConfidenceProvider, register_confid
 from orxe_plugins.confidence.summary import summary_named
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.util.files import write_atomically
+from orxe_plugins.util.json_files import WRONG_VALUES
 
 #: the one entry of a file's metadata: safetensors writes several in any order
 _ABOUT = "gate"
@@ -84,9 +85,15 @@ class RankingGate(ConfidenceProvider):
                 about = json.loads((content.metadata() or {})[_ABOUT])
                 weights = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
             self.summary = about["summary"]
-            self.net = GateNet(about["inputs"], about["hidden"])
+            # A file could say sizes that no memory holds: they have to be those of its weights.
+            hidden, inputs = weights["hidden.weight"].shape
+            if [about["inputs"], about["hidden"]] != [inputs, hidden]:
+                raise ValueError(f"it says {about['inputs']} inputs, but its weights are for {inputs}")
+            self.net = GateNet(inputs, hidden)
             self.net.load_state_dict(weights)
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        except OrxeError:
+            raise
+        except (OSError, SafetensorError, *WRONG_VALUES, RuntimeError) as error:
             raise OrxeError(
                 f"ranking gate {self.file!r} cannot be read: {error}. Train it by `orxe train-gate RECIPE`"
             ) from error

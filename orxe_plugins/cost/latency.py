@@ -8,18 +8,19 @@ gets only those samples that reach it, and small sub-batches cost more for each 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import binom
 
 from orxe_plugins._moved import moved_names
 from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.util.files import write_json
+from orxe_plugins.util.json_files import checked, read_json
 
 #: SciPy's binomial distribution overflows at chances near the least positive float
 _LEAST_CHANCE = 1e-300
@@ -28,6 +29,18 @@ if not TYPE_CHECKING:
     __getattr__ = moved_names(__name__)
 
 _Rows = dict[str, tuple[float, ...]]
+
+
+class _Content(BaseModel):
+    """The keys of the file."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    batch_sizes: list[Annotated[int, Field(ge=1, le=2**20)]]
+    ms_per_batch: dict[str, list[float]]
+    details: dict[str, Any] = Field(default_factory=dict)
+    spread: dict[str, list[Annotated[list[float], Field(min_length=2, max_length=2)]]] = Field(default_factory=dict)
+    shared_ms_per_batch: dict[str, list[float]] = Field(default_factory=dict)
+    single_ms: dict[str, list[float]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -164,16 +177,16 @@ class LatencyTable:
         """The inverse of :meth:`to_dict`.
 
         Raises:
-            OrxeError: the numbers are none, or do not fit each other.
-            KeyError, TypeError, AttributeError: the values are of other types.
+            OrxeError: a key is wrong, and it is named, or the numbers do not fit each other.
         """
+        content = checked(_Content, data, "the table of latencies")
         return cls(
-            tuple(data["batch_sizes"]),
-            _rows(data["ms_per_batch"]),
-            dict(data.get("details", {})),
-            {name: tuple(map(tuple, pairs)) for name, pairs in data.get("spread", {}).items()},
-            _rows(data.get("shared_ms_per_batch", {})),
-            _rows(data.get("single_ms", {})),
+            tuple(content.batch_sizes),
+            _rows(content.ms_per_batch),
+            content.details,
+            {name: tuple((low, high) for low, high in pairs) for name, pairs in content.spread.items()},
+            _rows(content.shared_ms_per_batch),
+            _rows(content.single_ms),
         )
 
     def save(self, path: str | Path) -> None:
@@ -188,8 +201,8 @@ class LatencyTable:
             OrxeError: the file is missing, or is not a table of latencies.
         """
         try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return cls.from_dict(read_json(path))
+        except OrxeError as error:
             raise OrxeError(f"{str(path)!r} is not a readable table of latencies: {error}") from error
 
 

@@ -7,20 +7,18 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from itertools import chain
 from pathlib import Path
 from pickle import PicklingError
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from platformdirs import user_cache_path
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from orxe_plugins.util.files import write_json
 
@@ -28,7 +26,6 @@ _LOGGER = logging.getLogger(__name__)
 CACHE_VARIABLE = "ORXE_CACHE"
 #: height and width of the image that detectors are counted on: the most frequent ones in COCO
 EXAMPLE_SIZE = (480, 640)
-# What _plain_attention switches belongs to the whole process: two threads must not switch it back for one another.
 _COUNTING = threading.RLock()
 
 
@@ -37,7 +34,8 @@ def count_macs(module: nn.Module, view: Any) -> int:
 
     Matrix products, convolutions and attention are counted, as in the papers' tables; element-wise
     work is not. A model that takes one tensor is counted by shapes alone, without computing
-    anything, unless its control flow looks at values; any other one runs once.
+    anything, unless its control flow looks at values; any other one runs once. What is counted is a copy: the model
+    may run in other threads meanwhile.
 
     Args:
         module: the model; run in evaluation mode.
@@ -47,15 +45,8 @@ def count_macs(module: nn.Module, view: Any) -> int:
         MACs per sample. Papers often print them as "FLOPs".
     """
     module = getattr(module, "_orig_mod", module)  # what torch.compile wraps
-    with _COUNTING:
-        modes = [(part, part.training) for part in module.modules()]
-        module.eval()
-        try:
-            with torch.no_grad(), _plain_attention():
-                flops = _count_flops(module, view)
-        finally:
-            for part, training in modes:
-                part.training = training
+    with _COUNTING, torch.inference_mode(False):
+        flops = _count_flops(module, view)
     samples = view.shape[0] if isinstance(view, Tensor) else 1
     return flops // (2 * samples)
 
@@ -63,40 +54,74 @@ def count_macs(module: nn.Module, view: Any) -> int:
 def _count_flops(module: nn.Module, view: Any) -> int:
     if isinstance(view, Tensor):
         try:
-            shapes = _without_values(module)
-            with FlopCounterMode(display=False) as counter:
-                shapes(view.to("meta"))
-            return counter.get_total_flops()
+            return _flops_of(_copy(module, lambda value: torch.empty_like(value, device="meta")), view.to("meta"))
         except (RuntimeError, TypeError, PicklingError) as error:
             _LOGGER.debug("%s cannot be counted by shapes alone, running it: %s", type(module).__name__, error)
-    with FlopCounterMode(display=False) as counter:
-        module(view)
+    try:
+        copy = _copy(module, lambda value: value.detach().clone())
+        # What was made in inference mode cannot be computed with here.
+        return _flops_of(copy, view.clone() if isinstance(view, Tensor) else view)
+    except (RuntimeError, TypeError, PicklingError) as error:
+        _LOGGER.debug("a copy of %s cannot be counted, running itself: %s", type(module).__name__, error)
+        return _flops_of_itself(module, view)
+
+
+def _copy(module: nn.Module, made: Callable[[Tensor], Tensor]) -> nn.Module:
+    """A copy of a model in evaluation mode, with other weights and buffers in place of its own."""
+    memo: dict[int, Any] = {}
+    for value in chain(module.parameters(), module.buffers()):
+        other = made(value)
+        # Where gradients are wanted, attention takes no path that the counter does not see inside of.
+        wanted = value.is_floating_point()
+        memo[id(value)] = nn.Parameter(other, requires_grad=wanted) if isinstance(value, nn.Parameter) else other
+    return deepcopy(module, memo).eval()
+
+
+def _flops_of(copy: nn.Module, view: Any) -> int:
+    with torch.enable_grad(), _counter() as counter:
+        copy(view)
     return counter.get_total_flops()
 
 
-def _without_values(module: nn.Module) -> nn.Module:
-    """A copy of a model whose weights have shapes alone: the model itself may run in another thread meanwhile."""
-    memo: dict[int, Any] = {}
-    for value in chain(module.parameters(), module.buffers()):
-        empty = value.detach().to("meta")
-        memo[id(value)] = nn.Parameter(empty, requires_grad=False) if isinstance(value, nn.Parameter) else empty
-    return deepcopy(module, memo)
-
-
-@contextmanager
-def _plain_attention() -> Iterator[None]:
-    """Attention as matrix products: the counter does not see inside of every fused kernel.
-
-    On a CPU it misses scaled_dot_product_attention's flash kernel and the whole fast path of
-    nn.MultiheadAttention: 11.3 instead of 17.6 GMACs for torchvision's vit_b_16.
-    """
+def _flops_of_itself(module: nn.Module, view: Any) -> int:
+    modes = [(part, part.training) for part in module.modules()]
+    if any(training for _, training in modes):
+        module.eval()
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
+        with torch.no_grad(), _counter() as counter:
+            module(view)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
+        for part, training in modes:
+            part.training = training
+    return counter.get_total_flops()
+
+
+def _counter() -> FlopCounterMode:
+    counter = FlopCounterMode(display=False, custom_mapping={_CPU_ATTENTION: _attention_flops})
+    # Its own one hooks the modules of every thread.
+    counter.mod_tracker = _NoModules()  # type: ignore[assignment]
+    return counter
+
+
+_CPU_ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+
+
+def _attention_flops(query: Any, key: Any, value: Any, *args: Any, out_shape: Any = None, **options: Any) -> int:
+    """FLOPs of attention on a CPU, which torch's counter does not know, given the shapes of its arguments."""
+    return sdpa_flop_count(query, key, value)
+
+
+class _NoModules:
+    """Stands in for what tells the counter which modules the operations belong to."""
+
+    parents: ClassVar[set[str]] = {"Global"}
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *error: object) -> None: ...
 
 
 def detector_macs(detector: nn.Module, key: Mapping[str, Any] | None = None) -> int:

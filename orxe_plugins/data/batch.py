@@ -142,6 +142,28 @@ def stacked(samples: Sequence[Any]) -> Any:
     return list(samples)
 
 
+def batch_of(outputs: Sequence[Any]) -> Any:
+    """Single outputs as one batch; where one is missing, NaN stands in its place, or None in a list.
+
+    Raises:
+        OrxeError: tensors of different shapes.
+    """
+    like = next((one for one in outputs if one is not None), None)
+    if isinstance(like, dict):
+        return {key: batch_of([None if one is None else one[key] for one in outputs]) for key in like}
+    if not isinstance(like, Tensor):
+        return list(outputs)
+    filler = torch.full_like(like, float("nan")) if like.is_floating_point() else torch.zeros_like(like)
+    rows = [filler if one is None else one.to(like.device, like.dtype) for one in outputs]
+    different = next((row for row in rows if row.shape != like.shape), None)
+    if different is not None:
+        raise OrxeError(
+            "experts of one cascade give outputs of different shapes: "
+            f"{tuple(like.shape)} and {tuple(different.shape)} per sample"
+        )
+    return torch.stack(rows)
+
+
 def samples_of(batch: Any) -> list[Any]:
     """The samples of a batch one by one; a mapping for each where the batch is one."""
     if isinstance(batch, Tensor):

@@ -12,6 +12,8 @@ from orxe_plugins.data.reading import named
 from orxe_plugins.data.text_files import read_lines, same_name
 from orxe_plugins.errors import OrxeError
 
+#: a number beyond is a slip, or wants the memory
+_MOST_CLASSES = 10_000_000
 _WAY_OUT = (
     "write them in the order of your experts' classes, one in a line, into synsets.txt beside the folders, or name "
     "such a file by data.class_map=FILE"
@@ -37,6 +39,9 @@ class Numbering:
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes in order of their indices; empty ones where neither a folder nor the map has one."""
+        largest = max([*self.mapped.values(), *self.indices.values()], default=0)
+        if largest > _MOST_CLASSES:
+            raise OrxeError(f"a class has the index {largest}: expected numbers from 0 on, at most {_MOST_CLASSES:,}")
         by_index = {index: name for name, index in {**self.mapped, **self.indices}.items()}
         return tuple(by_index.get(index, "") for index in range(max(by_index, default=-1) + 1))
 
@@ -128,8 +133,8 @@ def _by_line(lines: Sequence[str]) -> list[tuple[str, int]]:
 def _by_pair(lines: Sequence[str]) -> list[list[tuple[str, int]]]:
     """The lines as ``name index`` and as ``index name``, where all of them can be read so."""
     filled = [line for line in lines if line]
-    forward = [re.fullmatch(r"(.+?)\s*[\s,;]\s*\"?(\d+)\"?", line) for line in filled]
-    backward = [re.fullmatch(r"\"?(\d+)\"?\s*[\s,;:]\s*(.+)", line) for line in filled]
+    forward = [re.fullmatch(r"(.*[^\s,;])(?:\s*[,;]\s*|\s+)\"?(\d{1,18})\"?", line) for line in filled]
+    backward = [re.fullmatch(r"\"?(\d{1,18})\"?(?:\s*[,;:]\s*|\s+)(\S.*)", line) for line in filled]
     kinds = []
     if all(forward):
         kinds.append([(_unquoted(match[1]), int(match[2])) for match in forward if match])

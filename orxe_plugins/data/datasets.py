@@ -30,6 +30,9 @@ _SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test"})
 class Dataset(Protocol):
     """Samples in a fixed order: what the recorder, the evaluation and recipes work on.
 
+    A data set whose samples are files may also offer ``content_files(index)``, the files that a sample is made of, and
+    ``identity``, a fingerprint that does not depend on what these hold: then records follow a file that changes.
+
     Attributes:
         name: the data set's name in reports.
         sample_ids: M distinct names of the samples; they do not depend on where the data lies.
@@ -88,6 +91,9 @@ class Subset:
         self.class_names: tuple[str, ...] = tuple(getattr(base, "class_names", ()))
         listed = ",".join(map(str, self.indices))
         self.fingerprint = hashlib.sha256(f"{base.fingerprint}[{listed}]".encode()).hexdigest()
+        whole = getattr(base, "identity", None)
+        #: as the fingerprint, but for what the samples' files hold; None where the base has none
+        self.identity = None if whole is None else hashlib.sha256(f"{whole}[{listed}]".encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -95,8 +101,26 @@ class Subset:
     def load(self, index: int) -> Image.Image:
         return self.base.load(self.indices[index])
 
+    def content_files(self, index: int) -> Sequence[Path]:
+        """The files that a sample is made of; none where the base does not say it."""
+        return files_of(self.base, self.indices[index])
+
     def select(self, indices: Iterable[int]) -> Subset:
         return Subset(self.base, [self.indices[i] for i in indices])
+
+
+def files_of(dataset: Dataset, index: int) -> Sequence[Path]:
+    """The files that a sample is made of; none where the data set does not say it."""
+    content_files: Any = getattr(dataset, "content_files", None)
+    return () if content_files is None else content_files(index)
+
+
+def list_identity(sample_ids: Iterable[str], targets: Iterable[str]) -> str:
+    """A hash of which samples there are and what their targets are, whatever their files hold."""
+    digest = hashlib.sha256()
+    for sample, target in zip(sample_ids, targets, strict=True):
+        digest.update(f"{sample}\0{target}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
 def base_of(dataset: Dataset) -> Dataset:
@@ -165,9 +189,14 @@ class ImageFolder:
         for file in files:
             digest.update("\0".join(map(str, file)).encode("utf-8", "surrogateescape") + b"\n")
         self.fingerprint = digest.hexdigest()
+        self.identity = list_identity(self.sample_ids, map(str, self.targets))
 
     def __len__(self) -> int:
         return len(self.sample_ids)
+
+    def content_files(self, index: int) -> list[Path]:
+        """The files that a sample is made of."""
+        return [self.folder / self.sample_ids[index]]
 
     def load(self, index: int) -> Image.Image:
         """The image, decoded whole, in RGB (EXIF rotation is not applied, as timm and torchvision do).
@@ -183,6 +212,8 @@ class ImageFolder:
             raise OrxeError(f"{path} is gone: the data folder changed since it was listed") from error
         except PermissionError as error:
             raise BadSampleError("permission denied") from error
+        except OSError as error:
+            raise BadSampleError(f"cannot be read: {(error.strerror or str(error)).lower()}") from error
         return decode(data)
 
     def select(self, indices: Iterable[int]) -> Subset:
@@ -212,7 +243,7 @@ def _empty_note(folders: Sequence[str]) -> tuple[str, ...]:
 
 def _folder_of_classes(root: Path) -> Path:
     if not root.is_dir():
-        kind = "is not a folder" if root.exists() else "does not exist"
+        kind = "is not a folder" if os.path.lexists(root) else "does not exist"
         raise OrxeError(f"data folder {str(root)!r} {kind}: expected a folder with one folder of images per class")
     inner = root / "images"
     folder = inner if inner.is_dir() and _folders(inner) else root
@@ -233,7 +264,14 @@ def _folder_of_classes(root: Path) -> Path:
 
 def _folders(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
-        return [entry for entry in entries if entry.is_dir() and not is_litter(entry.name)]
+        return [entry for entry in entries if not is_litter(entry.name) and _is_folder(entry)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link that leads in a circle
 
 
 def _class_folders(folder: Path) -> tuple[list[str], list[str]]:
@@ -246,10 +284,10 @@ def _class_folders(folder: Path) -> tuple[list[str], list[str]]:
     with os.scandir(folder) as entries:
         others = [entry for entry in entries if entry.name not in names and not is_litter(entry.name)]
     for entry in others:
-        if entry.is_symlink() and not Path(entry.path).exists():
+        if entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110  Path.exists fails on circles
             raise OrxeError(f"{entry.path} is a link to nothing: mend or remove it, for class folders are counted")
     for name in names:
-        if folder.resolve().is_relative_to((folder / name).resolve()):
+        if Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(folder / name)):
             raise OrxeError(f"class folder {str(folder / name)!r} is a link to a folder that holds it: remove it")
     return sorted(names), sorted(entry.name for entry in others if is_image_name(entry.name))
 

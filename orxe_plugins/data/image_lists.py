@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from orxe_plugins.data.datasets import Subset
+from orxe_plugins.data.datasets import Subset, list_identity
 from orxe_plugins.data.reading import image_files, named, read_image
 from orxe_plugins.data.text_files import read_lines, same_name
 from orxe_plugins.errors import OrxeError
@@ -43,9 +43,18 @@ class ImageList:
             size = (root / path).stat().st_size
             digest.update(f"{path}\0{size}\0{content}\n".encode("utf-8", "surrogateescape"))
         self.fingerprint = digest.hexdigest()
+        self.identity = list_identity(self.sample_ids, map(self._described, self.targets))
 
     def __len__(self) -> int:
         return len(self.sample_ids)
+
+    def content_files(self, index: int) -> list[Path]:
+        """The files that a sample is made of."""
+        return [self.root / self.sample_ids[index]]
+
+    @staticmethod
+    def _described(target: Any) -> str:
+        return repr(target)
 
     def load(self, index: int) -> Image.Image:
         """The original image, in RGB (EXIF rotation is not applied).
@@ -97,6 +106,8 @@ def table_of_images(root: Path) -> ImageList:
 def _existing(root: Path, path: str, place: str) -> str:
     """The path as the disk has it: with "/" between its parts, and letters with accents in the disk's form."""
     plain = path.replace("\\", "/")
+    if ".." in Path(plain).parts or "\0" in plain or len(plain) > 4096:
+        raise OrxeError(f"{place}: image {path!r:.200} is no path below {str(root)!r}")
     for spelled in dict.fromkeys((path, plain, plain.removeprefix("./"))):
         if spelled and not Path(spelled).is_absolute() and (root / spelled).is_file():
             return spelled.removeprefix("./")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -54,6 +55,14 @@ class Mask:
 
 class MaskedImages(ImageList):
     """Images with masks; a target is a :class:`Mask`."""
+
+    def content_files(self, index: int) -> list[Path]:
+        """The image and its mask."""
+        return [*super().content_files(index), self.targets[index].path]
+
+    @staticmethod
+    def _described(target: Any) -> str:
+        return str(target.path.name)
 
     def load(self, index: int) -> Image.Image:
         """The original image, in RGB (EXIF rotation is not applied: a mask fits the pixels as they are stored).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,7 +17,8 @@ from torch import Tensor
 from orxe_plugins.data.batch import rows_by
 from orxe_plugins.data.images import to_pil
 from orxe_plugins.data.resample import Span, fit_span, resample
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.errors import OrxeError, shortened
+from orxe_plugins.util.json_files import values_of
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -24,10 +26,16 @@ _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+#: no model sees more pixels in a row; a file that asks for more wants the memory
+_LONGEST_SIDE = 16384
 #: the filters that torch has, too
 RESIZED_ON_DEVICES = ("nearest", "bilinear", "bicubic")
 #: Pillow's mode for a number of channels
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,12 @@ class ImageView:
     squash: bool = False
 
     def __post_init__(self) -> None:
+        sides = (*self.size, self.resize) if len(self.size) == 2 else ()
+        if not sides or not all(_is_whole(side) and 0 < side <= _LONGEST_SIDE for side in sides):
+            raise OrxeError(
+                f"a view of size {shortened(self.size)} and resize {shortened(self.resize)}: expected height and width "
+                f"in pixels, each at most {_LONGEST_SIDE:,}"
+            )
         if self.interpolation not in _FILTERS:
             raise OrxeError(f"interpolation is {self.interpolation!r}: expected one of {', '.join(_FILTERS)}")
         if len(self.mean) != len(self.std) or not self.mean:
@@ -74,7 +88,12 @@ class ImageView:
     def from_dict(cls, data: dict[str, Any]) -> ImageView:
         """The inverse of :meth:`to_dict`."""
         values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in data.items()}
-        return cls(**values)
+        with values_of("the view of an image"):
+            view = cls(**values)
+            for name in ("mean", "std"):
+                if not all(isinstance(value, numbers.Real) for value in getattr(view, name)):
+                    raise OrxeError(f"{name} of a view is {shortened(getattr(view, name))}: expected numbers")
+            return view
 
     def from_images(self, images: Sequence[Any]) -> Tensor:
         """This view of original images.

@@ -6,6 +6,7 @@ average precision depends on ranks alone; it matters where boxes of several expe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -16,7 +17,7 @@ from scipy.optimize import isotonic_regression, minimize
 from scipy.special import expit, logit
 
 from orxe_plugins.detection.detections import Detections
-from orxe_plugins.errors import OrxeError, unknown
+from orxe_plugins.errors import OrxeError, shortened, unknown
 
 #: Share of the raw score in a calibrated one: boxes on a flat step keep the expert's own order.
 _RAW_SHARE = 1e-3
@@ -141,14 +142,23 @@ def calibration_from_dict(data: Mapping[str, Any]) -> Calibration:
         if kind == "isotonic":
             return IsotonicCalibration(_floats(data["scores"]), _floats(data["values"]))
         if kind == "platt":
-            return PlattCalibration(float(data["slope"]), float(data["intercept"]))
-    except (KeyError, TypeError) as error:
-        raise OrxeError(f"calibration {dict(data)!r:.200} lacks a key or has a wrong value: {error}") from error
+            return PlattCalibration(_real(data["slope"]), _real(data["intercept"]))
+    except OrxeError:
+        raise
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise OrxeError(f"calibration {shortened(dict(data))} lacks a key or has a wrong value: {error}") from error
     raise unknown("calibration", str(kind), CALIBRATIONS)
 
 
 def _floats(values: Sequence[Any]) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
+    return tuple(_real(value) for value in values)
+
+
+def _real(value: Any) -> float:
+    """A finite number; a text that looks like one is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise TypeError(f"{shortened(value)} is no finite number")
+    return float(value)
 
 
 def _logit(scores: np.ndarray) -> np.ndarray:

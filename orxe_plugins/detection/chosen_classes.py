@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from orxe_plugins.data.datasets import Dataset, Subset
+from orxe_plugins.data.datasets import Dataset, Subset, files_of
 from orxe_plugins.detection.coco.ground_truth import GroundTruth
 from orxe_plugins.detection.notes import counted
 from orxe_plugins.errors import unknown
@@ -37,6 +38,8 @@ class ChosenClasses:
         self.targets = [self._chosen(target) for target in base.targets]
         digest = hashlib.sha256("\0".join([base.fingerprint, *self.names]).encode())
         self.fingerprint = digest.hexdigest()
+        whole = getattr(base, "identity", None)
+        self.identity = None if whole is None else hashlib.sha256("\0".join([whole, *self.names]).encode()).hexdigest()
         self.notes = (*getattr(base, "notes", ()), self._note(own))
 
     def __len__(self) -> int:
@@ -45,6 +48,10 @@ class ChosenClasses:
     def load(self, index: int) -> Image.Image:
         """The image, as the whole data set reads it."""
         return self.base.load(index)
+
+    def content_files(self, index: int) -> Sequence[Path]:
+        """The files that a sample is made of; none where the whole data set does not say it."""
+        return files_of(self.base, index)
 
     def select(self, indices: Iterable[int]) -> Subset:
         """A data set of some samples, in the given order."""

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
@@ -15,6 +16,7 @@ from orxe_plugins.esn.network import ExitNetwork, NetworkShape
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.fingerprint import weights_fingerprint
 from orxe_plugins.util.files import write_atomically
+from orxe_plugins.util.json_files import WRONG_VALUES
 
 _ABOUT = "exits"
 
@@ -74,10 +76,17 @@ def load_exits(file: str | Path) -> TrainedExits:
         with safe_open(str(file), "pt") as content:
             about = json.loads((content.metadata() or {})[_ABOUT])
             weights = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
-        network = ExitNetwork(NetworkShape.from_dict(about["shape"]))
+        shape = NetworkShape.from_dict(about["shape"])
+        # A file could say sizes that no memory holds: they have to be those of its weights.
+        with torch.device("meta"):
+            wanted = ExitNetwork(shape).state_dict()
+        if {key: value.shape for key, value in wanted.items()} != {key: value.shape for key, value in weights.items()}:
+            raise ValueError("its weights are not those of the network that it describes")
+        network = ExitNetwork(shape)
         network.load_state_dict(weights)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        base, saver = about["base"], about["saver"]
+    except (OSError, SafetensorError, *WRONG_VALUES, RuntimeError) as error:
         raise OrxeError(
             f"exits {str(file)!r} cannot be read: {error}. Train them by orxe_plugins.esn.train_exits"
         ) from error
-    return TrainedExits(network.eval(), about["base"], about["saver"], str(file))
+    return TrainedExits(network.eval(), base, saver, str(file))

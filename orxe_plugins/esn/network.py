@@ -9,7 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.errors import OrxeError, shortened
+
+#: sizes of a network beyond which nobody trains one
+_LARGEST = 2**20
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,9 @@ class NetworkShape:
     heads: int = 8
 
     def __post_init__(self) -> None:
+        sizes = (*self.stages, *self.widths, self.num_classes, self.saver_width or 1, self.dim, self.layers, self.heads)
+        if not all(isinstance(size, int) and size <= _LARGEST for size in sizes) or self.layers > 100:
+            raise OrxeError(f"an exit network of {shortened(self)}: expected whole numbers of at most {_LARGEST:,}")
         if not self.stages or list(self.stages) != sorted(set(self.stages)) or self.stages[0] < 0:
             raise OrxeError(f"stages is {list(self.stages)}: expected rising numbers of stages, such as [1, 2, 3]")
         if len(self.widths) != len(self.stages):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
 
 from orxe_plugins.cascade.cascade import Cascade
+from orxe_plugins.data.batch import batch_of
 from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.policies.policy import Policy
@@ -57,7 +59,7 @@ def run_routed(
         dataset: the samples; unreadable ones are an error here, leave them out by ``select``.
         task: says what a sample's score is.
         input_mode: "originals" hands over images, "tensor" one float tensor of the cascade's input view.
-        batch_size: samples per call.
+        batch_size: samples that an expert is handed at once, see :meth:`orxe_plugins.Cascade.stream`.
         progress: draws progress; silent by default.
     """
     if input_mode not in INPUT_MODES:
@@ -67,15 +69,16 @@ def run_routed(
         raise OrxeError("this cascade has no classifiers that share one tensor: use the input mode 'originals'")
     bar = progress or Silent()
     bar.start(len(dataset), f"routed inference ({input_mode})")
-    expert, cost, score = [], [], []
-    for start in range(0, len(dataset), batch_size):
-        index = range(start, min(start + batch_size, len(dataset)))
-        images = [dataset.load(i) for i in index]
-        outputs, route = cascade.route(images if view is None else view.from_images(images))
-        expert.append(route.expert.cpu().numpy())
-        cost.append(route.cost.cpu().numpy())
-        score.append(task.score(outputs, [dataset.targets[i] for i in index]))
-        bar.advance(len(index))
+    images = (dataset.load(i) for i in range(len(dataset)))
+    samples = images if view is None else (view.from_images([image])[0] for image in images)
+    answers = cascade.stream(samples, batch_size)
+    expert, cost, score = [np.zeros(0, dtype=np.int64)], [np.zeros(0)], [np.zeros(0)]
+    while some := list(islice(answers, batch_size)):
+        expert.append(np.array([answer.expert for answer in some]))
+        cost.append(np.array([answer.cost for answer in some]))
+        targets = [dataset.targets[answer.index] for answer in some]
+        score.append(task.score(batch_of([answer.output for answer in some]), targets))
+        bar.advance(len(some))
     ids = np.array(list(dataset.sample_ids), dtype=object)
     return RoutedOutcome(ids, np.concatenate(expert), np.concatenate(cost), np.concatenate(score))
 

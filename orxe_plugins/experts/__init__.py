@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         load_experts,
         load_untrained,
         parse_address,
+        register_adapter,
     )
 else:
     _PLACES = {
@@ -43,6 +44,7 @@ else:
         "measure_latency": "orxe_plugins.experts.measure",
         "parse_address": "orxe_plugins.experts.registry",
         "read_state_dict": "orxe_plugins.experts.checkpoints",
+        "register_adapter": "orxe_plugins.experts.registry",
     }
     __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 
@@ -66,4 +68,5 @@ __all__ = [
     "measure_latency",
     "parse_address",
     "read_state_dict",
+    "register_adapter",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -23,6 +23,13 @@ from orxe_plugins.experts.label_map import LabelMap
 _Note = TypeVar("_Note")
 
 
+class FastWay(Protocol):
+    """A faster way to run one expert."""
+
+    def run(self, batch: Any, context: BatchContext) -> Any:
+        """The expert's answers; None where it has to run as ever."""
+
+
 @dataclass(frozen=True, eq=False)
 class CascadeSetup:
     """What a cascade decided for its experts. It belongs to the cascade, so that an expert may serve in several.
@@ -34,6 +41,7 @@ class CascadeSetup:
         remap: what the cascade's caller calls labels of some detector in that space; None drops a label.
         needed: experts whose answers others build on, by name: their answers are noted.
         shared: what several experts hold alike, such as a backbone, by its key: the one that all of them use.
+        fast: faster ways to run experts, on one device; see :meth:`orxe_plugins.Cascade.optimize`.
     """
 
     input_view: ImageView | None = None
@@ -41,6 +49,7 @@ class CascadeSetup:
     remap: Mapping[str, str | None] = field(default_factory=dict)
     needed: Mapping[str, nn.Module] = field(default_factory=dict)
     shared: Mapping[Hashable, Any] = field(default_factory=dict)
+    fast: Mapping[nn.Module, FastWay] = field(default_factory=dict)
 
 
 #: the setup of an expert that runs alone

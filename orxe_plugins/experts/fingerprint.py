@@ -13,7 +13,7 @@ from torch import Tensor
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
-from orxe_plugins.experts.registry import ExpertSpec
+from orxe_plugins.experts.spec import ExpertSpec
 
 
 def expert_parts(expert: Expert) -> dict[str, Any]:
@@ -48,6 +48,12 @@ def expert_parts(expert: Expert) -> dict[str, Any]:
 def fingerprint_of(parts: Mapping[str, Any]) -> str:
     """One sha256 over JSON values."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def expert_weights(expert: Expert) -> str:
+    """Fingerprint of an expert's weights, those of its confidence aside: what ``cascade.json`` is checked by."""
+    state = expert.state_dict()
+    return weights_fingerprint({key: value for key, value in state.items() if not key.startswith("confidence.")})
 
 
 def weights_fingerprint(state: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from orxe_plugins.experts.adapters import (
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
+from orxe_plugins.experts.fingerprint import expert_weights
 from orxe_plugins.experts.label_space import LABEL_OPTIONS, check_classes
 from orxe_plugins.experts.risks import check_specs
 from orxe_plugins.experts.spec import ExpertSpec, adapter_in, parse_address
@@ -79,15 +80,26 @@ def load_expert(expert: str | ExpertSpec, default_adapter: str | None = None) ->
         built.calibration = calibration_from_dict(spec.calibration)
     built.shared_cost = spec.shared_cost or built.shared_cost
     built.needs = spec.needs or built.needs
-    return _as_specified(built, spec)
+    built = _as_specified(built, spec)
+    if spec.fingerprint is not None and expert_weights(built) != spec.fingerprint:
+        raise OrxeError(
+            f"expert {built.name!r} has other weights than when it was recorded, and the thresholds are not made for "
+            "them: record and search again, or go on by --trust-changed (trust_changed=True in a call)"
+        )
+    return built
 
 
-def load_experts(experts: Sequence[str | ExpertSpec | Expert], default_adapter: str | None = None) -> list[Expert]:
+def load_experts(
+    experts: Sequence[str | ExpertSpec | Expert],
+    default_adapter: str | None = None,
+    instead: Callable[[str | ExpertSpec, Exception], Expert] | None = None,
+) -> list[Expert]:
     """Build the experts of one cascade. What several of them hold alike, such as exits' backbone, is in memory once.
 
     Args:
         experts: see :func:`load_expert`; experts that are built already stay as they are.
         default_adapter: the adapter of an address without ``adapter:``.
+        instead: gives what takes the place of an expert that cannot be loaded; None raises its error.
     """
     # All that is not trusted is said at once, before anything is built.
     check_specs(_with_adapter(expert, default_adapter) for expert in experts if isinstance(expert, ExpertSpec))
@@ -95,8 +107,13 @@ def load_experts(experts: Sequence[str | ExpertSpec | Expert], default_adapter: 
     members = []
     for expert in experts:
         if not isinstance(expert, Expert):
-            expert = load_expert(expert, default_adapter)
-            expert.share_with(beside)
+            try:
+                expert = load_expert(expert, default_adapter)
+                expert.share_with(beside)
+            except Exception as error:
+                if instead is None:
+                    raise
+                expert = instead(expert, error)  # type: ignore[arg-type]
             beside.append(expert)
         members.append(expert)
     return members

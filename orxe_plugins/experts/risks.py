@@ -118,7 +118,7 @@ def _of_options(options: Mapping[str, Any], named: str) -> Iterator[Risk]:
             continue
         elif key in FILE_OPTIONS:
             yield from _of_file(value, named)
-        elif adapter_in(value) in adapter_names():
+        elif adapter_in(value) in adapter_names() and not is_address(value):
             yield from _of_nested({"address": value}, named)
         elif is_address(value) or _CODE.search(value) or "/" in value or "\\" in value:
             yield Risk.of_text(f"{named} takes {value!r} as {key}", key, value)

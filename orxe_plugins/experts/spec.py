@@ -37,6 +37,7 @@ class ExpertSpec:
             (``orxe_plugins.detection.calibration``); None leaves its scores as they are.
         cost: cost per sample where it is known, at least 0; None lets the expert count it.
         shared_cost, needs: see :class:`orxe_plugins.experts.expert.Expert`; an adapter may set them itself.
+        fingerprint: of the weights, as ``cascade.json`` keeps it; weights that differ are an error. None takes any.
         origin: the file of others that the spec came from; None for what the caller named, which is trusted. It is
             no key of files.
 
@@ -53,6 +54,7 @@ class ExpertSpec:
     cost: _Cost | None = None
     shared_cost: _Cost = 0.0
     needs: str | None = None
+    fingerprint: str | None = None
     origin: Any = field(default=None, compare=False, repr=False, metadata=NO_KEY)
 
     @classmethod

@@ -178,7 +178,9 @@ def _checked_share(name: str, value: Any) -> float:
 
 
 def _is_share(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, numbers.Real) and 0.0 <= float(value) <= 1.0
+    # Compared as it is: a whole number of hundreds of digits is no float.
+    real: Any = value
+    return not isinstance(value, bool) and isinstance(value, numbers.Real) and bool(0 <= real <= 1)
 
 
 def _is_flat(values: Any) -> bool:

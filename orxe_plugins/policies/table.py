@@ -11,8 +11,10 @@ from orxe_plugins.errors import OrxeError, check_type
 from orxe_plugins.policies.policy import Policy, check_preference
 from orxe_plugins.policies.row import ROUNDING, PolicyRow, Promise, as_policy, mildest, pareto_rows
 from orxe_plugins.policies.safety import BUDGET_SAFETY, SAFETY, Option, safe_choice
+from orxe_plugins.policies.schema import TableContent
 from orxe_plugins.policies.selection import Selection, check_number
 from orxe_plugins.util.arguments import check_count, check_real
+from orxe_plugins.util.json_files import checked
 
 
 @dataclass(frozen=True, repr=False)
@@ -320,7 +322,12 @@ class PolicyTable:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> PolicyTable:
-        """The inverse of :meth:`to_dict`."""
+        """The inverse of :meth:`to_dict`.
+
+        Raises:
+            OrxeError: it is not what :meth:`to_dict` gave; keys that are wrong are named.
+        """
+        checked(TableContent, data, "the policy table")
         keys = ("cost_unit", "reference_cost", "reference_score", "n_samples", "details")
         return cls(
             tuple(PolicyRow.from_dict(row) for row in data["rows"]),

@@ -16,7 +16,7 @@ from orxe_plugins.errors import OrxeError, check_type
 from orxe_plugins.experts.views import view_text
 from orxe_plugins.records.agreement import agreement_records
 from orxe_plugins.records.columns import StoredColumn
-from orxe_plugins.records.manifest import SAID, recording_mark
+from orxe_plugins.records.manifest import OF_FILES, SAID, recording_mark
 from orxe_plugins.records.records import Records
 from orxe_plugins.records.shards import COLUMNS
 from orxe_plugins.records.store import RecordStore
@@ -177,6 +177,8 @@ def _shard_count(store: RecordStore, dataset: Mapping[str, Any], manifest: Mappi
             f"the recording of expert {manifest['name']!r} in {store.folder} is unfinished: {len(missing)} of {count} "
             f"shards are missing. Run the same `orxe record` again: it goes on where it stopped"
         )
+    for index in range(count):
+        store.check_shard(manifest["name"], index)
     return count
 
 
@@ -205,13 +207,15 @@ def _predictions(tables: Sequence[_Table], rows: np.ndarray) -> dict[str, Any]:
 
 
 def _details(dataset: Mapping[str, Any], manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    facts = ("name", "fingerprint", "samples", *SAID)
-    setup = {key: value for key, value in dataset.items() if key not in ("schema", *facts)}
+    facts = ("name", "fingerprint", "samples", "contents", *SAID)
+    setup = {key: value for key, value in dataset.items() if key not in ("schema", *OF_FILES, *facts)}
+    weights = {manifest["name"]: manifest["weights"] for manifest in manifests if "weights" in manifest}
     return {
         "dataset": {key: dataset[key] for key in facts if key in dataset},
         **setup,
         "fingerprints": {manifest["name"]: manifest["fingerprint"] for manifest in manifests},
         "confidence": {manifest["name"]: manifest["parts"]["confidence"] for manifest in manifests},
+        **({"weights": weights} if weights else {}),
         **_labels(manifests),
         **_views(manifests),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -33,6 +33,7 @@ class ShardJob:
         task: scores the answers.
         options: how to record.
         shards: the samples of each shard, by the shard's number.
+        contents: hash of the files of each sample of the data set; None where they are not known.
     """
 
     expert: Expert
@@ -40,6 +41,7 @@ class ShardJob:
     task: Task
     options: RecordOptions
     shards: Mapping[int, range]
+    contents: Sequence[str] | None = None
 
     # --- samples ------------------------------------------------------------------------------
 
@@ -75,6 +77,10 @@ class ShardJob:
         """What a cascade would decide for the expert: here, which view its batches show."""
         return CascadeSetup(input_view=self.view)
 
+    def builder(self) -> ShardBuilder:
+        """What collects the answers on the samples of one shard."""
+        return ShardBuilder(self.expert, self.task, self.dataset, self.options, self.setup, self.contents)
+
     def batch(self, views: list[Any]) -> Any:
         """B loaded samples as one batch on the expert's device."""
         return views if self.view is None else torch.cat(views).to(self.expert.device)
@@ -97,7 +103,7 @@ def make_here(job: ShardJob, advance: Callable[[int], None]) -> Iterator[tuple[i
     loaded = prefetch(job.load, samples, workers=workers, ahead=size)
     try:
         for index, shard in job.shards.items():
-            builder = ShardBuilder(job.expert, job.task, job.dataset, job.options, job.setup)
+            builder = job.builder()
             for start in range(0, len(shard), size):
                 items = list(islice(loaded, min(size, len(shard) - start)))
                 builder.add(items, job.batch)

@@ -9,8 +9,10 @@ from typing import Any
 from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.expert import Expert
-from orxe_plugins.experts.fingerprint import expert_parts, fingerprint_of
-from orxe_plugins.experts.registry import ExpertSpec
+from orxe_plugins.experts.fingerprint import expert_parts, expert_weights, fingerprint_of
+from orxe_plugins.experts.sources import source_fingerprints
+from orxe_plugins.experts.spec import ExpertSpec
+from orxe_plugins.records.contents import digest_of
 from orxe_plugins.records.options import RecordOptions
 from orxe_plugins.records.store import RecordStore
 from orxe_plugins.tasks.task import Task
@@ -19,6 +21,8 @@ _WAY_OUT = "Choose another --out folder, or use --fresh to record again"
 
 #: what a data set says of itself; no recorded answer depends on it
 SAID = ("notes", "class_names")
+#: what is said of the samples' files, by which shards are brought up to date one image at a time
+OF_FILES = ("identity", "contents")
 
 
 def setup_of(task: Task, options: RecordOptions) -> dict[str, Any]:
@@ -40,20 +44,30 @@ def setup_of(task: Task, options: RecordOptions) -> dict[str, Any]:
 
 def recording_mark(dataset: Mapping[str, Any], expert: Mapping[str, Any]) -> str:
     """Fingerprint of all that an expert's shards depend on, out of both manifests."""
-    recorded = {key: value for key, value in dataset.items() if key not in ("schema", "name", *SAID)}
+    recorded = {key: value for key, value in dataset.items() if key not in ("schema", "name", *SAID, *OF_FILES)}
     return fingerprint_of({"dataset": recorded, "expert": [expert[k] for k in ("name", "fingerprint", "shard_size")]})
 
 
-def check_dataset(store: RecordStore, dataset: Dataset, setup: Mapping[str, Any], fresh: bool) -> dict[str, Any]:
+def check_dataset(
+    store: RecordStore, dataset: Dataset, setup: Mapping[str, Any], fresh: bool, contents: Sequence[str] | None = None
+) -> dict[str, Any]:
     """The folder's ``dataset.json`` as it has to be, after checking that the present one is the same.
 
     Args:
         fresh: remove all records where it is not.
+        contents: hash of the files of each sample; None where they are not known.
     """
     manifest = {"name": dataset.name, "fingerprint": dataset.fingerprint, "samples": len(dataset), **setup}
     manifest |= {key: list(getattr(dataset, key, ())) for key in SAID}
+    if (identity := getattr(dataset, "identity", None)) is not None:
+        manifest["identity"] = identity
+    if contents is not None:
+        manifest["contents"] = digest_of(contents)
     manifest = json.loads(json.dumps(manifest))
     there = None if fresh and _unreadable(store) else store.dataset()
+    if there is not None and there.get("identity", "") == manifest.get("identity"):
+        # The same samples: files that have changed are recorded again one by one, under the mark of the others.
+        manifest["fingerprint"] = there["fingerprint"]
     difference = None if there is None else _dataset_difference(there, manifest)
     if fresh and (difference or there is None):
         store.remove_all()
@@ -77,13 +91,21 @@ def _dataset_difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> st
             f"(fingerprint {there['fingerprint'][:12]}), but this is {here['name']!r} with {here['samples']} samples "
             f"(fingerprint {here['fingerprint'][:12]})"
         )
-    settings = [key for key in here if key not in ("name", "fingerprint", "samples", *SAID)]
+    settings = [key for key in here if key not in ("name", "fingerprint", "samples", *SAID, *OF_FILES)]
     changed = [f"{key} {there.get(key)!r}, now {key} {here[key]!r}" for key in settings if there.get(key) != here[key]]
     return f"was recorded with {'; '.join(changed)}" if changed else None
 
 
-def expert_manifest(expert: Expert, shard_size: int, batch_size: int, cost_unit: str) -> dict[str, Any]:
-    """The ``expert.json`` of an expert; its cost may not be known yet."""
+def expert_manifest(
+    expert: Expert, shard_size: int, batch_size: int, cost_unit: str, plugin: str | None = None
+) -> dict[str, Any]:
+    """The ``expert.json`` of an expert; its cost may not be known yet.
+
+    Args:
+        expert: the expert.
+        shard_size, batch_size, cost_unit: how it is recorded.
+        plugin: fingerprint of the Python file that defines its task or its confidence; None without one.
+    """
     parts = expert_parts(expert)
     spec = expert.spec.to_dict() if isinstance(expert.spec, ExpertSpec) else None
     manifest = {
@@ -98,6 +120,9 @@ def expert_manifest(expert: Expert, shard_size: int, batch_size: int, cost_unit:
         "cost_unit": cost_unit,
         "shard_size": shard_size,
         "batch_size": batch_size,
+        "weights": expert_weights(expert),
+        "files": source_fingerprints(expert.spec) if isinstance(expert.spec, ExpertSpec) else {},
+        **({} if plugin is None else {"plugin": plugin}),
     }
     return json.loads(json.dumps(manifest, default=str))
 
@@ -114,6 +139,8 @@ def check_expert(store: RecordStore, manifest: Mapping[str, Any]) -> None:
     if changed:
         listed = "; ".join(f"{key} {there['parts'].get(key)!r}, now {manifest['parts'][key]!r}" for key in changed)
         raise OrxeError(f"expert {name!r} was recorded in {store.folder} with {listed}. {_WAY_OUT}")
+    if there.get("plugin", manifest.get("plugin")) != manifest.get("plugin"):
+        raise OrxeError(f"expert {name!r} was recorded in {store.folder} with another plugin file. {_WAY_OUT}")
     if there["shard_size"] != manifest["shard_size"]:
         raise OrxeError(
             f"expert {name!r} was recorded in {store.folder} with shard_size {there['shard_size']}, "

@@ -37,6 +37,7 @@ class RecordOptions:
             expert that has changed, or all of them if they are of another data set or were recorded otherwise. Other
             records stay.
         fresh_all: record these experts again in every case.
+        plugin: fingerprint of the Python file that defines the task or a confidence; another one is another expert.
 
     Raises:
         OrxeError: a value is out of range, or two contradict each other.
@@ -54,6 +55,7 @@ class RecordOptions:
     cost_unit: str = "GMACs"
     fresh: bool = False
     fresh_all: bool = False
+    plugin: str | None = None
 
     def __post_init__(self) -> None:
         if self.input_mode not in INPUT_MODES:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.expert import Expert
+from orxe_plugins.records.contents import contents_of
 from orxe_plugins.records.loading import load_records
 from orxe_plugins.records.lock import folder_lock
 from orxe_plugins.records.making import ShardJob
 from orxe_plugins.records.manifest import (
+    OF_FILES,
     SAID,
     check_batch_size,
     check_dataset,
@@ -23,6 +26,7 @@ from orxe_plugins.records.manifest import (
     recording_mark,
     setup_of,
 )
+from orxe_plugins.records.mending import is_new, rows_to_redo, with_rows
 from orxe_plugins.records.options import RecordOptions, with_old_arguments
 from orxe_plugins.records.records import Records
 from orxe_plugins.records.store import RecordStore
@@ -112,7 +116,7 @@ def write_records(
         names.append(expert.name)
         needed.extend(filter(None, [expert.needs]))
         task.prepare(expert, dataset)
-        manifest = expert_manifest(expert, size, options.batch_size, options.cost_unit)
+        manifest = expert_manifest(expert, size, options.batch_size, options.cost_unit, options.plugin)
         mark, count = recording_mark(dataset_manifest, manifest), -(-len(dataset) // size)
         try:
             if options.fresh_all and team.leads:
@@ -131,12 +135,18 @@ def write_records(
         if team.leads:
             store.remove_leftovers()
         setup = setup_of(task, options)
-        dataset_manifest = team.in_turn(lambda: check_dataset(store, dataset, setup, options.fresh and team.leads))
-        plans: Iterable[_Plan] = (team.in_turn(lambda each=each: plan(each)) for each in experts)
+        contents = team.in_turn(lambda: contents_of(dataset, store.folder))
+        dataset_manifest = team.in_turn(
+            lambda: check_dataset(store, dataset, setup, options.fresh and team.leads, contents)
+        )
+        plans: Iterable[_Plan] = (team.in_turn(partial(plan, each)) for each in experts)
         if isinstance(experts, Sequence):
             plans = list(plans)
         for each in plans:
-            _record_expert(each, store, dataset_manifest, (dataset, task, options), progress or Silent(), team)
+            job = ShardJob(each.expert, dataset, task, options, each.shards(team, len(dataset)), contents)
+            if team.leads:
+                _mend(each, store, dataset_manifest, job)
+            _record_expert(each, store, dataset_manifest, job, progress or Silent(), team)
         team.meet()
     if not names:
         raise OrxeError("no expert to record is given: expected at least one")
@@ -157,29 +167,64 @@ class _Plan:
     mark: str
     missing: list[int]
 
+    @property
+    def shard_size(self) -> int:
+        """Samples of a shard; the last one may have fewer."""
+        return int(self.manifest["shard_size"])
+
+    def rows(self, index: int, total: int) -> range:
+        """The samples of a shard, of ``total`` in all."""
+        return range(index * self.shard_size, min((index + 1) * self.shard_size, total))
+
+    def shards(self, team: Team, total: int) -> dict[int, range]:
+        """The missing shards that this process is to see to, with their samples."""
+        return {index: self.rows(index, total) for index in team.share(self.missing)}
+
 
 def _record_expert(
     plan: _Plan,
     store: RecordStore,
     dataset_manifest: dict[str, Any],
-    work: tuple[Dataset, Task, RecordOptions],
+    job: ShardJob,
     progress: Progress,
     team: Team,
 ) -> None:
     """Record those missing shards of one expert that are this process's to see to."""
-    expert, size = plan.expert, plan.manifest["shard_size"]
-    dataset, task, options = work
-    total, missing = len(dataset), team.share(plan.missing)
-    shards = {index: range(index * size, min((index + 1) * size, total)) for index in missing}
-    count = sum(map(len, shards.values()))
+    expert, total = plan.expert, len(job.dataset)
+    count = sum(map(len, job.shards.values()))
     progress.start(total, expert.name, done=total - count)
-    if team.leads and len(plan.missing) * size < total:
+    if team.leads and len(plan.missing) * plan.shard_size < total:
         _describe(store, plan, dataset_manifest)
     if not count:
         return
-    for index, columns in team.make(ShardJob(expert, dataset, task, options, shards), progress.advance):
+    for index, columns in team.make(job, progress.advance):
         _describe(store, plan, dataset_manifest)
         store.write_shard(expert.name, index, columns, plan.mark)
+
+
+def _mend(plan: _Plan, store: RecordStore, dataset_manifest: dict[str, Any], job: ShardJob) -> None:
+    """Record single samples again: those whose files have changed, and those that could not be read."""
+    name, total, size = plan.expert.name, len(job.dataset), job.options.batch_size
+    for index in sorted({*range(-(-total // plan.shard_size))} - {*plan.missing}):
+        samples = plan.rows(index, total)
+        contents = None if job.contents is None else job.contents[samples.start : samples.stop]
+        rows = rows_to_redo(store, name, index, contents)
+        if not rows:
+            continue
+        plan.expert.eval()
+        builder = job.builder()
+        for first in range(0, len(rows), size):
+            builder.add([job.load(samples[row]) for row in rows[first : first + size]], job.batch)
+        before, columns = store.table(name, index), builder.columns(few=True)
+        if not is_new(before, rows, columns):
+            continue
+        after = with_rows(before, rows, columns)
+        if after is None:
+            raise OrxeError(
+                f"{store.shard(name, index)} keeps other columns than expert {name!r} gives now: use --fresh {name}"
+            )
+        _describe(store, plan, dataset_manifest)
+        store.rewrite_shard(name, index, after, plan.mark)
 
 
 def _describe(store: RecordStore, plan: _Plan, dataset_manifest: dict[str, Any]) -> None:
@@ -188,7 +233,7 @@ def _describe(store: RecordStore, plan: _Plan, dataset_manifest: dict[str, Any])
     The cost may become known or be given anew at any time: no answer depends on it.
     """
     dataset = store.dataset()
-    if dataset is None or any(dataset.get(key, []) != dataset_manifest[key] for key in SAID):
+    if dataset is None or any(dataset.get(key, []) != dataset_manifest.get(key, []) for key in (*SAID, *OF_FILES)):
         store.write_dataset(dataset_manifest)
     there = store.expert(plan.expert.name) or {}
     cost = there.get("cost") if plan.expert.cost is None else float(plan.expert.cost)

@@ -22,7 +22,7 @@ from orxe_plugins.records.options import RecordOptions
 from orxe_plugins.tasks.task import Task
 
 #: columns of every shard; the task's prediction columns stand beside them
-COLUMNS = ("sample_id", "target", "confidence", "score", "error", "gate_input")
+COLUMNS = ("sample_id", "target", "confidence", "score", "error", "gate_input", "content")
 #: a shard with fewer samples may be invalid as a whole: the last shard may hold one bad image
 _MANY = 8
 
@@ -52,16 +52,24 @@ class ShardBuilder:
         options: how much is kept: ``keep``, and with ``features`` what a ranking gate would see, as column
             ``gate_input``.
         setup: what the cascade decides that the expert is recorded for.
+        contents: hash of the files of each sample of the data set; None where they are not known.
     """
 
     def __init__(
-        self, expert: Expert, task: Task, dataset: Dataset, options: RecordOptions, setup: CascadeSetup
+        self,
+        expert: Expert,
+        task: Task,
+        dataset: Dataset,
+        options: RecordOptions,
+        setup: CascadeSetup,
+        contents: Sequence[str] | None = None,
     ) -> None:
         self._expert = expert
         self._task = task
         self._dataset = dataset
         self._keep = task.default_keep if options.keep is None else options.keep
         self._features = options.features
+        self._contents = contents
         self._setup = setup
         self._gate_inputs: list[np.ndarray] = []
         self._samples: list[int] = []
@@ -124,14 +132,17 @@ class ShardBuilder:
             self._gate_inputs.append(gate_inputs(outputs, rows, self._task.gate_summary).float().cpu().numpy())
         return errors
 
-    def columns(self) -> dict[str, pa.Array]:
+    def columns(self, few: bool = False) -> dict[str, pa.Array]:
         """The finished shard.
+
+        Args:
+            few: these are some rows of a shard, of which none need have an answer.
 
         Raises:
             OrxeError: there is no usable answer to any of many samples; nothing of it is worth keeping.
         """
         valid = np.array([error is None for error in self._errors])
-        if not valid.any() and len(valid) >= _MANY:
+        if not few and not valid.any() and len(valid) >= _MANY:
             self._raise_all_invalid()
         columns = {
             "sample_id": pa.array([self._dataset.sample_ids[i] for i in self._samples], pa.string()),
@@ -139,6 +150,8 @@ class ShardBuilder:
             "score": to_arrow(_spread(self._score, valid, np.float64)),
             "error": pa.array(self._errors, pa.string()),
         }
+        if self._contents is not None:
+            columns["content"] = pa.array([self._contents[i] for i in self._samples], pa.string())
         targets = _numbers([self._dataset.targets[i] for i in self._samples])
         if targets is not None:
             columns["target"] = pa.array(targets)

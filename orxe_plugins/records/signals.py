@@ -113,8 +113,8 @@ def _choose(records: Records, expert: int, there: dict[str, Any], fold: np.ndarr
     for part in np.unique(fold):
         rest = fold != part
         if rest.any():
-            fitted = _fit(_name(records), seen[rest], gain[rest])
-            crossed[~rest] = fitted.of_summary(torch.from_numpy(seen[~rest])).numpy()
+            line = _fit(_name(records), seen[rest], gain[rest])
+            crossed[~rest] = line.of_summary(torch.from_numpy(seen[~rest])).numpy()
     tried = {"advantage": crossed}
     plain = "box_doubt" if _kind(records) == "boxes" else "margin"
     if there["kind"] != plain:

@@ -9,7 +9,7 @@ Every file is put in place by one atomic rename of a synced temporary file: no f
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orxe_plugins.errors import OrxeError, unknown
+from orxe_plugins.errors import OrxeError, shortened, unknown
 from orxe_plugins.records.columns import from_arrow
-from orxe_plugins.util.files import distinct_name, remove_leftovers, write_atomically, write_json
+from orxe_plugins.records.schema import DatasetContent, ExpertContent
+from orxe_plugins.util.content import file_fingerprint
+from orxe_plugins.util.files import (
+    distinct_name,
+    file_errors,
+    remove_leftovers,
+    write_atomically,
+    write_json,
+    write_text,
+)
+from orxe_plugins.util.json_files import checked, read_json
 
 SCHEMA = 1
 _MARK = b"orxe"
+_DATASET = "dataset.json"
+_WAY_OUT = ": choose another --out folder, or use --fresh"
 
 
 class RecordStore:
@@ -40,7 +52,8 @@ class RecordStore:
         """Make the folder if it is missing."""
         if self.folder.exists() and not self.folder.is_dir():
             raise OrxeError(f"records folder {str(self.folder)!r} is a file: choose another --out folder")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with file_errors(self.folder, "written"):
+            self.folder.mkdir(parents=True, exist_ok=True)
 
     # --- manifests ------------------------------------------------------------------------------
 
@@ -96,11 +109,13 @@ class RecordStore:
         missing = []
         for index in range(count):
             path = self.shard(name, index)
-            found = _mark_of(path)
+            found = _mark_of(path) if self._is_whole(path) else None
             if found is None:
                 missing.append(index)
             elif found != shard_mark(mark, index):
                 raise _foreign(path)
+            elif not _sum_of(path).is_file():
+                write_text(_sum_of(path), f"{file_fingerprint(path)}\n")  # killed before it was written, or of 0.1
         return missing
 
     def write_shard(self, name: str, index: int, columns: Mapping[str, pa.Array], mark: str) -> None:
@@ -114,7 +129,52 @@ class RecordStore:
         """
         table = pa.table(dict(columns)).replace_schema_metadata({_MARK: shard_mark(mark, index)})
         options = {"compression": "zstd", "use_dictionary": False, "write_page_checksum": True}
-        write_atomically(self.shard(name, index), lambda path: pq.write_table(table, path, **options))
+        self._put(self.shard(name, index), table, options)
+
+    def rewrite_shard(self, name: str, index: int, table: pa.Table, mark: str) -> None:
+        """Put a shard in place of an older one, with some rows anew."""
+        self.write_shard(name, index, dict(zip(table.column_names, table.columns, strict=True)), mark)
+
+    def table(self, name: str, index: int) -> pa.Table:
+        """A whole shard."""
+        return pq.read_table(self.shard(name, index))
+
+    @staticmethod
+    def _put(path: Path, table: pa.Table, options: Mapping[str, Any]) -> None:
+        # Parquet's own checksums do not cover what a file says about its pages. A kill between the two leaves a sum of
+        # the older file, or none: then the shard is recorded again, or goes by Parquet's checksums as those of 0.1 do.
+        _sum_of(path).unlink(missing_ok=True)
+        digests = []
+
+        def write(temporary: Path) -> None:
+            pq.write_table(table, temporary, **options)
+            digests.append(file_fingerprint(temporary))
+
+        write_atomically(path, write)
+        write_text(_sum_of(path), f"{digests[0]}\n")
+
+    @staticmethod
+    def _is_whole(path: Path) -> bool:
+        """Whether a shard holds what was written, as far as that can be told."""
+        try:
+            wanted = _sum_of(path)
+            if wanted.is_file():
+                return wanted.read_text(encoding="utf-8", errors="replace").strip() == file_fingerprint(path)
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                file.read()
+        except (OSError, pa.ArrowException):
+            return False
+        return True
+
+    def check_shard(self, name: str, index: int) -> None:
+        """Raise unless a shard holds what was written.
+
+        Raises:
+            OrxeError: it was damaged since.
+        """
+        path = self.shard(name, index)
+        if _sum_of(path).is_file() and not self._is_whole(path):
+            raise OrxeError(f"{path} is damaged: run the same recording again, which mends it")
 
     def read(self, name: str, columns: list[str], index: int, mark: str | None = None) -> dict[str, np.ndarray]:
         """Columns of one shard; columns that the shard does not have are left out.
@@ -134,21 +194,27 @@ class RecordStore:
                 here = [column for column in columns if column in schema.names]
                 table = file.read(columns=here)
         except (OSError, pa.ArrowException) as error:
-            raise OrxeError(f"{path} is damaged ({error}): remove it and run the same recording again") from error
+            raise OrxeError(f"{path} is damaged ({error}): run the same recording again, which mends it") from error
         return {column: from_arrow(table[column]) for column in here}
 
     def column_names(self, name: str, index: int) -> list[str]:
         """Columns of one shard."""
-        return pq.read_schema(self.shard(name, index)).names
+        path = self.shard(name, index)
+        try:
+            return pq.read_schema(path).names
+        except (OSError, pa.ArrowException) as error:
+            raise OrxeError(f"{path} is damaged ({error}): run the same recording again, which mends it") from error
 
     # --- tidying --------------------------------------------------------------------------------
 
     def remove_leftovers(self) -> None:
         """Remove temporary files of killed runs. Only the holder of the folder's lock may call this."""
         remove_leftovers(self.folder, "dataset.json")
+        remove_leftovers(self.folder, "contents.parquet")
         for folder in self.folder.glob("experts/*/"):
             remove_leftovers(folder, "expert.json")
             remove_leftovers(folder, "shard-*.parquet")
+            remove_leftovers(folder, "shard-*.sum")
 
     def remove_all(self) -> None:
         """Remove all records, and nothing else that may lie in the folder."""
@@ -164,10 +230,19 @@ class RecordStore:
 def _remove_expert(folder: Path) -> None:
     if folder.is_dir():
         # The manifest last: without it, nothing would say which expert remaining shards belong to.
-        for path in [*sorted(folder.glob("shard-*.parquet")), folder / "expert.json"]:
+        for path in [
+            *sorted(folder.glob("shard-*.parquet")),
+            *sorted(folder.glob("shard-*.sum")),
+            folder / "expert.json",
+        ]:
             path.unlink(missing_ok=True)
         if not any(folder.iterdir()):
             folder.rmdir()
+
+
+def _sum_of(shard: Path) -> Path:
+    """Where the sha256 of a shard's file is kept."""
+    return shard.with_suffix(".sum")
 
 
 def shard_mark(mark: str, index: int) -> bytes:
@@ -187,12 +262,15 @@ def _mark_of(path: Path) -> bytes | None:
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return None
-    except (json.JSONDecodeError, NotADirectoryError) as error:
-        raise OrxeError(f"{path} cannot be read ({error}): choose another --out folder, or use --fresh") from error
-    if manifest.get("schema") != SCHEMA:
-        raise OrxeError(f"{path} has schema {manifest.get('schema')!r}: this version reads schema {SCHEMA}")
+    try:
+        manifest = read_json(path)
+    except OrxeError as error:
+        raise OrxeError(f"{error}{_WAY_OUT}") from error
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        found = shortened(manifest.get("schema") if isinstance(manifest, dict) else manifest)
+        raise OrxeError(f"{path} has schema {found}: this version reads schema {SCHEMA}")
+    kind = DatasetContent if path.name == _DATASET else ExpertContent
+    checked(kind, manifest, str(path), _WAY_OUT)
     return manifest

@@ -14,7 +14,7 @@ from orxe_plugins._moved import moved_names
 from orxe_plugins.report.document import Document, Picture
 from orxe_plugins.report.html import to_html
 from orxe_plugins.report.theme import LIGHT, save_figure
-from orxe_plugins.util.files import write_atomically, write_json, write_text
+from orxe_plugins.util.files import remove_leftovers, write_atomically, write_json, write_text
 
 if not TYPE_CHECKING:
     __getattr__ = moved_names(__name__)
@@ -63,6 +63,7 @@ def write_document(
     # Not at the top: a module does not import the package that it is a part of.
     from orxe_plugins import __version__
 
+    remove_leftovers(folder, "*")
     pictures = [path for picture in document.pictures for path in _write_picture(picture, folder)]
     files = ReportFiles(
         folder / f"{name}.md", folder / f"{name}.html", folder / f"{name}.json", folder / f"{csv_name}.csv",

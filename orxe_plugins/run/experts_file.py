@@ -7,14 +7,13 @@ from dataclasses import field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.checkpoints import is_package
 from orxe_plugins.experts.spec import ExpertSpec
+from orxe_plugins.util.json_files import checked, values_of
 from orxe_plugins.util.trust import Origin
-from orxe_plugins.util.validation import explain
 from orxe_plugins.util.yaml_files import read_yaml
 
 _VIEW_KEYS = ("input_size", "mean", "std", "interpolation", "crop_pct", "crop_mode")
@@ -87,13 +86,11 @@ def read_experts_file(path: str | Path, *, trust: bool = False) -> tuple[ExpertS
     """
     path = Path(path)
     raw = read_yaml(path, "experts file")
-    try:
-        content = _ExpertsFile.model_validate(raw)
-    except ValidationError as error:
-        raise OrxeError(f"experts file {str(path)!r}: {explain(error, model=_ExpertsFile)}") from error
+    content = checked(_ExpertsFile, raw, f"experts file {str(path)!r}")
     folder = path.resolve().parent
     origin = None if trust else Origin(f"experts file {str(path)!r}", folder)
-    return tuple(replace(entry.expert(folder), origin=origin) for entry in content.experts)
+    with values_of(f"experts file {str(path)!r}"):
+        return tuple(replace(entry.expert(folder), origin=origin) for entry in content.experts)
 
 
 def _absolute(checkpoint: str | None, folder: Path) -> str | None:

@@ -14,7 +14,7 @@ import numpy as np
 from orxe_plugins.cascade.file import FILE_NAME, CascadeFile, read_cascade, same_sources
 from orxe_plugins.confidence.gate import RankingGate
 from orxe_plugins.confidence.provider import confidence_from_dict
-from orxe_plugins.errors import OrxeError, OrxeWarning
+from orxe_plugins.errors import OrxeError, OrxeWarning, shortened
 from orxe_plugins.experts.checkpoints import is_package
 from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.records.records import Records
@@ -25,6 +25,7 @@ from orxe_plugins.run.run import Run
 from orxe_plugins.run.searching import ASKED_FILE, Fitted, asked_of
 from orxe_plugins.run.splits import Splits, splits_of
 from orxe_plugins.training.gate_files import GateFiles
+from orxe_plugins.util.json_files import read_json
 
 _WAY_OUT = "run `orxe search` with the same recipe, --out folder and changed values first"
 
@@ -37,7 +38,7 @@ def read_fitted(run: Run) -> Fitted:
     """
     if not (run.cascade_folder / FILE_NAME).is_file():
         raise OrxeError(f"{run.cascade_folder} holds no cascade: run `orxe search` or `orxe run` first")
-    file = read_cascade(run.cascade_folder, trust=run.trust)
+    file = read_cascade(run.cascade_folder, trust=run.trust, trust_changed=run.trust_changed)
     _warn_of_other_settings(run)
     splits = splits_of(run)
     _check_fitted_on(run, file, splits)
@@ -52,7 +53,9 @@ def _warn_of_other_settings(run: Run) -> None:
     path = run.cascade_folder / ASKED_FILE
     if not path.is_file():
         return  # version 0.1 did not write it
-    there, here = json.loads(path.read_text(encoding="utf-8")), asked_of(run.recipe)
+    there, here = read_json(path), asked_of(run.recipe)
+    if not isinstance(there, dict):
+        raise OrxeError(f"{path} holds {shortened(there)}: expected keys of a recipe; {_WAY_OUT}")
     changed = [
         f"{key} {there[key]!r}, now {key} {here[key]!r}" for key in here if there.get(key, here[key]) != here[key]
     ]
@@ -93,6 +96,8 @@ def _facts(details: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     facts = {key: details[key] for key in ("path", "augment", "input_view") if key in details}
     if "dataset" in details:
         facts["data set of fingerprint"] = details["dataset"]["fingerprint"][:12]
+        if "contents" in details["dataset"]:
+            facts["images of fingerprint"] = details["dataset"]["contents"][:12]
     for name in names:
         if name in details.get("fingerprints", {}):
             facts[f"an expert {name!r} of fingerprint"] = details["fingerprints"][name][:12]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -71,7 +71,7 @@ class RayTeam(Team):
         """
         root = self._root_of(job.dataset)
         options = replace(job.options, fresh=False, fresh_all=False)
-        shared = self._ray.put((self._told, job.expert.name, root, options))
+        shared = self._ray.put((self._told, job.expert.name, root, options, job.contents))
         waiting = {self._task.remote(shared, index, shard): index for index, shard in job.shards.items()}
         try:
             while waiting:
@@ -107,15 +107,16 @@ class RayTeam(Team):
 
 
 def _make_shard(
-    shared: tuple[bytes, str, str, RecordOptions], index: int, shard: range
+    shared: tuple[bytes, str, str, RecordOptions, Sequence[str] | None], index: int, shard: range
 ) -> tuple[dict[str, pa.Array], float | None]:
     """One shard, in a worker; and the expert's cost, which is counted there."""
-    told, name, root, options = shared
+    told, name, root, options, contents = shared
     run = _RUNS.get(told) or _RUNS.setdefault(told, _run_of(told))
     expert = _expert_of(told, run, name)
     dataset = run.dataset(root)
     run.task.prepare(expert, dataset)
-    ((_, columns),) = make_here(ShardJob(expert, dataset, run.task, options, {index: shard}), lambda count: None)
+    job = ShardJob(expert, dataset, run.task, options, {index: shard}, contents)
+    ((_, columns),) = make_here(job, lambda count: None)
     return dict(columns), expert.cost
 
 

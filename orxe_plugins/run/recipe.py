@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -21,9 +21,14 @@ from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.policies.policy import check_preferences
 
+#: numbers beyond which a value of a recipe is a slip, or wants the memory
+_MANY = 10**9
+_MOST_PREFERENCES = 10_001
+_Whole = Annotated[int, Field(gt=0, le=_MANY)]
+
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -32,7 +37,15 @@ class _Model(BaseModel):
         kinds = str(cls.model_fields[str(info.field_name)].annotation)
         if isinstance(value, bool) and "bool" not in kinds and "Any" not in kinds:
             raise ValueError("expected no true or false")
+        if isinstance(value, str) and _only_numbers(cls.model_fields[str(info.field_name)].annotation):
+            raise ValueError("expected a number; write it without quotes")
         return value
+
+
+def _only_numbers(annotation: Any) -> bool:
+    """Whether a key takes numbers alone, so that a text is a slip of quotes."""
+    kinds = {kind for kind in (get_args(annotation) or (annotation,)) if kind is not type(None)}
+    return bool(kinds) and kinds <= {int, float}
 
 
 class Split(_Model):
@@ -48,7 +61,7 @@ class Split(_Model):
 
     fit: float = Field(default=0.5, gt=0, le=1)
     choose: float = Field(default=0.0, ge=0, lt=1)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
 
 class Data(_Model):
@@ -67,7 +80,7 @@ class Data(_Model):
     report_root: str | None = None
     class_map: str | None = None
     images: str | None = None
-    limit: int | None = Field(default=None, gt=0)
+    limit: _Whole | None = None
     split: Split = Split()
 
 
@@ -82,8 +95,8 @@ class Recording(_Model):
         augment: a training-time augmentation of the fitting images, such as "timm:rand-m9-mstd0.5".
     """
 
-    batch_size: int = Field(default=64, gt=0)
-    shard_size: int | None = Field(default=None, gt=0)
+    batch_size: int = Field(default=64, gt=0, le=1_000_000)
+    shard_size: _Whole | None = None
     keep: str | None = None
     augment: str | None = None
 
@@ -95,7 +108,7 @@ class PoolChoice(_Model):
         k: how many experts to choose.
     """
 
-    k: int = Field(gt=0)
+    k: int = Field(gt=0, le=1_000_000)
 
 
 class SaverChoice(_Model):
@@ -121,8 +134,10 @@ class CostChoice(_Model):
     """
 
     kind: Literal["gmacs", "latency", "throughput", "energy"] = "gmacs"
-    batch_size: int = Field(default=32, gt=0)
-    batch_sizes: list[int] = Field(default_factory=lambda: [1, 4, 16, 64], min_length=1)
+    batch_size: int = Field(default=32, gt=0, le=1_000_000)
+    batch_sizes: list[Annotated[int, Field(gt=0, le=1_000_000)]] = Field(
+        default_factory=lambda: [1, 4, 16, 64], min_length=1, max_length=1000
+    )
     table: dict[str, float] | str | None = None
 
     @model_validator(mode="after")
@@ -161,7 +176,7 @@ class Regulariser(_Model):
         alpha, beta: weights of the two penalties.
     """
 
-    min_exits: int = Field(default=0, ge=0)
+    min_exits: int = Field(default=0, ge=0, le=_MANY)
     alpha: float = Field(default=0.0, ge=0)
     beta: float = Field(default=0.0, ge=0)
 
@@ -177,21 +192,26 @@ class Gates(_Model):
 
     experts: list[str] | None = None
     share: float = Field(default=0.5, gt=0, lt=1)
-    hidden: int | None = Field(default=None, gt=0)
-    epochs: int = Field(default=60, gt=0)
-    batch_size: int = Field(default=128, gt=1)
+    hidden: int | None = Field(default=None, gt=0, le=1_000_000)
+    epochs: int = Field(default=60, gt=0, le=1_000_000)
+    batch_size: int = Field(default=128, gt=1, le=1_000_000)
     lr: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
     hold_out: float = Field(default=0.2, gt=0, lt=1)
-    patience: int = Field(default=10, gt=0)
-    seed: int = 0
+    patience: int = Field(default=10, gt=0, le=1_000_000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
 
 def _preferences(value: Any) -> Any:
     if isinstance(value, Mapping):
         span = _Span.model_validate(value)
-        count = round((span.stop - span.start) / span.step)
+        steps = (span.stop - span.start) / span.step
+        if not steps < _MOST_PREFERENCES:
+            raise OrxeError(f"{steps + 1:,.0f} preferences are asked for: expected at most {_MOST_PREFERENCES:,}")
+        count = round(steps)
         value = [round(span.start + i * span.step, 10) for i in range(count + 1)]
+    if isinstance(value, list) and len(value) > _MOST_PREFERENCES:
+        raise OrxeError(f"{len(value):,} preferences are given: expected at most {_MOST_PREFERENCES:,}")
     return list(check_preferences(value))
 
 
@@ -201,8 +221,8 @@ def _expert(value: Any) -> Any:
 
 
 class _Span(_Model):
-    start: float = 0.0
-    stop: float = 1.0
+    start: float = Field(default=0.0, ge=0, le=1)
+    stop: float = Field(default=1.0, ge=0, le=1)
     step: float = Field(default=0.05, gt=0)
 
 
@@ -267,7 +287,7 @@ class Recipe(_Model):
     gates: Gates | None = None
     select_pool: PoolChoice | None = None
     select_saver: SaverChoice | None = None
-    max_experts: int | None = Field(default=None, gt=0)
+    max_experts: _Whole | None = None
     max_params: float | None = Field(default=None, gt=0)
     cost: Annotated[CostChoice, BeforeValidator(lambda v: {"kind": v} if isinstance(v, str) else v)] = CostChoice()
     regulariser: Regulariser = Regulariser()

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.run.experts_file import read_experts_file
 from orxe_plugins.run.recipe import Recipe
 from orxe_plugins.run.recipe_folders import default_name, find_recipe
 from orxe_plugins.util.files import folder_name
-from orxe_plugins.util.validation import explain, known_keys
+from orxe_plugins.util.json_files import checked, values_of
+from orxe_plugins.util.validation import known_keys
 from orxe_plugins.util.yaml_files import parse_yaml, read_yaml
 
 #: an adapter's name of several letters, so that a drive of Windows is none
@@ -54,10 +53,8 @@ def load_recipe(
     for key in raw:
         if key == "folder" or not isinstance(key, str):
             raise OrxeError(f"{path}: unknown key {key!r}: known are {', '.join(sorted(known_keys(Recipe, ())))}")
-    try:
-        return Recipe.model_validate({**raw, "folder": path.parent})
-    except ValidationError as error:
-        raise OrxeError(f"{path}: {explain(error, model=Recipe)}") from error
+    with values_of(str(path)):
+        return checked(Recipe, {**raw, "folder": path.parent}, str(path))
 
 
 def read_raw(recipe: str | Path, overrides: Sequence[str] = ()) -> tuple[Path, dict[str, Any]]:

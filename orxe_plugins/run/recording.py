@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.data.views import ImageView, widest_view
-from orxe_plugins.errors import OrxeError, OrxeWarning
+from orxe_plugins.errors import OrxeError, OrxeWarning, check_known
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.registry import load_adapter, view_of
+from orxe_plugins.experts.sources import changed_sources
 from orxe_plugins.experts.spec import ExpertSpec, parse_address
 from orxe_plugins.records.loading import load_records
 from orxe_plugins.records.options import RecordOptions
 from orxe_plugins.records.recorder import write_records
 from orxe_plugins.records.records import Records
+from orxe_plugins.records.store import RecordStore
 from orxe_plugins.records.team import Team
 from orxe_plugins.run.latency import LatencyMeter, must_measure
 from orxe_plugins.run.measurable import check_measurable
@@ -74,6 +76,7 @@ def record_pool(run: Run, team: Team | None = None) -> Recorded:
         run: the run.
         team: the processes that record together; this one alone by default.
     """
+    check_known("expert to record --fresh", run.fresh_names, run.names)
     team = team or Team()
     view = pool_view(run) if run.recipe.input_mode == "tensor" else None
     check_measurable(run)
@@ -82,10 +85,12 @@ def record_pool(run: Run, team: Team | None = None) -> Recorded:
     meter = LatencyMeter(run, view) if must_measure(run) else None
     for spec, expert in zip(run.specs, run.experts(), strict=True):
         _doubt(run, spec, expert, wanted[0][1])
-        placed = [team.place(expert)]
+        placed = team.place(expert)
         for place, dataset, options in wanted:
+            if expert.name in run.fresh_names:
+                options = replace(options, fresh_all=True)
             write_records(
-                placed, dataset, place.folder, task=run.task, options=options, progress=run.progress, team=team
+                [placed], dataset, place.folder, task=run.task, options=options, progress=run.progress, team=team
             )
         if meter is not None and team.leads:
             meter.add(expert)
@@ -110,11 +115,26 @@ def read_recorded(run: Run) -> Recorded:
     """The records that are in the output folder. Experts that the recipe does not name are left out.
 
     Raises:
-        OrxeError: nothing was recorded, or a recording is unfinished.
+        OrxeError: nothing was recorded, a recording is unfinished, or an expert's files have changed since.
     """
     fit, report = places(run)
+    for place in {fit, report}:
+        _check_sources(run, place)
     records = load_records(fit.folder, run.names)
     return Recorded(records, records if report == fit else load_records(report.folder, run.names))
+
+
+def _check_sources(run: Run, place: Place) -> None:
+    """Raise where a file of an expert holds something else than when it was recorded."""
+    store = RecordStore(place.folder)
+    for spec in () if run.trust_changed else run.specs:
+        recorded = (store.expert(str(spec.name)) or {}).get("files", {})
+        changed = changed_sources(spec, recorded) if isinstance(recorded, dict) else []
+        if changed:
+            raise OrxeError(
+                f"expert {spec.name!r} has changed since it was recorded in {place.folder}: {', '.join(changed)}. "
+                f"Record it again by `orxe record RECIPE --fresh {spec.name}`, or go on by --trust-changed"
+            )
 
 
 def pool_view(run: Run) -> ImageView | None:
@@ -135,6 +155,7 @@ def _options(run: Run, place: Place, view: ImageView | None) -> RecordOptions:
         shard_size=settings.shard_size,
         fresh=run.fresh,
         fresh_all=run.fresh_all,
+        plugin=run.plugin,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from orxe_plugins.experts.spec import ExpertSpec, parse_address
 from orxe_plugins.run.recipe import Recipe
 from orxe_plugins.tasks.task import Task, task_named
 from orxe_plugins.tasks.unlabelled import Unlabelled
+from orxe_plugins.util.content import file_fingerprint
 from orxe_plugins.util.progress import Progress, Silent
 from orxe_plugins.util.python_files import import_file
 
@@ -38,6 +39,8 @@ class Run:
         progress: draws progress; silent by default.
         fresh: record again what an earlier run with other settings left.
         fresh_all: record everything again.
+        trust_changed: go on with weights that are not those which were recorded.
+        fresh_names: names of experts that are recorded again in every case.
         trust: the user trusts what the output folder's cascade says, even where it is not what the recipe says.
 
     Raises:
@@ -52,6 +55,8 @@ class Run:
         fresh: bool = False,
         fresh_all: bool = False,
         trust: bool = False,
+        trust_changed: bool = False,
+        fresh_names: Sequence[str] = (),
     ) -> None:
         self.recipe = recipe
         self.out = Path(out)
@@ -59,8 +64,12 @@ class Run:
         self.fresh = fresh or fresh_all
         self.fresh_all = fresh_all
         self.trust = trust
+        self.trust_changed = trust_changed
+        self.fresh_names = tuple(fresh_names)
+        self.plugin: str | None = None
         if recipe.plugin is not None:
             self.module_beside(recipe.plugin, "plugin")
+            self.plugin = file_fingerprint(recipe.folder / recipe.plugin)
         task = task_named(recipe.task)
         self.task: Task = Unlabelled(task) if recipe.labels == "none" else task
         if recipe.gates is not None and recipe.fits_temperature:

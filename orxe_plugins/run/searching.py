@@ -81,7 +81,8 @@ def priced_pool(run: Run) -> Pool:
 
 
 def _as_recorded(spec: ExpertSpec, details: Mapping[str, Any]) -> ExpertSpec:
-    """The spec of a classifier with the classes that it was recorded in, so that every front answers alike."""
+    """The spec with the weights and, of a classifier, the classes that were recorded: every front answers alike."""
+    spec = replace(spec, fingerprint=details.get("weights", {}).get(spec.name))
     columns = details.get("columns", {}).get(spec.name)
     if columns is None:
         return spec

@@ -9,7 +9,7 @@ arXiv 2509.02896, asks for labels of a language model's answers in the same spir
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -106,7 +106,7 @@ class LabelRequests:
             raise OrxeError("labels are still being asked for: iterate to the end first")
         return self._done
 
-    def _test(self, row: PolicyRow) -> Iterator[int]:  # type: ignore[misc]
+    def _test(self, row: PolicyRow) -> Generator[int, None, tuple[float, float] | None]:
         """Test one policy; gives its observed drop and p-value, or None where it fails."""
         level, null = 1 - self._wanted.confidence, (self._wanted.max_drop + 1) / 2
         expert = replay(self._records, row.policy).expert

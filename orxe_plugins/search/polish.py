@@ -70,7 +70,11 @@ def polished(
         if row.policy not in taken and all((row.cost - one.cost) * (row.score - one.score) > 0 for one in fitted)
     ]
     compact = [replace(row, score=measured.score(row.policy)) for row in table.compact]
-    details = {**table.details, "polished": {"evaluations": measured.evaluations}}
+    # Objectives and bounds were those of the scores that were searched on.
+    searched = {
+        k: v for k, v in table.details.get("search", {}).items() if k not in ("objective", "lower_bound", "gap")
+    }
+    details = {**table.details, "search": searched, "polished": {"evaluations": measured.evaluations}}
     return replace(
         table, rows=tuple(fitted), pareto=tuple(between), compact=tuple(compact), reference_score=last[1],
         details=details,

@@ -59,7 +59,10 @@ class CascadeAPI(litserve.LitAPI):
 
     def encode_response(self, output: Reply) -> Response:
         """The reply as JSON."""
-        return JSONResponse(output.content, output.status)
+        try:
+            return JSONResponse(output.content, output.status)
+        except ValueError as error:  # JSON has no NaN; one answer that holds it must not cost the others theirs
+            return JSONResponse({"error": f"the answer holds values that JSON has not: {error}"}, 500)
 
 
 def build(folder: Path, file: CascadeFile, options: ServeOptions, counted: Path) -> litserve.LitServer:

@@ -38,8 +38,8 @@ class ExpertReplica:
         if isinstance(expert, DetectorExpert) and file.labels:
             expert.remap_to(file.labels)
         self._expert = expert.to("cuda" if torch.cuda.is_available() and options.device != "cpu" else "cpu")
-        self.answer.set_max_batch_size(options.batch_size)  # type: ignore[attr-defined]
-        self.answer.set_batch_wait_timeout_s(options.max_wait)  # type: ignore[attr-defined]
+        self.answer.set_max_batch_size(options.batch_size)
+        self.answer.set_batch_wait_timeout_s(options.max_wait)
 
     @serve.batch(max_batch_size=64, batch_wait_timeout_s=0.005)
     async def answer(self, images: list[Any]) -> list[tuple[Any, float, float]]:
@@ -134,12 +134,12 @@ def cascade_app(folder: str | Path, options: ServeOptions | None = None, *, most
     _check_apart(file, options)
     grows = {"min_replicas": 1, "max_replicas": most, "target_ongoing_requests": options.batch_size}
     experts = [
-        serve.deployment(ExpertReplica, name=f"expert-{i}", autoscaling_config=grows)  # type: ignore[call-overload]
+        serve.deployment(ExpertReplica, name=f"expert-{i}", autoscaling_config=grows)
         .options(max_ongoing_requests=4 * options.batch_size)
         .bind(place, options, i)
         for i in range(len(file.specs))
     ]
-    router = serve.deployment(serve.ingress(app)(Router), name="router")  # type: ignore[call-overload]
+    router = serve.deployment(serve.ingress(app)(Router), name="router")
     return router.options(max_ongoing_requests=1000).bind(place, options, experts)
 
 

@@ -101,7 +101,7 @@ class FarModel(nn.Module):
         return {**self.__dict__, "_client": None, "_pace": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        super().__setstate__(state)
         self._pace = _Pace(self._manners.rate)
 
     def _request(self, batch: Tensor) -> dict[str, Any]:
@@ -232,7 +232,7 @@ def load_from(scheme: Literal["http", "https"], name: str, checkpoint: str | Non
 def _view(url: str, options: Any) -> ImageView:
     size = options.get("input_size", 224)
     height, width = size if isinstance(size, (list, tuple)) else (size, size)
-    given = {key: tuple(options[key]) for key in ("mean", "std") if key in options}
+    given: dict[str, Any] = {key: tuple(options[key]) for key in ("mean", "std") if key in options}
     if "interpolation" in options:
         given["interpolation"] = options["interpolation"]
     try:

@@ -156,7 +156,8 @@ class Desk:
             outputs, route = self._routed(images[start : start + self._size])
             part = self._answering.told(outputs, route)
             if raw and isinstance(outputs, torch.Tensor):
-                part = [{**answer, "outputs": row} for answer, row in zip(part, outputs.tolist(), strict=True)]
+                rows = zip(part, outputs.tolist(), strict=True)
+                part = [answer if "error" in answer else {**answer, "outputs": row} for answer, row in rows]
             told += part
         return told
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from PIL import Image
 
-from orxe_plugins.data.datasets import Dataset, ImageFolder, Subset, base_of
+from orxe_plugins.data.datasets import Dataset, ImageFolder, Subset, base_of, files_of
 from orxe_plugins.detection.notes import counted, note
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.class_names import positions_of_names
@@ -42,6 +43,8 @@ class KnownClasses:
         self.sample_ids = [base.sample_ids[i] for i in self._indices]
         self.targets = [new[base.targets[i]] for i in self._indices]
         self.fingerprint = hashlib.sha256("\0".join([base.fingerprint, *self.names]).encode()).hexdigest()
+        whole = getattr(base, "identity", None)
+        self.identity = None if whole is None else hashlib.sha256("\0".join([whole, *self.names]).encode()).hexdigest()
         gone = [name for name in own if name not in self.names]
         lost = len(base) - len(self._indices)
         what = f"left out with {counted(lost, 'image')}, as not every expert knows them"
@@ -53,6 +56,10 @@ class KnownClasses:
     def load(self, index: int) -> Image.Image:
         """The image, as the class folders read it."""
         return self.base.load(self._indices[index])
+
+    def content_files(self, index: int) -> Sequence[Path]:
+        """The files that a sample is made of."""
+        return files_of(self.base, self._indices[index])
 
     def select(self, indices: Iterable[int]) -> Subset:
         """A data set of some samples, in the given order."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 
 from orxe_plugins.confidence.gate import RankingGate, save_gate
 from orxe_plugins.experts.fingerprint import fingerprint_of
@@ -17,6 +17,7 @@ from orxe_plugins.records.loading import load_gate_inputs
 from orxe_plugins.records.records import Records
 from orxe_plugins.training.gate import GateSettings, fit_gate
 from orxe_plugins.util.files import safe_name, write_json
+from orxe_plugins.util.json_files import checked, read_json
 from orxe_plugins.util.progress import Progress
 
 _INDEX = "gates.json"
@@ -121,4 +122,17 @@ def gate_confidence(gate: RankingGate, inputs: np.ndarray) -> np.ndarray:
 
 def _read_index(out: Path) -> dict[str, dict[str, Any]]:
     path = out / _INDEX
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    return dict(checked(_Index, {"gates": read_json(path)}, str(path)).model_dump()["gates"])
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    #: a name alone: what a file says must not lead out of the folder
+    file: str = Field(pattern=r"^[^/\\]+$")
+    mark: str | None = None
+
+
+class _Index(BaseModel):
+    gates: dict[str, _Entry]

@@ -7,20 +7,54 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from orxe_plugins.errors import OrxeError, OrxeFileError
+
+#: the number of the process in the name of a temporary file
+_WRITER = re.compile(r"\.(\d{1,9})-[^.]*\.tmp")
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Have ``write`` fill a temporary file beside ``path``, then put it in place by one rename.
 
     A process that is killed meanwhile leaves ``path`` as it was. Folders are made where they are missing.
+
+    Raises:
+        OrxeFileError: the disk is full, the folder may not be written to, or the like.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=f".tmp{path.suffix}", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    with file_errors(path, "written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The process's number says whether it still writes: see remove_leftovers.
+        prefix = f".{path.name}.{os.getpid()}-"
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=f".tmp{path.suffix}", dir=path.parent)
+        os.close(handle)
+        _fill(Path(name), path, write)
+
+
+@contextmanager
+def file_errors(path: Path, done: str) -> Iterator[None]:
+    """Turn errors of the system about a file into one line that names it.
+
+    Args:
+        path: the file.
+        done: what could not be done with it: "read" or "written".
+
+    Raises:
+        OrxeFileError: in place of an OSError.
+    """
+    try:
+        yield
+    except OrxeError:
+        raise
+    except OSError as error:
+        raise OrxeFileError(f"{path} cannot be {done}: {error.strerror or error}") from error
+
+
+def _fill(temporary: Path, path: Path, write: Callable[[Path], object]) -> None:
     try:
         write(temporary)
         # mkstemp makes files that only the owner can read; results may be read like other files of the folder.
@@ -46,9 +80,24 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path, pattern: str) -> None:
-    """Remove temporary files that killed runs left of files that match ``pattern``; no process may write them now."""
-    for path in folder.glob(f".{pattern}.*.tmp.*"):
-        path.unlink()
+    """Remove temporary files that killed runs left of files that match ``pattern``; those of a living process stay."""
+    for path in folder.glob(f".{pattern}.*.tmp*"):
+        writer = _WRITER.search(path.name)
+        if writer is None or not _is_alive(int(writer[1])):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    """Whether another process of that number is running on this machine."""
+    if os.name != "posix" or process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

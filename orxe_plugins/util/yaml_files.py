@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,14 @@ import yaml
 from orxe_plugins.errors import OrxeError
 
 _MERGE = "tag:yaml.org,2002:merge"
+#: people write some hundred lines; the parser needs seconds for this much
+_MOST_BYTES = 2 * 2**20
+#: values in a file, those of its aliases each time that they are named
+_MOST_VALUES = 200_000
+#: levels that a file may be nested
+_DEEPEST = 100
+#: brackets that may be open at once, those in texts among them; the parser takes seconds before it gives up
+_MOST_BRACKETS = 500
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -27,6 +36,8 @@ def read_yaml(path: str | Path, what: str = "") -> Any:
     """
     label = f"{what} {str(path)!r}" if what else str(path)
     try:
+        if Path(path).stat().st_size > _MOST_BYTES:
+            raise OrxeError(f"{label} has {Path(path).stat().st_size:,} bytes: expected at most {_MOST_BYTES:,}")
         data = Path(path).read_bytes()
         text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
     except OSError as error:
@@ -44,18 +55,69 @@ def parse_yaml(text: str, label: str) -> Any:
         text: in YAML.
         label: what messages call it.
     """
+    if _open_brackets(text) > _MOST_BRACKETS:
+        raise OrxeError(f"{label} is not readable YAML: it is nested too deeply")
     try:
         node = yaml.compose(text, yaml.SafeLoader)
+        if node is not None:
+            _check_size(node, label)
         twice = None if node is None else next(_given_twice(node), None)
         if twice is None:
             return yaml.safe_load(text)
     except RecursionError as error:
         raise OrxeError(f"{label} is not readable YAML: it is nested too deeply") from error
+    except OrxeError:
+        raise
     # A ValueError is a date that there is not, a TypeError a list as a key.
-    except (yaml.YAMLError, ValueError, TypeError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError, AttributeError, KeyError, IndexError) as error:
         raise OrxeError(f"{label} is not readable YAML: {_one_line(error, text)}") from error
     key, mark = twice
     raise OrxeError(f"{label}, line {mark.line + 1}: the key {key!r} is given twice: leave out one of them")
+
+
+def _open_brackets(text: str) -> int:
+    """The most brackets that are open at once."""
+    most = depth = 0
+    for bracket in re.findall(r"[\[{\]}]", text):
+        depth = depth + 1 if bracket in "[{" else max(depth - 1, 0)
+        most = max(most, depth)
+    return most
+
+
+def _check_size(root: yaml.Node, label: str) -> None:
+    """Refuse what a few aliases make of a small file: values that would fill the memory, or that hold themselves.
+
+    Raises:
+        OrxeError: it holds too many values, or is nested too deeply.
+    """
+    sizes: dict[int, int] = {}
+    open_now: set[int] = set()
+    # Each node twice: on the way down, and when all below it have a size. No recursion: Python's stack is small.
+    waiting: list[tuple[yaml.Node, int, bool]] = [(root, 1, False)]
+    while waiting:
+        node, depth, done = waiting.pop()
+        below = _below(node)
+        if done:
+            open_now.discard(id(node))
+            sizes[id(node)] = 1 + sum(sizes[id(each)] for each in below)
+            if sizes[id(node)] > _MOST_VALUES:
+                raise OrxeError(f"{label} holds more than {_MOST_VALUES:,} values, counting those of its aliases")
+            continue
+        if id(node) in open_now:
+            raise OrxeError(f"{label}, line {node.start_mark.line + 1}: an alias stands inside of what it names")
+        if id(node) in sizes:
+            continue
+        if depth > _DEEPEST:
+            raise OrxeError(f"{label} is nested too deeply: expected at most {_DEEPEST} levels")
+        open_now.add(id(node))
+        waiting.append((node, depth, True))
+        waiting.extend((each, depth + 1, False) for each in below)
+
+
+def _below(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
 def _given_twice(root: yaml.Node) -> Iterator[tuple[Any, yaml.Mark]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,11 @@ import torch
 from made_up_experts import Picked, logits, picking, same
 from torch import Tensor, nn
 
-from orxe_plugins import Cascade, OrxeError, Policy
+from orxe_plugins import Cascade, Expert, ExpertSpec, OrxeError, Policy, PolicyRow, PolicyTable
 from orxe_plugins.cascade.faults import NOT_FINITE, ExpertTimeoutError
+from orxe_plugins.cascade.file import CascadeFile, cascade_of
+from orxe_plugins.experts import registry
+from orxe_plugins.experts.absent import AbsentExpert
 
 #: what the last entry of a sample says of it
 SOUND, RAISES, NOT_A_NUMBER, INFINITE, MISCOUNTS, HANGS = range(6)
@@ -259,3 +263,50 @@ def test_a_sample_of_another_shape_stands_alone() -> None:
     rest = answers[:11] + answers[12:]
     assert [answer.expert for answer in rest] == route.expert.tolist()
     assert all(same(answer.output, output) for answer, output in zip(rest, outputs, strict=True))
+
+
+def test_an_expert_that_is_not_there_is_passed_by_and_the_route_says_so() -> None:
+    batch = logits(40, 3)
+    for place in range(3):
+        experts = [Expert(f"e{i}", Picked(i), cost=2.0**i) for i in range(3)]
+        left = [expert for i, expert in enumerate(experts) if i != place]
+        outputs, route = Cascade(left, Policy((0.7,))).route(batch)
+        absent = AbsentExpert(f"e{place}", "OSError: no such file")
+        cascade = Cascade([*experts[:place], absent, *experts[place + 1 :]], Policy((0.7, 0.7)))
+        with pytest.raises(OrxeError, match=f"'e{place}' could not be loaded: OSError: no such file"):
+            cascade.route(batch)
+        cascade.on_error = "best_available"
+        found, there = cascade.route(batch)
+        assert torch.equal(found, outputs) and torch.equal(cascade(batch), outputs)
+        names = [cascade.members[i].name for i in there.expert.tolist()]
+        if place < 2:
+            assert names == [left[i].name for i in route.expert.tolist()]
+            torch.testing.assert_close(there.cost, route.cost)
+        assert not there.ran[:, place].any()
+        assert {fault.expert for fault in there.faults} == {place}
+        answers = list(cascade.stream(batch, 8))
+        assert [answer.expert for answer in answers] == there.expert.tolist()
+
+
+def test_a_cascade_is_loaded_without_the_experts_that_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(spec: ExpertSpec, *more: Any) -> Expert:
+        if spec.name in broken:
+            raise torch.cuda.OutOfMemoryError("no memory for that")
+        return Expert(str(spec.name), Picked("ab".index(str(spec.name))), cost=1.0)
+
+    monkeypatch.setattr(registry, "load_expert", load)
+    table = PolicyTable((PolicyRow(0.5, Policy((0.7,)), 1.0, 0.8),), reference_cost=2.0, reference_score=0.9)
+    file = CascadeFile((ExpertSpec("timm:x", "a"), ExpertSpec("timm:y", "b")), table, "classification")
+    broken, batch = {"b"}, logits(30, 2)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        cascade_of(file)
+    cascade = cascade_of(file, on_error="best_available")
+    outputs, route = cascade.route(batch)
+    assert torch.equal(outputs, batch[:, 0]) and route.expert.tolist() == [0] * 30
+    assert all("'b' could not be loaded: OutOfMemoryError: no memory for that" in f.message for f in route.faults)
+    assert 0 < len(route.faults) < 30
+    broken = {"a", "b"}
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        cascade_of(file, on_error="best_available")

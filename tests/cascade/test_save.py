@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -24,6 +26,7 @@ from orxe_plugins import (
 )
 from orxe_plugins.cascade import read_cascade
 from orxe_plugins.confidence import ConfidenceProvider, Margin
+from orxe_plugins.experts import adapters
 
 VIEW = ImageView((8, 8), 8, (0.5,) * 3, (0.5,) * 3)
 
@@ -47,7 +50,8 @@ def adapter(monkeypatch: pytest.MonkeyPatch) -> None:
         def load_expert(name: str) -> Expert:
             return Named(name)
 
-    monkeypatch.setattr("orxe_plugins.experts.registry.load_adapter", lambda name: Made)
+    monkeypatch.setitem(adapters._REGISTERED, "made", "made_adapter")
+    monkeypatch.setitem(sys.modules, "made_adapter", cast(Any, Made))
 
 
 def table() -> PolicyTable:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from orxe_plugins.cli import videos
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.expert import Expert
 
 Orxe = Callable[..., Any]
 
@@ -169,3 +170,37 @@ def test_an_image_of_16_bits_is_read_as_the_recorder_reads_it(finished: Path, tm
     Image.fromarray(np.full((40, 40), 30000 >> 8, dtype=np.uint8)).save(tmp_path / "flat.png")
     deep, flat = rows(orxe("predict", finished, tmp_path / "deep.png", tmp_path / "flat.png").out)
     assert {**deep, "image": ""} == {**flat, "image": ""}
+
+
+def test_images_that_experts_fail_on_are_named_and_the_others_are_answered(
+    finished: Path, photos: Path, orxe: Orxe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = rows(orxe("predict", finished, photos).out)
+    bad = np.asarray(Image.open(whole[0]["image"]).convert("RGB"))
+    run, last_alone = Expert.run, [False]
+
+    def failing(self: Expert, batch: Any, context: Any = None) -> Any:
+        fails = self.name == whole[0]["expert"] or not last_alone[0]
+        if fails and any(np.array_equal(np.asarray(image), bad) for image in batch):
+            raise RuntimeError("no such luck")
+        return run(self, batch, context)
+
+    monkeypatch.setattr(Expert, "run", failing)
+    done = orxe("predict", finished, photos, "--on-error", "best_available", "--batch-size", 3)
+    assert done.code == 1 and f"skipped {whole[0]['image']}: RuntimeError: no such luck" in done.err
+    assert rows(done.out) == [{**row, "faults": ""} for row in whole[1:]]
+    with pytest.raises(RuntimeError, match="no such luck"):
+        orxe("predict", finished, photos)
+    # An expert before or behind the one that fails answers, if there is one under this policy.
+    last_alone[0] = True
+    done = orxe("predict", finished, photos, "--on-error", "best_available", "--json")
+    assert done.code == 1
+    marked = [line for line in lines(done.out) if "faults" in line]
+    if marked:
+        assert [line["image"] for line in marked] == [whole[0]["image"]] and marked[0]["expert"] != whole[0]["expert"]
+        assert marked[0]["faults"] == [f"{whole[0]['expert']}: RuntimeError: no such luck"]
+        assert f"marked {whole[0]['image']}: " in done.err and "experts failed on 1 of the images" in done.err
+    else:
+        assert f"skipped {whole[0]['image']}: " in done.err
+    refused = orxe("predict", finished, photos, "--on-error", "ignore")
+    assert refused.code == 2 and "on_error is 'ignore'" in refused.err

@@ -38,7 +38,7 @@ class Backwards(Team):
 
 def shards(folder: Path) -> dict[str, pa.Table]:
     """Every shard's content with its mark, by its place."""
-    return {str(path.relative_to(folder)): pq.read_table(path) for path in sorted(folder.rglob("*.parquet"))}
+    return {str(path.relative_to(folder)): pq.read_table(path) for path in sorted(folder.rglob("shard-*.parquet"))}
 
 
 def same(first: Path, second: Path) -> bool:

@@ -61,7 +61,7 @@ def finished(process: subprocess.Popen[str]) -> str:
 
 
 def content(folder: Path) -> dict[str, pa.Table]:
-    return {str(path.relative_to(folder)): pq.read_table(path) for path in sorted(folder.rglob("*.parquet"))}
+    return {str(path.relative_to(folder)): pq.read_table(path) for path in sorted(folder.rglob("shard-*.parquet"))}
 
 
 def check_same(first: Path, second: Path) -> None:

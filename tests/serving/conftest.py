@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from orxe_plugins import Cascade, ExpertSpec, PolicyRow, PolicyTable, load_expert, save_cascade
@@ -51,7 +52,7 @@ def images() -> list[Image.Image]:
 
 
 @pytest.fixture(scope="session")
-def small_cascade(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_cascade(tiny_recipe: Path, images: list[Image.Image], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a cascade of two tiny models, of which some images go on to the second."""
     experts = [
         load_expert(ExpertSpec(
@@ -61,8 +62,12 @@ def small_cascade(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -
         for name, model, size in (("small", "test_efficientnet", 32), ("large", "test_resnet", 48))
     ]  # fmt: skip
     costs = [expert.measure_cost() for expert in experts]
+    with torch.inference_mode():
+        seen = experts[0].run(images).confidence.sort().values
+    half = float(seen[len(seen) // 2 - 1 : len(seen) // 2 + 1].mean())  # between two confidences, near neither
     rows = [
-        PolicyRow(share, Policy((share,)), costs[0] + share * costs[1], 0.5 + share / 2) for share in (0.0, 0.7, 1.0)
+        PolicyRow(preference, Policy((threshold,)), costs[0] + preference * costs[1], 0.5 + preference / 2)
+        for preference, threshold in ((0.0, 0.0), (0.7, half), (1.0, None))
     ]
     folder = tmp_path_factory.mktemp("served") / "cascade"
     save_cascade(Cascade(experts, table=PolicyTable(tuple(rows))), folder)

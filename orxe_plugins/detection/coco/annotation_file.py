@@ -16,7 +16,10 @@ from orxe_plugins.detection.coco.ground_truth import GroundTruth
 from orxe_plugins.detection.labels import normalise_label
 from orxe_plugins.detection.notes import counted, note, some
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.util.json_files import WRONG_VALUES
 
+#: characters of five bits each that a run length may have
+_LONGEST_RUN = 10
 _PARTS = ("images", "annotations", "categories")
 #: byte-order marks of encodings that COCO's own tools cannot read
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
@@ -83,6 +86,10 @@ def _read(file: Path) -> dict[str, Any]:
         if data.startswith(_WIDE) or b"\0" in data[:4]:
             raise OrxeError(f"{file} is a UTF-16 text: save it as UTF-8, which all tools for COCO read")
         content = json.loads(data.decode("utf-8-sig"))
+    except OrxeError:
+        raise
+    except RecursionError as error:
+        raise OrxeError(f"{file} is not a readable COCO annotation file: it is nested too deeply") from error
     except (OSError, ValueError) as error:
         raise OrxeError(f"{file} is not a readable COCO annotation file: {error}") from error
     for part in _PARTS:
@@ -121,7 +128,7 @@ def _by_id(
             key, name = _id(entry["id"]), entry[label]
             if name is None or name == "":
                 raise KeyError(label)
-        except (KeyError, TypeError) as error:
+        except WRONG_VALUES as error:
             raise OrxeError(f"{file}: every {kind} needs an id and a {label}, but one is wrong: {error}") from error
         if key in found:
             (again if found[key][label] == name else shared).append(key)
@@ -140,7 +147,7 @@ def _by_id(
 def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
     try:
         width, height = int(image["width"]), int(image["height"])
-    except (KeyError, TypeError, ValueError):
+    except WRONG_VALUES:
         return None
     return (width, height) if width > 0 and height > 0 else None
 
@@ -225,7 +232,7 @@ class _Reader:
             area = annotation.get("area")
             # Many tools leave out both: then it is an object, and its area that of its box.
             area = box[2] * box[3] if area is None else float(area)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except WRONG_VALUES as error:
             raise OrxeError(
                 f"{self.file}: annotation {name!r} is wrong ({type(error).__name__}: {error}): expected bbox with "
                 "four numbers, and an image_id and a category_id that the file lists"
@@ -311,6 +318,8 @@ def _runs(text: str) -> list[int]:
     place, value, shift = 0, 0, 0
     for character in text.encode("ascii"):
         bits = character - 48
+        if shift > _LONGEST_RUN or not 0 <= bits < 64:
+            raise ValueError("a segmentation of damaged run lengths")
         value |= (bits & 0x1F) << (5 * shift)
         shift += 1
         if bits & 0x20:

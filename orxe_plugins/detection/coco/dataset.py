@@ -57,7 +57,7 @@ class CocoDataset:
         self.image_ids, self.sample_ids = content.image_ids, content.file_names
         self.targets = content.targets
         self.name = _name(self.file)
-        self.fingerprint = targets_fingerprint(self.sample_ids, self.targets, self.names)
+        self.fingerprint = self.identity = targets_fingerprint(self.sample_ids, self.targets, self.names)
         if images is not None and not Path(images).is_dir():
             raise OrxeError(f"the folder of the images is {str(images)!r}, which is no folder")
         self._files = ImageFiles(self.sample_ids, [Path(images)] if images is not None else image_folders(self.file))
@@ -76,6 +76,10 @@ class CocoDataset:
         """
         self.check_images()
         return read_image(self._files.paths[index], turn=True)
+
+    def content_files(self, index: int) -> list[Path]:
+        """The files that a sample is made of; its boxes are part of the fingerprint."""
+        return [self._files.paths[index]]
 
     def check_images(self) -> None:
         """Raise if the folder of the images was not found."""

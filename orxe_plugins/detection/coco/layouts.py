@@ -103,7 +103,14 @@ def _evenly(items: Sequence[int], most: int) -> list[int]:
 
 
 def _first(folder: Path, names: Iterable[str]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    return next((folder / name for name in names if _is_file(folder / name)), None)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False  # such as a name that is longer than any file's
 
 
 def _candidates(name: str) -> list[str]:
@@ -116,7 +123,10 @@ def _candidates(name: str) -> list[str]:
     """
     plain = name
     if "://" in name or "?" in name:
-        parts = urlsplit(name)
+        try:
+            parts = urlsplit(name)
+        except ValueError:
+            return [PurePosixPath(name).name]
         query = parse_qs(parts.query).get("d")
         plain = query[0] if query else unquote(parts.path)
     plain = plain.replace("\\", "/")
@@ -124,8 +134,9 @@ def _candidates(name: str) -> list[str]:
         plain = plain[2:]  # a drive of Windows
     parts_of = [part for part in PurePosixPath(plain).parts if part not in ("/", "..")]
     shorter = ["/".join(parts_of[i:]) for i in range(len(parts_of))]
-    exact = [] if plain.startswith("/") or plain != name else [name]
-    return list(dict.fromkeys([*exact, *shorter])) or [name]
+    # What a file names stays below the folder of the images.
+    exact = [] if plain.startswith("/") or plain != name or ".." in PurePosixPath(plain).parts else [name]
+    return list(dict.fromkeys([*exact, *shorter])) or ["unnamed"]
 
 
 def _is_split(root: Path, file: Path) -> bool:

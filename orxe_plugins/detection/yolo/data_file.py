@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.errors import OrxeError, shortened
 from orxe_plugins.util.yaml_files import read_yaml
 
 SPLITS = ("train", "val", "test")
 #: other names that exporting tools give to splits
 _CALLED = {"train": ("train", "train2017"), "val": ("val", "validation", "valid", "val2017"), "test": ("test",)}
+#: a number beyond is a slip, or wants the memory
+_MOST_CLASSES = 1_000_000
 _SUFFIXES = (".yaml", ".yml")
 
 
@@ -97,7 +100,9 @@ def read_data_file(file: Path) -> DataFile:
     for split in SPLITS:
         given = next((content[name] for name in _CALLED[split] if content.get(name)), None)
         if given is not None:
-            listed = [given] if isinstance(given, str) else list(given)
+            listed = [given] if isinstance(given, str) else given
+            if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+                raise OrxeError(f"{file}: {split} is {shortened(given)}: expected a folder, a list file, or several")
             sources[split] = tuple(_resolved(file, content.get("path"), str(each)) for each in listed)
     return DataFile(file, class_names(content.get("names"), content.get("nc"), str(file)), sources)
 
@@ -117,7 +122,7 @@ def class_names(names: Any, count: Any, owner: str) -> tuple[str, ...]:
     ('cat', 'dog')
     """
     if names is None:
-        names = [f"class_{i}" for i in range(_whole(count, owner))]
+        names = [f"class_{i}" for i in range(_whole(count, owner))]  # at most so many as _whole lets through
     if isinstance(names, (list, tuple)):
         names = dict(enumerate(names))
     if not isinstance(names, dict) or not names:
@@ -137,8 +142,10 @@ def _whole(value: Any, owner: str) -> int:
     try:
         if isinstance(value, bool) or float(value) != int(float(value)):
             raise ValueError
+        if not 0 <= float(value) <= _MOST_CLASSES:
+            raise ValueError
         return int(float(value))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise OrxeError(f"{owner}: {value!r} is no class number: expected whole numbers from 0 on") from error
 
 
@@ -169,10 +176,19 @@ def _split_of(data: DataFile, folder: Path) -> str | None:
 
 def _resolved(file: Path, path: Any, source: str) -> Path:
     """Where a source lies: Ultralytics takes ``path`` from the working folder, people mean the file's own folder."""
+    if "\0" in source or "\0" in str(path):
+        raise OrxeError(f"{file}: {shortened(source)} is no path")
     base = file.absolute().parent
     roots = [Path(str(path)), base / str(path), base] if path else [base]
     tried = [root / each for root in roots for each in (source, source.removeprefix("../"))]
-    return next((place for place in tried if place.exists()), tried[0]).resolve()
+    return Path(os.path.realpath(next((place for place in tried if _exists(place)), tried[0])))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _listed(files: Sequence[Path]) -> str:

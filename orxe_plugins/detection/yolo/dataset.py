@@ -65,7 +65,7 @@ class YoloFiles:
         self.targets = [entry.target for entry in kept if entry.target is not None]
         common = os.path.commonpath([file.parent for file in self.files])
         self.sample_ids = [file.relative_to(common).as_posix() for file in self.files]
-        self.fingerprint = targets_fingerprint(self.sample_ids, self.targets, self.names)
+        self.fingerprint = self.identity = targets_fingerprint(self.sample_ids, self.targets, self.names)
         self.notes = tuple(_notes(entries, others))
 
     @classmethod
@@ -94,6 +94,10 @@ class YoloFiles:
             BadSampleError: it is gone or cannot be decoded.
         """
         return read_image(self.files[index], turn=True)
+
+    def content_files(self, index: int) -> list[Path]:
+        """The files that a sample is made of; its boxes are part of the fingerprint."""
+        return [self.files[index]]
 
     def select(self, indices: Iterable[int]) -> Subset:
         """A data set of some samples, in the given order."""

@@ -1,0 +1,75 @@
+"""Write the pages that the documentation's site is built of: ``python docs/make_site.py build/pages``.
+
+The site shows the repository's own Markdown files under their own paths, so that their links lead to the same places
+there; README.md is its first page. Pages of the API are made of what each package of the core names in ``__all__``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+#: folders whose files pages link to
+COPIED = ("docs", "recipes", "benchmarks")
+TOP = ("CHANGELOG.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "SECURITY.md", "LICENSE", "CITATION.cff")
+ADAPTERS = ("orxe_timm", "orxe_torchvision", "orxe_ultralytics", "orxe_mmdet")
+_LINK = re.compile(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)")
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.py", "mkdocs.yml")
+
+
+def write_pages(folder: Path) -> None:
+    """Write all pages into ``folder``, which is emptied first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in COPIED:
+        shutil.copytree(ROOT / name, folder / name, ignore=_LEFT_OUT)
+    for name in TOP:
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, folder / name)
+    shutil.copy(ROOT / "README.md", folder / "index.md")
+    for page in [*folder.rglob("*.md")]:
+        copy_linked_files(page, folder)
+    (folder / "api").mkdir()
+    for package in packages():
+        names = importlib.import_module(package).__all__
+        (folder / "api" / f"{package}.md").write_text(api_page(package, sorted(names)), encoding="utf-8")
+
+
+def copy_linked_files(page: Path, folder: Path) -> None:
+    """Copy files of the repository that a page links to, such as sources, to where the link leads."""
+    for link in _LINK.findall(page.read_text(encoding="utf-8")):
+        target = (page.parent / link).resolve()
+        if not target.is_relative_to(folder.resolve()) or target.exists():
+            continue
+        source = ROOT / target.relative_to(folder.resolve())
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+
+
+def packages() -> list[str]:
+    """The core, its packages that name what users may import, and the adapters."""
+    import orxe_plugins
+
+    found = [f"orxe_plugins.{module.name}" for module in pkgutil.iter_modules(orxe_plugins.__path__) if module.ispkg]
+    inner = {"orxe_plugins.cli"}  # the command: `orxe --help` tells of it
+    return ["orxe_plugins", *(name for name in found if name not in inner), *ADAPTERS]
+
+
+def api_page(package: str, names: list[str]) -> str:
+    """A page of what a package offers, made of its docstrings."""
+    parts = [f"# `{package}`\n\n::: {package}\n    options:\n      members: false\n      show_root_heading: false\n"]
+    if package == "orxe_plugins":
+        # What the packages define is told there; here is what to import from the top.
+        listed = [f"`{name}`" for name in names if not name.startswith("_")]
+        return "\n".join([*parts, f"Importable from the top: {', '.join(listed)}.\n"])
+    return "\n".join([*parts, *(f"::: {package}.{name}\n" for name in names)])
+
+
+if __name__ == "__main__":
+    write_pages(Path(sys.argv[1]))

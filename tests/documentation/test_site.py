@@ -1,0 +1,61 @@
+"""The documentation's site: what it shows is complete. `make docs` builds it strictly, broken links being errors."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Any]:
+    """The scripts beside the pages."""
+    sys.path.insert(0, str(ROOT / "docs"))
+    import make_site
+    import site_hooks
+
+    yield make_site, site_hooks
+    sys.path.remove(str(ROOT / "docs"))
+
+
+def shown() -> set[str]:
+    def files(part: Any) -> Iterator[str]:
+        if isinstance(part, str):
+            yield part
+        else:
+            for below in part.values() if isinstance(part, dict) else part:
+                yield from files(below)
+
+    nav = yaml.safe_load((ROOT / "docs" / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    return set(files(nav))
+
+
+def test_the_menu_shows_every_page_and_every_package(site: Any) -> None:
+    make_site, _ = site
+    pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+    packages = {f"api/{name}.md" for name in make_site.packages()}
+    missing = (pages | packages | {"index.md", "CHANGELOG.md"}) - shown()
+    assert not missing
+    there = pages | packages | {"index.md", "recipes/README.md", *make_site.TOP}
+    assert shown() <= there
+
+
+def test_a_page_of_the_api_names_all_that_its_package_offers(site: Any) -> None:
+    make_site, _ = site
+    from orxe_plugins import cascade
+
+    page = make_site.api_page("orxe_plugins.cascade", cascade.__all__)
+    assert set(re.findall(r"^::: orxe_plugins\.cascade\.(\w+)$", page, re.MULTILINE)) == set(cascade.__all__)
+
+
+def test_roles_of_docstrings_are_shown_as_names(site: Any) -> None:
+    _, hooks = site
+    html = "see :class:<code>~orxe_plugins.cascade.route.Route</code> and :meth:<code>route</code>"
+    assert hooks.on_page_content(html) == "see <code>Route</code> and <code>route</code>"
