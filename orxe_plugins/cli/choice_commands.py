@@ -12,6 +12,8 @@ from orxe_plugins.cli.options import (
     DataOption,
     FreshAllOption,
     FreshOption,
+    LogOption,
+    NoImagesOption,
     OutOption,
     Overrides,
     RecipeArgument,
@@ -113,6 +115,8 @@ def evaluate(
     out: OutOption = None,
     trust: TrustOption = False,
     trust_changed: ChangedOption = False,
+    no_images: NoImagesOption = False,
+    log: LogOption = None,
 ) -> None:
     """Report the cascade on the reporting split.
 
@@ -121,15 +125,16 @@ def evaluate(
     Example: orxe eval digits --routed --preference 0.9
     """
     from orxe_plugins.cli.left_out import tell_left_out
-    from orxe_plugins.cli.reports import report_run
+    from orxe_plugins.cli.reports import open_trackers, report_run
     from orxe_plugins.cli.routed import print_routed, print_shift
     from orxe_plugins.run.fitted import read_fitted
 
     with console.bars() as bars:
         told = RunArguments(recipe, overrides, data, out, trust=trust, trust_changed=trust_changed)
         run = open_run(told, bars)
+        trackers = open_trackers(run, log or [])
         fitted = read_fitted(run)
-        report_run(run, fitted)
+        report_run(run, fitted, not no_images, trackers)
         if routed:
             print_routed(run, fitted, preference)
         if shift:

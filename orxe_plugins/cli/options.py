@@ -80,6 +80,13 @@ def open_run(told: RunArguments, progress: Progress) -> Run:
     return run
 
 
+NoImagesOption = Annotated[bool, typer.Option("--no-images", help="Leave pictures of samples out of the report.")]
+LogOption = Annotated[
+    list[str] | None,
+    typer.Option("--log", help="Keep the figures in tensorboard, mlflow, wandb or trackio too; may be repeated."),
+]
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         console.tell(f"orxe_plugins {__version__}")

@@ -12,6 +12,8 @@ from orxe_plugins.cli.options import (
     DataOption,
     FreshAllOption,
     FreshOption,
+    LogOption,
+    NoImagesOption,
     OutOption,
     Overrides,
     RecipeArgument,
@@ -29,13 +31,15 @@ def run(
     fresh: FreshOption = False,
     fresh_all: FreshAllOption = False,
     trust: TrustOption = False,
+    no_images: NoImagesOption = False,
+    log: LogOption = None,
 ) -> None:
     """Record, search, evaluate and report: a whole recipe.
 
     Example: orxe run imagenet_lite --data ~/imagenet/val --out runs/lite
     """
     from orxe_plugins.cli.left_out import tell_left_out
-    from orxe_plugins.cli.reports import print_savers, report_run
+    from orxe_plugins.cli.reports import open_trackers, print_savers, report_run
     from orxe_plugins.run.confidences import with_confidences
     from orxe_plugins.run.preparing import prepare
     from orxe_plugins.run.recording import record_pool
@@ -44,6 +48,7 @@ def run(
 
     with console.bars() as bars:
         run = open_run(RunArguments(recipe, overrides, data, out, fresh, fresh_all, trust), bars)
+        trackers = open_trackers(run, log or [])
         prepare(run)
         recorded = record_pool(run)
         console.say("searching thresholds")
@@ -51,7 +56,7 @@ def run(
         fitted = search(run, pool)
     if run.recipe.select_saver is not None:
         print_savers(run, pool.splits, run.recipe.select_saver.base)
-    report_run(run, fitted)
+    report_run(run, fitted, not no_images, trackers)
     tell_left_out([recorded.fit, recorded.report])
 
 

@@ -17,11 +17,13 @@ from orxe_plugins.records.records import Records
 from orxe_plugins.report.content.evaluation import evaluation_document, write_report
 from orxe_plugins.report.content.gate import gate_document, write_gate_report
 from orxe_plugins.report.content.saver import saver_document, write_saver_report
+from orxe_plugins.report.evidence import Evidence
 from orxe_plugins.report.files import ReportFiles
+from orxe_plugins.report.loggers import Tracker, log_evaluation, open_tracker
 from orxe_plugins.run.confidences import with_gate_confidences
 from orxe_plugins.run.latency import times_of
 from orxe_plugins.run.run import Run
-from orxe_plugins.run.samples import metric_of
+from orxe_plugins.run.samples import metric_of, samples_of
 from orxe_plugins.run.searching import Fitted
 from orxe_plugins.run.splits import Splits, splits_of
 from orxe_plugins.search.replay import replay
@@ -29,8 +31,20 @@ from orxe_plugins.training.gate_files import GateFiles
 from orxe_plugins.util.files import folder_name
 
 
-def report_run(run: Run, fitted: Fitted) -> None:
-    """Evaluate the cascade on the reporting split, print its table and write the report's files."""
+def open_trackers(run: Run, kinds: Sequence[str]) -> list[Tracker]:
+    """The experiment trackers that were asked for; before any work, as one may be missing."""
+    return [open_tracker(kind, run.recipe.name, run.out) for kind in dict.fromkeys(kinds)]
+
+
+def report_run(run: Run, fitted: Fitted, images: bool = True, trackers: Sequence[Tracker] = ()) -> None:
+    """Evaluate the cascade on the reporting split, print its table and write the report's files.
+
+    Args:
+        run: the run.
+        fitted: its cascade and records.
+        images: whether the HTML page shows pictures of samples.
+        trackers: what the evaluation's figures are logged in too.
+    """
     console.say("evaluating on the reporting split")
     table, splits = fitted.file.table, fitted.splits
     metric = metric_of(run, splits.report)
@@ -40,7 +54,10 @@ def report_run(run: Run, fitted: Fitted) -> None:
     times = times_of(run, table, splits.report.names)
     if times is not None:
         evaluation = with_times(evaluation, splits.report, times, counted)
-    files = write_report(evaluation, run.report_folder)
+    evidence = Evidence(splits.report, table, metric, samples_of(run, splits.report), images)
+    files = write_report(evaluation, run.report_folder, evidence=evidence)
+    for tracker in trackers:
+        log_evaluation(tracker, evaluation, files)
     evaluation_document(evaluation).print(console.out)
     _print_paths(files, run.cascade_folder)
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from orxe_plugins.report.content.gate import gate_document, write_gate_report
     from orxe_plugins.report.content.saver import saver_document, write_saver_report
     from orxe_plugins.report.document import Document, Picture
+    from orxe_plugins.report.evidence import Evidence
     from orxe_plugins.report.figures.gate import gate_figure
     from orxe_plugins.report.files import ReportFiles, write_document
     from orxe_plugins.report.tables import Column, Table
@@ -18,6 +19,7 @@ else:
         "Column": "orxe_plugins.report.tables",
         "DARK": "orxe_plugins.report.theme",
         "Document": "orxe_plugins.report.document",
+        "Evidence": "orxe_plugins.report.evidence",
         "LIGHT": "orxe_plugins.report.theme",
         "Picture": "orxe_plugins.report.document",
         "ReportFiles": "orxe_plugins.report.files",
@@ -40,6 +42,7 @@ __all__ = [
     "LIGHT",
     "Column",
     "Document",
+    "Evidence",
     "Picture",
     "ReportFiles",
     "Table",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.text import Text
 
+from orxe_plugins.report.charts import ChartGroup
+from orxe_plugins.report.gallery import Gallery
 from orxe_plugins.report.tables import Table, markdown_text
 from orxe_plugins.report.theme import Theme
 
@@ -55,6 +58,9 @@ class Document:
         pictures: the figures drawn.
         facts: how the figures came about, as (what, how).
         highlights: the figures that matter most.
+        chooser: the data of the page's chooser, as plain JSON values; only the HTML page has it.
+        charts: small charts, which only the HTML page shows.
+        galleries: pictures of samples, which only the HTML page shows.
     """
 
     title: str
@@ -64,6 +70,9 @@ class Document:
     pictures: tuple[Picture, ...]
     facts: tuple[tuple[str, str], ...]
     highlights: tuple[Highlight, ...] = ()
+    chooser: Mapping[str, Any] | None = None
+    charts: tuple[ChartGroup, ...] = ()
+    galleries: tuple[Gallery, ...] = ()
 
     def print(self, console: Console) -> None:
         """Print summary, warnings, tables and facts."""

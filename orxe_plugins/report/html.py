@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from dataclasses import dataclass
 from functools import cache
 
@@ -47,6 +48,7 @@ def to_html(document: Document, version: str = "") -> str:
             document=document,
             pictures=[_drawn(picture) for picture in document.pictures],
             tables=[table.for_files() for table in document.tables],
+            chooser=document.chooser,
             version=version,
         )
     )
@@ -54,7 +56,7 @@ def to_html(document: Document, version: str = "") -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("orxe_plugins.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -62,6 +64,18 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["split_interval"] = split_interval
+    return environment
+
+
+def split_interval(cell: str) -> tuple[str, str]:
+    """A figure and its interval, which a narrow page sets on a line of its own.
+
+    >>> split_interval("91.1 (88.3 to 93.5)")
+    ('91.1', '(88.3 to 93.5)')
+    """
+    found = re.fullmatch(r"(\S+) (\(.+ to .+\))", cell)
+    return (found[1], found[2]) if found else (cell, "")
 
 
 def _drawn(picture: Picture) -> _Drawn:

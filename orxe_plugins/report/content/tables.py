@@ -114,18 +114,22 @@ def _expert_row(expert: ExpertResult, name: str, formats: Formats, with_params: 
 
 def _figure_columns(evaluation: Evaluation) -> tuple[Column, ...]:
     last = short_names(evaluation.names)[-1]
+    head = metric_head(evaluation.metric_name, evaluation.percent)
     return (
+        # On a phone, what stands to the right is off the screen: files have the score first.
+        Column(head, hint="with its interval", in_terminal=False),
         Column(evaluation.cost_unit, in_files=False),
         Column("Interval", in_files=False, drop=3),
         Column(evaluation.cost_unit, hint=cost_unit_meaning(evaluation.cost_unit), in_terminal=False),
         Column("Cost change", drop=1, hint=f"cost against {last}"),
-        Column(metric_head(evaluation.metric_name, evaluation.percent), hint="with its interval"),
+        Column(head, hint="with its interval", in_files=False),
         Column("Paired difference", drop=2, hint=f"score minus that of {last} on the same samples"),
     )
 
 
 def _figures(result: Result, formats: Formats) -> tuple[str, ...]:
     return (
+        formats.score_interval(result.score),
         formats.cost(result.cost.value),
         formats.cost_ends(result.cost),
         formats.cost_interval(result.cost),

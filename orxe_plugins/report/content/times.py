@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from orxe_plugins.cost.latency import LatencyTable
@@ -9,6 +11,9 @@ from orxe_plugins.evaluation.results import Evaluation, Result
 from orxe_plugins.evaluation.times import TAILS, Timed, TimeResult
 from orxe_plugins.report.formats import Formats, metric_head, short_names, significant
 from orxe_plugins.report.tables import Column, Table
+
+#: figures that differ by less than this share are called equal
+_ALIKE = 0.05
 
 
 def time_table(evaluation: Evaluation, times: TimeResult) -> Table:
@@ -49,7 +54,33 @@ def time_table(evaluation: Evaluation, times: TimeResult) -> Table:
         f"ms: {times.words}. Medians of measured times of the experts, put together by the recorded routes; routing "
         "itself is not in them."
     )
+    note = " ".join([note, *disagreements(names, times)])
     return Table(f"Time ({times.where})", columns, tuple(rows), note=note)
+
+
+def disagreements(names: Sequence[str], times: TimeResult) -> tuple[str, ...]:
+    """Where multiply-accumulates and time disagree: experts that cost more of the one and less of the other.
+
+    Args:
+        names: of the experts.
+        times: what they take.
+    """
+    every = zip(times.experts, names, strict=True)
+    known = [(each.gmacs, each.ms, name) for each, name in every if each.gmacs and each.ms]
+    pairs = [
+        (costly, cheap)
+        for costly in known
+        for cheap in known
+        if costly[0] > cheap[0] * (1 + _ALIKE) and costly[1] * (1 + _ALIKE) < cheap[1]
+    ]
+    if not pairs:
+        return ()
+    # The pair that counts would mislead most about.
+    costly, cheap = max(pairs, key=lambda pair: pair[0][0] / pair[1][0] * pair[1][1] / pair[0][1])
+    return (
+        f"GMACs and time disagree: {costly[2]} has {significant(costly[0])} GMACs against {significant(cheap[0])} of "
+        f"{cheap[2]}, but takes {significant(costly[1])} ms against {significant(cheap[1])}.",
+    )
 
 
 def profile_table(measured: LatencyTable) -> Table:

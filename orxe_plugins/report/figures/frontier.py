@@ -53,7 +53,7 @@ def frontier_figure(
     for baseline in baselines:
         check_type("a baseline", baseline, Baseline, "oracle(records) of orxe_plugins.evaluation gives one")
     with styled(theme):
-        floor = _zoom_floor(evaluation)
+        floor = zoom_floor(evaluation)
         panels = 1 if floor is None else 2
         keyed = len(evaluation.experts) > MAX_NAMED
         figure = new_figure(width=(7.4 if panels == 1 else 11.5) + (2.2 if keyed else 0), height=4.8)
@@ -77,7 +77,7 @@ def _title(evaluation: Evaluation) -> str:
     return f"{evaluation.metric_name} against cost ({evaluation.reported_on.title})"
 
 
-def _zoom_floor(evaluation: Evaluation) -> float | None:
+def zoom_floor(evaluation: Evaluation) -> float | None:
     """Lowest score of the enlarged panel; None if one panel is enough."""
     experts = [expert.result.score for expert in evaluation.experts]
     cascade = [row.result.score for row in (*evaluation.policies, evaluation.chosen)]

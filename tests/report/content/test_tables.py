@@ -26,10 +26,18 @@ def test_adjacent_preferences_with_the_same_policy_share_a_row(evaluation: Calla
 def test_figures_stand_in_their_columns(evaluation: Callable[..., Evaluation]) -> None:
     table = policy_table(evaluation())
     assert column(table, "Cost change") == ["-90 %", "-60 %", "-30 %"]
-    assert column(table, "top1 %")[1] == "90.0 (88.0 to 92.0)"
+    assert column(table.for_files(), "top1 %")[1] == "90.0 (88.0 to 92.0)"
     assert column(table, "Paired difference")[2] == "0.0 (0.0 to 0.0)"
     assert column(table, "Optimism") == ["+1.0"] * 3
     assert column(table, "Exit share %") == ["#1 100.0", "#1 50.0, #2 30.0, #3 20.0", "#1 30.0, #3 70.0"]
+
+
+def test_files_have_the_score_beside_the_preference(evaluation: Callable[..., Evaluation]) -> None:
+    assert [each.title for each in policy_table(evaluation()).for_files().columns][:3] == [
+        "Preference", "top1 %", "GMACs"
+    ]  # fmt: skip
+    shown = [each.title for each in policy_table(evaluation()).columns if each.in_terminal]
+    assert shown.count("top1 %") == 1
 
 
 def test_an_expert_that_answers_nothing_has_no_column(evaluation: Callable[..., Evaluation]) -> None:

@@ -1,0 +1,130 @@
+"""Reports in experiment trackers: one interface for TensorBoard, MLflow, Weights & Biases and Trackio."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from orxe_plugins.errors import OrxeError, unknown
+from orxe_plugins.evaluation.results import Evaluation
+from orxe_plugins.report.files import ReportFiles
+
+
+class Tracker(Protocol):
+    """One run in an experiment tracker."""
+
+    def figures(self, step: int, values: Mapping[str, float]) -> None:
+        """Keep figures under their names, at a step."""
+
+    def finish(self, summary: str, files: ReportFiles) -> None:
+        """Keep the summary and what the tracker can hold of the report's files; end the run."""
+
+
+class _TensorBoard:
+    def __init__(self, name: str, folder: Path) -> None:
+        _package("tensorboard")
+        self.writer = _package("torch.utils.tensorboard", "tensorboard").SummaryWriter(str(folder / "tensorboard"))
+
+    def figures(self, step: int, values: Mapping[str, float]) -> None:
+        for key, value in values.items():
+            self.writer.add_scalar(key, value, step)
+
+    def finish(self, summary: str, files: ReportFiles) -> None:
+        self.writer.add_text("summary", summary)
+        self.writer.close()
+
+
+class _MLflow:
+    def __init__(self, name: str, folder: Path) -> None:
+        self.mlflow = _package("mlflow")
+        self.mlflow.start_run(run_name=name)
+
+    def figures(self, step: int, values: Mapping[str, float]) -> None:
+        self.mlflow.log_metrics(dict(values), step=step)
+
+    def finish(self, summary: str, files: ReportFiles) -> None:
+        self.mlflow.set_tag("mlflow.note.content", summary)
+        for path in files.paths:
+            self.mlflow.log_artifact(str(path))
+        self.mlflow.end_run()
+
+
+class _RunOfSteps:
+    """Weights & Biases, and Trackio, which took over its functions."""
+
+    def __init__(self, package: str, name: str) -> None:
+        self.module = _package(package)
+        self.run = self.module.init(project="orxe", name=name)
+
+    def figures(self, step: int, values: Mapping[str, float]) -> None:
+        self.module.log(dict(values), step=step)
+
+    def finish(self, summary: str, files: ReportFiles) -> None:
+        self.module.finish()
+
+
+class _WeightsAndBiases(_RunOfSteps):
+    def finish(self, summary: str, files: ReportFiles) -> None:
+        self.run.notes = summary
+        for path in files.paths:
+            self.run.save(str(path), base_path=str(path.parent), policy="now")
+        self.module.finish()
+
+
+_TRACKERS: dict[str, Callable[[str, Path], Tracker]] = {
+    "tensorboard": _TensorBoard,
+    "mlflow": _MLflow,
+    "wandb": lambda name, folder: _WeightsAndBiases("wandb", name),
+    "trackio": lambda name, folder: _RunOfSteps("trackio", name),
+}
+#: names of the trackers
+TRACKERS = tuple(_TRACKERS)
+
+
+def open_tracker(kind: str, name: str, folder: Path) -> Tracker:
+    """A new run in an experiment tracker.
+
+    Args:
+        kind: one of :data:`TRACKERS`.
+        name: what the run is called.
+        folder: where a tracker that writes files puts them.
+
+    Raises:
+        OrxeError: there is no such tracker, or its package is not installed.
+    """
+    if kind not in _TRACKERS:
+        raise unknown("tracker", kind, TRACKERS)
+    return _TRACKERS[kind](name, folder)
+
+
+def log_evaluation(tracker: Tracker, evaluation: Evaluation, files: ReportFiles) -> None:
+    """Keep an evaluation: one step for each policy by rising preference, then the chosen policy, and the report.
+
+    Scores are fractions; costs are in the evaluation's unit.
+    """
+    metric = evaluation.metric_name
+    for step, row in enumerate(evaluation.policies):
+        figures = {"preference": row.preference, "cost": row.result.cost.value, metric: row.result.score.value}
+        tracker.figures(step, {f"policies/{key}": value for key, value in figures.items()})
+    chosen = evaluation.chosen.result
+    figures = {
+        "cost": chosen.cost.value,
+        "cost_ratio": chosen.cost_ratio.value,
+        metric: chosen.score.value,
+        f"{metric}_low": chosen.score.low,
+        f"{metric}_high": chosen.score.high,
+        "difference": chosen.score_difference.value,
+    }
+    last = len(evaluation.policies)
+    tracker.figures(last, {f"chosen/{key}": value for key, value in figures.items()})
+    tracker.finish(evaluation.verdict.sentence, files)
+
+
+def _package(module: str, package: str = "") -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        name = package or module
+        raise OrxeError(f"{name} is not installed ({error}): install it by `pip install {name}`") from error
