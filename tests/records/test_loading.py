@@ -42,7 +42,7 @@ def test_an_empty_folder_says_how_to_fill_it(tmp_path: Path) -> None:
 
 def test_an_unfinished_recording_says_how_to_go_on(recording: ModuleType, images: Path, tmp_path: Path) -> None:
     recording.run(recording.experts(1), images, tmp_path)
-    sorted(tmp_path.rglob("*.parquet"))[1].unlink()
+    sorted(tmp_path.rglob("shard-*.parquet"))[1].unlink()
     with pytest.raises(OrxeError, match=r"unfinished: 1 of 6 shards are missing. Run the same `orxe record` again"):
         load_records(tmp_path)
 

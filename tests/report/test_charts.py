@@ -15,7 +15,8 @@ def test_ticks_are_few_rising_and_inside(low: float, span: float) -> None:
     values = round_values(low, low + span)
     assert 2 <= len(values) <= 7
     assert values == sorted(set(values))
-    assert low - 1e-6 * abs(low) - 1e-9 <= values[0] and values[-1] <= low + span + 1e-6 * abs(low + span) + 1e-9
+    slack = 1e-6 * (abs(low) + span)
+    assert low - slack <= values[0] and values[-1] <= low + span + slack
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50))

@@ -47,12 +47,13 @@ def test_nothing_of_the_reporting_split_reaches_the_search(make_run: MakeRun, ti
     before = search(run).file.table
     reporting = set(splits_of(run).report.sample_ids)
     records = load_records(out / "records")
-    for path in (out / "records").rglob("*.parquet"):
+    for path in (out / "records").rglob("shard-*.parquet"):
         table = pq.read_table(path)
         rows = zip(table["sample_id"].to_pylist(), table["score"].to_pylist(), strict=True)
         flipped = [1 - score if name in reporting else score for name, score in rows]
         place = table.schema.get_field_index("score")
         pq.write_table(table.set_column(place, "score", pa.array(flipped, table["score"].type)), path)
+        path.with_suffix(".sum").unlink()  # what was written there is no longer what counts as whole
     run = make_run(tiny_recipe, out, "record.keep=all")
     there = np.isin(records.sample_ids, [*reporting])
     assert (splits_of(run).report.score != records.samples(there).score).all()
