@@ -20,6 +20,7 @@ def _run(root: Path, script: str, *arguments: str) -> subprocess.CompletedProces
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
 
+@pytest.mark.long
 def test_the_gpus_benchmark_runs_on_a_cpu(root: Path, tmp_path: Path) -> None:
     done = _run(
         root, "bench_gpu.py", "--device", "cpu", "--small", "--rounds", "1", "--rows", "16", "--backends", "eager",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from orxe_plugins.confidence.names import BUILT_IN
-from orxe_plugins.errors import unknown
+from orxe_plugins.errors import OrxeError, unknown
 from orxe_plugins.util.registry import Registry
 
 
@@ -71,11 +72,17 @@ def confidence_from_dict(data: Mapping[str, Any] | str) -> ConfidenceProvider:
     """The provider that ``data`` names: its kind alone, or a mapping of kind and options.
 
     Raises:
-        OrxeError: no provider has that kind.
+        OrxeError: no provider has that kind, or its options are not those that it takes.
     """
     options = {"kind": data} if isinstance(data, str) else dict(data)
     kind = options.pop("kind", "max_softmax")
     provider = _PROVIDERS.find(kind)
     if provider is None:
         raise unknown("confidence", kind, confidence_names())
+    try:
+        inspect.signature(provider).bind(**options)
+    except TypeError as error:
+        fitted = "missing" in str(error)
+        way_out = ". Such a confidence is fitted on records, as `confidence: auto` in a recipe does" if fitted else ""
+        raise OrxeError(f"confidence {kind!r}: {error}{way_out}") from error
     return provider(**options)

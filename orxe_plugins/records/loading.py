@@ -74,8 +74,8 @@ def load_records(folder: str | Path, experts: Sequence[str] | None = None) -> Re
         np.stack([table.confidence[rows] for table in tables]),
         score.astype(np.uint8) if np.isin(score, (0.0, 1.0)).all() else score,
         ids[rows].tolist(),
-        shared_cost=[manifest["shared_cost"] for manifest in manifests],
-        needs=[manifest["needs"] for manifest in manifests],
+        shared_cost=[manifest.get("shared_cost", 0.0) for manifest in manifests],
+        needs=[manifest.get("needs") for manifest in manifests],
         cost_unit=units[0],
         labels=None if targets is None else targets[rows],
         predictions=_predictions(tables, rows),
@@ -111,8 +111,8 @@ def load_gate_inputs(folder: str | Path, expert: str, sample_ids: Iterable[str])
 
 def _in_routing_order(manifests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     cost = {manifest["name"]: manifest["cost"] for manifest in manifests}
-    shared = np.array([manifest["shared_cost"] for manifest in manifests])
-    alone = shared + [manifest["cost"] + cost.get(manifest["needs"], 0.0) for manifest in manifests]
+    shared = np.array([manifest.get("shared_cost", 0.0) for manifest in manifests])
+    alone = shared + [manifest["cost"] + cost.get(manifest.get("needs"), 0.0) for manifest in manifests]
     return [manifests[i] for i in routing_order(alone, shared)]
 
 

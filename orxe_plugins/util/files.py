@@ -127,3 +127,13 @@ def distinct_name(text: str) -> str:
 def folder_name(text: str) -> str:
     """The text itself where every file system takes it; else a distinct name."""
     return text if text and text == safe_name(text) else distinct_name(text)
+
+
+def is_there(path: str | Path) -> bool:
+    """Whether there is something at a path; False, not an error, for one that no system could hold."""
+    return os.path.exists(path)  # noqa: PTH110  Path.exists raises for names that are too long
+
+
+def is_file_there(path: str | Path) -> bool:
+    """Whether there is a file at a path; False, not an error, for one that no system could hold."""
+    return os.path.isfile(path)  # noqa: PTH113

@@ -311,6 +311,7 @@ def checkout(mmdets: list[str], tmp_path: Path) -> tuple[Path, str]:
     return tmp_path / "mmdetection", f"mmdet:projects/Stand-In/configs/quick.py@{weights}"
 
 
+@pytest.mark.long
 def test_a_project_of_mmdetection_in_a_new_process(
     yolos: list[str], checkout: tuple[Path, str], pictures: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -223,6 +223,7 @@ def test_an_expert_that_answers_nan_is_named(tiny_recipe: Path, tmp_path: Path, 
 # --- stopped runs ---------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_three_kills_in_the_middle_of_orxe_record_change_nothing(tiny_recipe: Path, tmp_path: Path) -> None:
     small = ["record.batch_size=1", "record.shard_size=1"]
     command = [sys.executable, "-m", "orxe_plugins.cli", "record", str(tiny_recipe), *small, "--out"]

@@ -127,7 +127,7 @@ def test_summaries_of_values_and_pixels() -> None:
 def test_an_unknown_summary_is_named() -> None:
     with pytest.raises(OrxeError, match="unknown output summary 'logit'.*'logits'"):
         summary_named("logit")
-    assert set(SUMMARIES) == {"logits", "values", "boxes", "pixels"}
+    assert set(SUMMARIES) == {"logits", "top", "values", "boxes", "pixels"}
 
 
 class Toy(nn.Module):

@@ -34,8 +34,8 @@ NEEDS = {
     "timm.md": "timm",
     "torchvision.md": "torchvision",
 }
-#: pages whose commands train models, or start a server
-LONG = {"esn.md", "gates.md", "serving.md"}
+#: pages whose commands train or build large models, measure times, draw reports, or start a server
+LONG = {"esn.md", "gates.md", "mmdet.md", "report.md", "serving.md", "time.md"}
 #: seconds that the blocks of a page may take: the long ones train for minutes where other tests run beside them
 LIMIT = dict.fromkeys(LONG, 1800)
 _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -33,8 +33,9 @@ def test_every_name_of_the_papers_is_a_model_with_weights(recipe: str) -> None:
         assert is_model_pretrained(name), name
 
 
-# Building the sixty models of one table, the largest ones among them, takes minutes.
-@pytest.mark.parametrize("recipe", [pytest.param("imagenet_orxe", marks=pytest.mark.long), "imagenet_tinysaver"])
+# Building all models of both tables, the largest ones among them, takes minutes.
+@pytest.mark.long
+@pytest.mark.parametrize("recipe", TABLES)
 def test_counted_gmacs_agree_with_the_papers(recipe: str) -> None:
     """Within rounding for convolutions; the papers' counter adds other work, up to a third for attention models."""
     path = recipe_names()[recipe].parent / TABLES[recipe]

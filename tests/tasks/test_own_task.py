@@ -76,6 +76,7 @@ def test_the_example_runs_as_a_recipes_plugin(example: Path) -> None:
 
 
 @pytest.mark.usefixtures("checkpoints")
+@pytest.mark.long
 def test_the_example_runs_from_an_installed_package(example: Path, tmp_path: Path) -> None:
     """A folder on the path with metadata is what an installed package is."""
     (tmp_path / "my_package").mkdir()

@@ -56,8 +56,12 @@ def test_names_of_built_in_tasks_and_confidences_are_taken() -> None:
 
 def test_every_built_in_name_is_found_and_an_unknown_one_is_named() -> None:
     assert all(task_named(kind).kind == kind for kind in task_names())
-    simple = [kind for kind in confidence_names() if kind not in ("ranking_gate",)]
-    assert all(confidence_from_dict(kind).kind == kind for kind in simple)
+    fitted = ("ranking_gate", "advantage")
+    assert all(confidence_from_dict(kind).kind == kind for kind in confidence_names() if kind not in fitted)
+    with pytest.raises(OrxeError, match="confidence 'advantage': missing .*`confidence: auto`"):
+        confidence_from_dict("advantage")
+    with pytest.raises(OrxeError, match="confidence 'margin': got an unexpected keyword argument 'temprature'"):
+        confidence_from_dict({"kind": "margin", "temprature": 2})
     with pytest.raises(OrxeError, match="unknown confidence 'margn': did you mean 'margin'"):
         confidence_from_dict("margn")
     with pytest.raises(OrxeError, match="unknown task 'detections': did you mean 'detection'"):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orxe_plugins.errors import OrxeError, shortened
+from orxe_plugins.util.files import is_there
 from orxe_plugins.util.yaml_files import read_yaml
 
 SPLITS = ("train", "val", "test")
@@ -44,7 +45,7 @@ class DataFile:
                 f"{self.file} has no split {split!r}: it names {', '.join(self.sources) or 'none'}; name one as "
                 f"{self.file}#{next(iter(self.sources), 'val')}"
             )
-        missing = [path for path in self.sources[split] if not path.exists()]
+        missing = [path for path in self.sources[split] if not is_there(path)]
         if missing:
             raise OrxeError(
                 f"{self.file}: the images of split {split!r} are not at {missing[0]}: correct `path:` or `{split}:` in "

@@ -20,6 +20,7 @@ from orxe_plugins.detection.sizes import stored_and_shown
 from orxe_plugins.detection.yolo.data_file import find_data_file, read_data_file
 from orxe_plugins.detection.yolo.label_file import BadLabelsError, label_file_of, read_labels
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.util.files import is_file_there, is_there
 
 #: suffixes of the files that Ultralytics takes as images
 IMAGE_SUFFIXES = frozenset(
@@ -116,7 +117,7 @@ class _Entry:
 
 
 def _entry(file: Path, names: tuple[str, ...]) -> _Entry:
-    if not file.is_file():
+    if not is_file_there(file):
         return _Entry(file, problem="missing")
     sizes = stored_and_shown(file, verify=True)
     if sizes is None:
@@ -125,7 +126,7 @@ def _entry(file: Path, names: tuple[str, ...]) -> _Entry:
     if min(width, height) < _LEAST_SIDE:
         return _Entry(file, problem=f"smaller than {_LEAST_SIDE} pixels")
     labels = label_file_of(file)
-    if not labels.is_file():
+    if not is_file_there(labels):
         return _Entry(file, GroundTruth(np.zeros((0, 4)), np.zeros(0), names), labelled=False)
     try:
         classes, shares, repeated = read_labels(labels, len(names))
@@ -146,7 +147,7 @@ def _listed_images(sources: Sequence[Path]) -> tuple[list[Path], list[str]]:
         else:
             found += _lines(source)
     images = sorted(path for path in found if _suffix(path) in IMAGE_SUFFIXES)
-    others = [Path(p).name for p in found if _suffix(p) not in IMAGE_SUFFIXES | _BESIDE and Path(p).is_file()]
+    others = [Path(p).name for p in found if _suffix(p) not in IMAGE_SUFFIXES | _BESIDE and is_file_there(p)]
     return [Path(path) for path in images], sorted(others)
 
 
@@ -157,7 +158,7 @@ def _lines(file: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise OrxeError(f"{file} is not a readable list of images: {error}") from error
     lines = [line.strip().replace("\\", "/") for line in text.splitlines() if line.strip()]
-    return [line if Path(line).exists() else str(file.parent / line) for line in lines]
+    return [line if is_there(line) else str(file.parent / line) for line in lines]
 
 
 def _suffix(path: str) -> str:
