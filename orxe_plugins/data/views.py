@@ -28,8 +28,8 @@ _FILTERS = {
 }
 #: no model sees more pixels in a row; a file that asks for more wants the memory
 _LONGEST_SIDE = 16384
-#: the filters that torch has, too
-RESIZED_ON_DEVICES = ("nearest", "bilinear", "bicubic")
+#: the filters that torch has, too; its nearest pixel is another one than Pillow's
+RESIZED_ON_DEVICES = ("bilinear", "bicubic")
 #: Pillow's mode for a number of channels
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -125,7 +125,7 @@ class ImageView:
         """This view of images whose pixels lie on a device, made there.
 
         It is the view that :meth:`from_images` makes, but for rounding: Pillow rounds to 8 bits after each of the two
-        sides, and torch after both. Values differ by at most 2/255 before the normalisation, most by nothing.
+        sides, and torch after both. Values differ by at most 5/255 before the normalisation, most by nothing.
 
         Args:
             images: B images of any sizes, uint8 of shape (C, H, W), as :meth:`pixels_of` gives them; all on one device.

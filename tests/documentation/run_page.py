@@ -59,6 +59,7 @@ def blocks_of(page: Path) -> Iterator[Block]:
 def run_page(page: Path, folder: Path) -> None:
     """Run the blocks of a page in ``folder``."""
     os.chdir(folder)
+    sys.path.insert(0, str(folder))  # as where Python is started there
     names: dict[str, Any] = {"__name__": "__page__"}
     exec(_GIVEN.get(page.name, ""), names)
     for block in blocks_of(page):

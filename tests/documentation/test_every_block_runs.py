@@ -35,7 +35,17 @@ NEEDS = {
     "torchvision.md": "torchvision",
 }
 #: pages whose commands train or build large models, measure times, draw reports, or start a server
-LONG = {"esn.md", "gates.md", "mmdet.md", "report.md", "serving.md", "time.md"}
+LONG = {
+    "detection.md",
+    "esn.md",
+    "gates.md",
+    "mmdet.md",
+    "report.md",
+    "serving.md",
+    "time.md",
+    "torchvision.md",
+    "ultralytics.md",
+}
 #: seconds that the blocks of a page may take: the long ones train for minutes where other tests run beside them
 LIMIT = dict.fromkeys(LONG, 1800)
 _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -46,7 +46,7 @@ def test_replaced_weights_are_refused_by_search_eval_and_load(tiny_recipe: Path,
     load_cascade(tmp_path / "out")
     torch.manual_seed(7)
     state = torch.load(folder / "large.pth", weights_only=True)
-    torch.save({key: torch.randn_like(value) if value.is_floating_point() else value for key, value in state.items()},
+    torch.save({key: torch.rand_like(value) if value.is_floating_point() else value for key, value in state.items()},
                folder / "large.pth")  # fmt: skip
     again = Run(recipe, tmp_path / "out")
     for step in (search, read_fitted):

@@ -1,7 +1,8 @@
 """Local stand-ins for what documentation downloads; Python imports this file at its start where it is on the path.
 
-Weights keep the random values that a model was built with. Everything else is the frameworks' own code. What is
-replaced is replaced when a framework is imported, so that a command that needs none of them starts as fast as ever.
+Weights are random: of timm's models the same in every process, of others as the model was built. Everything else is
+the frameworks' own code. What is replaced is replaced when a framework is imported, so that a command that needs none
+of them starts as fast as ever.
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ from typing import Any
 
 
 def _timm(module: ModuleType) -> None:
-    module.load_pretrained = lambda model, *args, **kwargs: None  # type: ignore[attr-defined]
+    import torch
+
+    def load_pretrained(model: torch.nn.Module, *args: Any, **kwargs: Any) -> None:
+        """The same weights in every process, as downloaded ones are."""
+        generator = torch.Generator().manual_seed(0)
+        for parameter in model.parameters():
+            if parameter.ndim > 1 and not parameter.is_meta:
+                torch.nn.init.kaiming_normal_(parameter.data, generator=generator)
+
+    module.load_pretrained = load_pretrained  # type: ignore[attr-defined]
 
 
 class _NoChange(dict[str, Any]):
