@@ -23,7 +23,7 @@ from orxe_plugins.records.team import Team
 from orxe_plugins.run.latency import LatencyMeter, must_measure
 from orxe_plugins.run.measurable import check_measurable
 from orxe_plugins.run.run import Run
-from orxe_plugins.run.views import doubt_about_view
+from orxe_plugins.run.views import doubt_about_view, may_be_doubted
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +84,9 @@ def record_pool(run: Run, team: Team | None = None) -> Recorded:
     wanted = [(place, run.dataset(place.root), _options(run, place, view)) for place in dict.fromkeys(places(run))]
     meter = LatencyMeter(run, view) if must_measure(run) else None
     for spec, expert in zip(run.specs, run.experts(), strict=True):
-        _doubt(run, spec, expert, wanted[0][1])
         placed = team.place(expert)
+        if team.leads and may_be_doubted(spec, placed, run.task):
+            _doubt(run, spec, placed, wanted[0][1])
         for place, dataset, options in wanted:
             if expert.name in run.fresh_names:
                 options = replace(options, fresh_all=True)

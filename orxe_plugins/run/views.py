@@ -14,25 +14,28 @@ from orxe_plugins.tasks.task import Task
 _SAID = {"mean", "std"}
 
 
-def doubt_about_view(spec: ExpertSpec, expert: Expert, dataset: Dataset, task: Task) -> str:
-    """A sentence where an expert answers a few samples better with another usual normalisation; else empty.
+def may_be_doubted(spec: ExpertSpec, expert: Expert, task: Task) -> bool:
+    """Whether an expert is a classifier of a file of weights of which nobody said how its images are normalised.
 
-    Only files of weights are doubted, for which nothing says how they were trained: a framework knows its own ones.
-
-    Args:
-        spec: how the expert was built.
-        expert: the expert.
-        dataset: labelled samples; a few of them are answered, up to three times.
-        task: says which answers are right.
+    Nothing in such a file says how it was trained; a framework knows its own weights.
     """
     _, _, options = parse_address(spec.address)
     given = {**options, **spec.options}
     has_file = spec.checkpoint is not None or given.get("checkpoint") is not None
-    if (
-        not has_file
-        or _SAID & set(given)
-        or not (isinstance(task, Classification) and isinstance(expert, ClassifierExpert))
-    ):
+    is_classifier = isinstance(task, Classification) and isinstance(expert, ClassifierExpert)
+    return has_file and is_classifier and not _SAID & set(given)
+
+
+def doubt_about_view(spec: ExpertSpec, expert: Expert, dataset: Dataset, task: Task) -> str:
+    """A sentence where an expert answers a few samples better with another usual normalisation; else empty.
+
+    Args:
+        spec: how the expert was built.
+        expert: the expert; only those that :func:`may_be_doubted` are tried.
+        dataset: labelled samples; a few of them are answered, up to three times.
+        task: says which answers are right.
+    """
+    if not may_be_doubted(spec, expert, task) or not isinstance(expert, ClassifierExpert):
         return ""
     images, targets = [], []
     number = min(SAMPLES, len(dataset))
