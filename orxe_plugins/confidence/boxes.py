@@ -35,10 +35,7 @@ class MeanBoxScore(ConfidenceProvider):
         """Confidence of B images, float32 of shape (B,), on the host, where boxes are chosen."""
         if not outputs:
             return torch.zeros(0)
-        device = outputs[0].scores.device
-        # One transfer for the whole batch; and float64, which some devices lack, rounds as replay does.
-        scores = torch.cat([detections.scores.detach().to(device) for detections in outputs]).float().cpu().numpy()
-        image = np.repeat(np.arange(len(outputs)), [len(detections) for detections in outputs])  # (sum of K,)
+        scores, image = _scores_by_image(outputs)
         kept = scores > np.float32(self.min_score)
         total = np.bincount(image[kept], scores[kept], minlength=len(outputs))  # in float64
         count = np.bincount(image[kept], minlength=len(outputs))
@@ -58,8 +55,17 @@ class BoxDoubt(ConfidenceProvider):
         """Confidence of B images, float32 of shape (B,)."""
         if not outputs:
             return torch.zeros(0)
-        device = outputs[0].scores.device
-        scores = torch.cat([detections.scores.to(device) for detections in outputs]).cpu().double()  # (sum of K,)
-        image = torch.repeat_interleave(torch.tensor([len(detections) for detections in outputs]))  # (sum of K,)
-        doubt = torch.zeros(len(outputs), dtype=torch.float64).index_add_(0, image, scores * (1 - scores))
-        return (1 / (1 + doubt)).float().to(device)
+        scores, image = _scores_by_image(outputs)
+        p = scores.astype(np.float64)
+        doubt = np.bincount(image, p * (1 - p), minlength=len(outputs))
+        return torch.from_numpy((1 / (1 + doubt)).astype(np.float32)).to(outputs[0].scores.device)
+
+
+def _scores_by_image(outputs: Sequence[Detections]) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of all boxes of B images, float32 (sum of K,), and the image of each, on the host.
+
+    One transfer serves the whole batch; sums in float64, which some devices lack, then round as replay does.
+    """
+    device = outputs[0].scores.device
+    scores = torch.cat([detections.scores.detach().to(device) for detections in outputs]).float().cpu().numpy()
+    return scores, np.repeat(np.arange(len(outputs)), [len(detections) for detections in outputs])
