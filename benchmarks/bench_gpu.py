@@ -45,10 +45,15 @@ def main() -> None:
         pool = make_pool(device, dtype, options.small, options.seed)
         result["pools"].append(_measured(pool, options, started, result["left_out"]))
         _write(result, options.out)
-    if _late(options, started):
-        result["left_out"]["detectors"] = "the time was up"
-    else:
-        result.update(_detectors(options))
+    for name, section in (("classifiers", _classifiers), ("detectors", _detectors)):
+        if _late(options, started):
+            result["left_out"][name] = "the time was up"
+        else:
+            print(f"real {name}: measuring", file=sys.stderr)
+            found, why = section(options)
+            result.update({name: found} if found else {})
+            result["left_out"].update({f"real {name}": why} if why else {})
+        _write(result, options.out)
     result["seconds"] = time.perf_counter() - started
     _write(result, options.out)
     print(to_markdown(result))
@@ -75,15 +80,26 @@ def _measured(pool: Pool, options: argparse.Namespace, started: float, left_out:
     return found
 
 
-def _detectors(options: argparse.Namespace) -> dict[str, Any]:
-    """CascadeYOLO beside YOLO, where the weights are there."""
+def _classifiers(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Two real classifiers, or why they were not measured."""
+    import gpu_real
+
+    if options.small or not gpu_real.available():
+        return {}, _why(options)
+    return gpu_real.measure(torch.device(options.device), options.dtypes[-1], options.rounds), ""
+
+
+def _detectors(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """CascadeYOLO beside YOLO, or why it was not measured."""
     import speed_detectors
 
     if options.small or not speed_detectors.available():
-        why = "it runs in its full form alone" if options.small else f"no weights in {DATA.name}"
-        return {"left_out": {"detectors": why}}
-    clock = time.perf_counter
-    return {"detectors": speed_detectors.measure(64, 16, options.rounds, clock, options.device)}
+        return {}, _why(options)
+    return speed_detectors.measure(64, 16, options.rounds, time.perf_counter, options.device), ""
+
+
+def _why(options: argparse.Namespace) -> str:
+    return "it runs in its full form alone" if options.small else f"no weights in {DATA.name}"
 
 
 def _late(options: argparse.Namespace, started: float) -> bool:

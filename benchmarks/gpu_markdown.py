@@ -16,6 +16,8 @@ def to_markdown(result: dict[str, Any]) -> str:
     ]
     for pool in result["pools"]:
         parts += _pool(pool)
+    if "classifiers" in result:
+        parts.append(_classifiers(result["classifiers"]))
     if "detectors" in result:
         parts.append(_detectors(result["detectors"]))
     parts += [f"Not measured: {name}: {reason}." for name, reason in result["left_out"].items()]
@@ -67,6 +69,32 @@ def _table(backend: str, found: dict[str, Any]) -> str:
             f"{shown(stream['of_ideal'], 2)} | {shown(stream['against_last'], 2)} |"
         )
     return "\n".join(lines)
+
+
+def _classifiers(data: dict[str, Any]) -> str:
+    names = list(data["rows"][0]["images_per_second"])
+    against = list(data["rows"][0]["against_last"])
+    top1 = "; ".join(
+        f"with views made on the {where}, {', '.join(f'{name} {100 * score:.2f}' for name, score in of.items())}"
+        for where, of in data["top1"].items()
+    )
+    head = ["what", "views made on the", *(f"{name}, images/s" for name in names)]
+    head += [f"{name} against {data['experts'][-1]}" for name in against]
+    rows = [
+        [row["what"], row["views"], *(f"{row['images_per_second'][name]:.0f}" for name in names)]
+        + [shown(row["against_last"][name], 2) for name in against]
+        for row in data["rows"]
+    ]
+    return "\n".join([
+        f"## Real weights: {' -> '.join(data['experts'])}, {data['dtype']}, {data['backend']}",
+        "",
+        f"{data['images']} ImageNet images, batches of {data['batch']}; {data['workers']} threads decode files. "
+        f"Top-1: {top1}.",
+        "",
+        f"| {' | '.join(head)} |",
+        "|---|---|" + "---|" * (len(head) - 2),
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ])  # fmt: skip
 
 
 def _detectors(data: dict[str, Any]) -> str:
