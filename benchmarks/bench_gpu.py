@@ -17,6 +17,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from recorded_data import DATA
 ROOT = Path(__file__).resolve().parent
 BATCHES = (1, 16, 64, 256)
 SMALL_BATCHES = (1, 8)
+PARTS = ("pools", "classifiers", "detectors")
 
 
 def main() -> None:
@@ -41,15 +43,19 @@ def main() -> None:
     device = torch.device(options.device)
     started = time.perf_counter()
     result: dict[str, Any] = {"about": about(options.device, "wall"), "pools": [], "left_out": {}}
-    for dtype in options.dtypes:
+    for dtype in options.dtypes if "pools" in options.parts else ():
         pool = make_pool(device, dtype, options.small, options.seed)
-        result["pools"].append(_measured(pool, options, started, result["left_out"]))
-        _write(result, options.out)
+        result["pools"].append({"dtype": dtype})
+        for found in _measured(pool, options, started, result["left_out"]):
+            result["pools"][-1] = found
+            _write(result, options.out)
     for name, section in (("classifiers", _classifiers), ("detectors", _detectors)):
+        if name not in options.parts:
+            continue
         if _late(options, started):
-            result["left_out"][name] = "the time was up"
+            result["left_out"][f"real {name}"] = "the time was up"
         else:
-            print(f"real {name}: measuring", file=sys.stderr)
+            _say(f"real {name}: measuring", started)
             found, why = section(options)
             result.update({name: found} if found else {})
             result["left_out"].update({f"real {name}": why} if why else {})
@@ -59,9 +65,11 @@ def main() -> None:
     print(to_markdown(result))
 
 
-def _measured(pool: Pool, options: argparse.Namespace, started: float, left_out: dict[str, str]) -> dict[str, Any]:
-    """Routes first, for figures of wrong answers are worth nothing; then times of each backend."""
-    print(f"{pool.dtype}: checking routes", file=sys.stderr)
+def _measured(
+    pool: Pool, options: argparse.Namespace, started: float, left_out: dict[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Routes first, for figures of wrong answers are worth nothing; then, growing, times of each backend."""
+    _say(f"{pool.dtype}: checking routes", started)
     found: dict[str, Any] = {
         "dtype": pool.dtype,
         "experts": list(pool.names),
@@ -69,15 +77,20 @@ def _measured(pool: Pool, options: argparse.Namespace, started: float, left_out:
         "routes": gpu_routes.check(pool, options.rows),
         "backends": {},
     }
+    yield found
     for backend in options.backends:
         name = f"{backend}, {pool.dtype}"
         if _late(options, started):
             left_out[name] = "the time was up"
         else:
-            print(f"{name}: measuring", file=sys.stderr)
+            _say(f"{name}: measuring", started)
             batches = SMALL_BATCHES if options.small else BATCHES
             found["backends"][backend] = gpu_rows.measure(pool, backend, batches, options.rounds)
-    return found
+        yield found
+
+
+def _say(what: str, started: float) -> None:
+    print(f"{time.perf_counter() - started:.0f} s, {what}", file=sys.stderr)
 
 
 def _classifiers(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -115,8 +128,9 @@ def _write(result: dict[str, Any], out: Path) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda:0", help="where to measure")
-    parser.add_argument("--dtypes", nargs="+", choices=("fp32", "fp16", "bf16"), default=["fp32", "fp16"])
-    parser.add_argument("--backends", nargs="+", choices=("eager", "compile", "graphs"), default=["eager", "graphs"])
+    parser.add_argument("--dtypes", nargs="+", choices=("fp32", "fp16", "bf16"), default=["fp16", "fp32"])
+    parser.add_argument("--backends", nargs="+", choices=("eager", "compile", "graphs"), default=["graphs", "eager"])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
     parser.add_argument("--small", action="store_true", help="tiny models and batches")
     parser.add_argument("--rounds", type=int, default=9, help="rounds of each measurement")
     parser.add_argument("--rows", type=int, default=32, help="images whose routes are compared with the CPU's")

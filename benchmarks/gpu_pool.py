@@ -76,7 +76,8 @@ def make_pool(device: torch.device, dtype: str, small: bool, seed: int) -> Pool:
     size, count = (64, 64) if small else (224, _CALIBRATION)
     torch.manual_seed(seed)
     images = _images(count, size, seed).to(device)
-    modules = {name: _spread(timm.create_model(name, num_classes=100).to(device), images[:64]) for name in wanted}
+    with device:  # drawing the weights of large models takes a CPU long
+        modules = {name: _spread(timm.create_model(name, num_classes=100), images[:64]) for name in wanted}
     experts = [Expert(name, module, cost=float(i + 1)) for i, (name, module) in enumerate(modules.items())]
     if device.type == "cuda":
         images = images.to(memory_format=torch.channels_last)

@@ -20,7 +20,7 @@ _BATCHES, _LEAST = 2, 32
 #: how often a stream goes through the images: at its end, batches are not full
 _REPEATS = 4
 #: seconds after which a row has rounds enough, if it has three
-_SECONDS = 8.0
+_SECONDS = 4.0
 
 
 def measure(pool: Pool, backend: str, batches: Sequence[int], rounds: int) -> dict[str, Any]:

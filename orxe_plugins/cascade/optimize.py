@@ -25,7 +25,8 @@ from orxe_plugins.util.arguments import check_count
 BACKENDS = ("graphs", "compile", "eager")
 #: between powers of two, so that few rows of a graph are wasted
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 192, 256)
-_ROUNDS = 5
+#: timed calls of one size, and the milliseconds after which fewer have to do
+_ROUNDS, _ENOUGH = 5, 100.0
 
 
 @dataclass(frozen=True)
@@ -188,16 +189,18 @@ def _laid_out(view: Tensor) -> Tensor:
 
 
 def _ms(work: Callable[[Tensor], Any], view: Tensor) -> float:
-    """Median milliseconds of one call."""
-    times = []
+    """Median milliseconds of one call, after one that is not counted; of few calls where one takes long."""
+    times: list[float] = []
     with torch.no_grad():
-        for _ in range(_ROUNDS + 2):
+        for i in range(_ROUNDS + 1):
             _wait(view)
             start = time.perf_counter()
             work(view)
             _wait(view)
             times.append(1000 * (time.perf_counter() - start))
-    return median(times[2:])
+            if i > 0 and sum(times[1:]) > _ENOUGH:
+                break
+    return median(times[1:])
 
 
 def _wait(view: Tensor) -> None:
