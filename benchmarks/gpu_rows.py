@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,7 @@ def _alone(pool: Pool, expert: int, backend: str, sizes: set[int]) -> Callable[[
 
 def _ready(cascade: Cascade, backend: str, pool: Pool, batches: Sequence[int]) -> Cascade:
     """The cascade as it runs under the backend."""
+    cascade.setup = replace(cascade.setup, fast={})
     if backend != "eager":
         sizes = tuple(sorted({*batches, *(size for size in BATCH_SIZES if size <= max(batches))}))
         report = cascade.optimize(
