@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -11,11 +12,26 @@ from torch import Tensor
 from orxe_plugins.cascade.faults import NOT_FINITE, Fault
 
 
+class Trace(Protocol):
+    """What a route can be made of when somebody looks at it."""
+
+    #: the device of the confidences
+    device: torch.device
+
+    def on(self, device: torch.device) -> Route:
+        """The route, on a device."""
+
+
+def _none() -> None:
+    """A default that, unlike a value, leaves nothing in the class: what is not there yet is made by ``__getattr__``."""
+
+
 @dataclass(frozen=True, eq=False)
 class Route:
     """Which expert answered each of B samples.
 
-    The tensors stay on the device that the confidences are on; :meth:`to_host` brings them over together.
+    The tensors are on the device that the confidences are on, and are made when one of them is first asked for;
+    :meth:`to_host` gives all of them on the host for one transfer at most.
 
     Attributes:
         expert: index of the expert that answered, int64 of shape (B,); -1 where none did.
@@ -34,8 +50,35 @@ class Route:
     cost: Tensor
     ran: Tensor
     failed: tuple[Fault, ...] = ()
-    unsound: Tensor | None = None
-    confidences: Tensor | None = None
+    unsound: Tensor | None = field(default_factory=_none)
+    confidences: Tensor | None = field(default_factory=_none)
+
+    @staticmethod
+    def of(trace: Trace) -> Route:
+        """A route that is made of a trace when it is looked at."""
+        route = object.__new__(Route)
+        route.__dict__["_trace"] = trace
+        return route
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            trace = self.__dict__.get("_trace")
+            if trace is None or name not in Route.__dataclass_fields__:
+                raise AttributeError(f"a Route has no attribute {name!r}")
+            self._settle()
+            return self.__dict__[name]
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._settle()
+        return self.__dict__
+
+    def _settle(self) -> None:
+        """Make what has not been looked at yet."""
+        trace: Trace | None = self.__dict__.get("_trace")
+        if trace is not None:
+            self.__dict__.update(trace.on(trace.device).__dict__)
+            self.__dict__.pop("_trace", None)
 
     @cached_property
     def faults(self) -> tuple[Fault, ...]:
@@ -48,6 +91,9 @@ class Route:
 
     def to_host(self) -> Route:
         """The same route in tensors on the CPU, brought over in one transfer; itself if it is there."""
+        trace: Trace | None = self.__dict__.get("_trace")
+        if trace is not None and trace.device.type != "cpu":
+            return trace.on(torch.device("cpu"))
         parts = (self.expert, self.confidence, self.cost, self.ran, self.unsound, self.confidences)
         if all(part is None or part.device.type == "cpu" for part in parts):
             return self

@@ -34,8 +34,127 @@ class Limit(Protocol):
         """
 
 
+class _Course:
+    """How far B samples have come through N experts, as the host knows it; a trace of their route.
+
+    Args:
+        experts: the experts.
+        size: number of samples B.
+
+    Attributes:
+        device: where the first expert's confidences are.
+        pending: which samples are not answered yet, bool (B,).
+    """
+
+    def __init__(self, experts: Sequence[Expert], size: int) -> None:
+        self._experts = experts
+        self.device = torch.device("cpu")
+        self.pending = np.ones(size, dtype=bool)
+        self._expert = np.zeros(size, dtype=np.int64)
+        self._sure = np.zeros(size, dtype=np.float32)  # of the last expert that ran
+        self._ran = np.zeros((size, len(experts)), dtype=bool)
+        self._seen = np.full((size, len(experts)), np.nan, dtype=np.float32)
+        self._last: tuple[Tensor, Tensor] | None = None
+        self._unsound: Tensor | None = None
+
+    def entering(self, stage: Stage) -> np.ndarray:
+        """Places of the samples that enter an expert, int64 (K,)."""
+        enters = self.pending & (self._sure >= np.float32(stage.skip)) if stage.skip > 0 else self.pending
+        return np.flatnonzero(enters)
+
+    def ran(self, stage: Stage, rows: np.ndarray, confidence: Tensor) -> None:
+        """Note that an expert ran on the samples at K places, and how sure it was of them, (K,)."""
+        if not self._ran.any():
+            self.device = confidence.device
+        self._expert[rows], self._ran[rows, stage.expert] = stage.expert, True
+        if stage.exit is None:
+            # Nothing depends on how sure the last one is: the host does not wait for it.
+            self._last = torch.from_numpy(rows), confidence.detach()
+            self.pending[rows] = False
+            return
+        sure = np.nan_to_num(confidence.detach().float().cpu().numpy(), nan=0.0)  # the host waits here
+        self._sure[rows] = self._seen[rows, stage.expert] = sure
+        # As torch does, a threshold is compared in the precision of the confidence.
+        self.pending[rows[sure >= np.float32(stage.exit)]] = False
+
+    def hold_back(self, stage: Stage, rows: np.ndarray, limit: Limit) -> None:
+        """Let more of K samples exit after an expert that just ran on them, as a limit says."""
+        told = rows, self._sure[rows], ~self.pending[rows]
+        self.pending[rows[limit.leaving(stage.expert, *map(torch.from_numpy, told)).numpy()]] = False
+
+    def route(self, unsound: Tensor | None) -> Route:
+        """What came out, given which answers are not finite, bool (B,)."""
+        self._unsound = unsound
+        return Route.of(self)
+
+    def on(self, device: torch.device) -> Route:
+        late, unsound = self._late(device)
+        seen = torch.from_numpy(self._seen.copy()).to(device)  # (B, N)
+        if self._last is not None:
+            seen[self._last[0].to(device), -1] = _number(late)
+        expert, ran = torch.from_numpy(self._expert).to(device), torch.from_numpy(self._ran).to(device)
+        confidence = seen.gather(1, expert[:, None]).squeeze(1)
+        cost = Costs.of_experts(self._experts, device).of(ran, expert)
+        return Route(expert, confidence, cost, ran, unsound=unsound, confidences=seen)
+
+    def _late(self, device: torch.device) -> tuple[Tensor, Tensor | None]:
+        """The last expert's confidences, and which answers are not finite: what a device alone knows, in one move."""
+        confidence = torch.zeros(0, device=self.device) if self._last is None else self._last[1]
+        if self._unsound is None or device == self._unsound.device:
+            return confidence.to(device), self._unsound
+        packed = torch.cat([confidence.float(), self._unsound.to(confidence.device, torch.float32)]).to(device)
+        return packed[: len(confidence)], packed[len(confidence) :].bool()
+
+
+@torch.compiler.disable(recursive=False)
+def route_batch(
+    experts: Sequence[Expert], policy: Policy, batch: Any, context: BatchContext, limit: Limit | None = None
+) -> tuple[Any, Route]:
+    """Run each expert on those samples alone that reach it.
+
+    There is one compaction per stage. The host learns how sure an expert is once per stage, and nothing else: answers
+    stay on the device, and so does what the last expert says. An expert that no sample reaches does not run, and
+    nothing is copied where all of them go on.
+
+    Args:
+        experts: N experts.
+        policy: their thresholds.
+        batch: B samples (see ``orxe_plugins.data.batch``).
+        context: what the experts share while they answer it.
+        limit: holds samples back that would go on by their thresholds.
+
+    Returns:
+        Outputs for B samples, of the kind that the experts give, and the route of each sample.
+
+    Raises:
+        OrxeError: an expert gives another number of answers than it was handed samples.
+    """
+    size = context.size
+    course, outputs = _Course(experts, size), None
+    for stage in stages_of(policy):
+        rows = course.entering(stage)  # (K,)
+        if len(rows) == 0 and outputs is not None:
+            if not course.pending.any():
+                break
+            continue
+        expert = experts[stage.expert]
+        if len(rows) == size:
+            answers = checked(expert, expert.run(batch, context.on_rows(None)), size)
+            outputs = answers.outputs
+        else:
+            index = torch.from_numpy(rows)
+            chosen = Rows(index)
+            answers = checked(expert, expert.run(take_rows(batch, chosen), context.on_rows(index)), len(index))
+            # The answer to a sample that goes on is overwritten by that of the next expert that it enters.
+            outputs = put_rows(outputs, chosen, answers.outputs, size)
+        course.ran(stage, rows, answers.confidence)
+        if limit is not None and stage.exit is not None:
+            course.hold_back(stage, rows, limit)
+    return outputs, course.route(not_finite(experts[-1], outputs))
+
+
 class _State:
-    """How far B samples have come through the experts, once the first one ran on all of them.
+    """How far B samples have come through the experts, once the first one ran on all of them, in tensors alone.
 
     Args:
         n_experts: number of experts N.
@@ -72,15 +191,7 @@ class _State:
         if stage.exit is not None:
             self.pending = self.pending & ~(entered & (confidence >= stage.exit))
 
-    def hold_back(self, stage: Stage, limit: Limit) -> None:
-        """Let more samples exit after an expert that just ran, as a limit says."""
-        ran = self.ran[stage.expert]
-        assert ran is not None
-        rows = ran.nonzero().squeeze(1)  # (K,)
-        leaving = limit.leaving(stage.expert, rows, self.confidence[rows], ~self.pending[rows])
-        self.pending = self.pending.index_fill(0, rows[leaving], False)
-
-    def route(self, costs: Costs, unsound: Tensor | None = None) -> Route:
+    def route(self, costs: Costs) -> Route:
         """What came out."""
         none = torch.zeros_like(self.pending)
         ran = torch.stack([none if column is None else column for column in self.ran], dim=1)  # (B, N)
@@ -88,65 +199,12 @@ class _State:
         seen = torch.stack([nothing if column is None else column for column in self.seen], dim=1)
         confidences = torch.where(ran, seen, nothing[:, None])  # (B, N)
         cost = costs.of(ran, self.expert)
-        return Route(self.expert, self.confidence, cost, ran, unsound=unsound, confidences=confidences)
+        return Route(self.expert, self.confidence, cost, ran, confidences=confidences)
 
 
 def _number(confidence: Tensor) -> Tensor:
     """A confidence in float32, 0 where it is NaN."""
     return torch.nan_to_num(confidence.to(torch.float32), nan=0.0)
-
-
-@torch.compiler.disable(recursive=False)
-def route_batch(
-    experts: Sequence[Expert], policy: Policy, batch: Any, context: BatchContext, limit: Limit | None = None
-) -> tuple[Any, Route]:
-    """Run each expert on those samples alone that reach it.
-
-    There is one compaction per stage. The host learns which samples go on once per stage, and nothing else: the rest
-    stays on the device. An expert that no sample reaches does not run, and nothing is copied where all of them go on.
-
-    Args:
-        experts: N experts.
-        policy: their thresholds.
-        batch: B samples (see ``orxe_plugins.data.batch``).
-        context: what the experts share while they answer it.
-        limit: holds samples back that would go on by their thresholds; the host waits for it once more per stage.
-
-    Returns:
-        Outputs for B samples, of the kind that the experts give, and the route of each sample.
-
-    Raises:
-        OrxeError: an expert gives another number of answers than it was handed samples.
-    """
-    size = context.size
-    first, *others = stages_of(policy)
-    answers = checked(experts[first.expert], experts[first.expert].run(batch, context.on_rows(None)), size)
-    outputs = answers.outputs
-    state = _State(len(experts), first, answers.confidence)
-    if limit is not None and first.exit is not None:
-        state.hold_back(first, limit)
-    for stage in others:
-        entered = state.entering(stage)
-        index = torch.from_numpy(np.flatnonzero(entered.cpu().numpy()))  # (K,); the host waits here
-        if len(index) == 0 and stage.skip <= 0:
-            break  # all are answered
-        if len(index) == 0:
-            continue
-        expert, device = experts[stage.expert], state.confidence.device
-        if len(index) == size:
-            answers = checked(expert, expert.run(batch, context.on_rows(None)), size)
-            outputs, confidence = answers.outputs, _number(answers.confidence.to(device))
-        else:
-            rows = Rows(index)
-            answers = checked(expert, expert.run(take_rows(batch, rows), context.on_rows(index)), len(index))
-            # The answer to a sample that goes on is overwritten by that of the next expert that it enters.
-            outputs = put_rows(outputs, rows, answers.outputs, size)
-            confidence = state.confidence.index_copy(0, rows.on(device), _number(answers.confidence.to(device)))
-        state.leave(stage, entered, confidence)
-        if limit is not None and stage.exit is not None:
-            state.hold_back(stage, limit)
-    unsound = not_finite(experts[-1], outputs)
-    return outputs, state.route(Costs.of_experts(experts, state.confidence.device), unsound)
 
 
 def route_dense(experts: Sequence[Expert], policy: Policy, batch: Any, context: BatchContext) -> tuple[Tensor, Route]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from orxe_plugins import Cascade, Detections, Expert, OrxeError, Policy, Route
+from orxe_plugins.cascade.faults import Fault
 from orxe_plugins.cascade.route import _packed, _unpacked
 from orxe_plugins.experts.detector import DetectorExpert
 
@@ -95,7 +97,7 @@ def test_tensors_are_routed_without_a_wait_but_for_the_survivors(threshold: floa
     # Rows are selected where some go on and some do not, and nowhere else.
     compacted = sum(0 < count < 24 for count in route.ran.sum(dim=0).tolist())
     assert counting.calls["index_select"] == compacted
-    assert counting.calls["index_copy"] == 2 * compacted  # outputs and confidences
+    assert counting.calls["index_copy"] == compacted
     assert (compacted > 0) == (threshold == 0.7)
 
 
@@ -165,6 +167,41 @@ def test_a_route_comes_to_the_host_in_one_transfer_and_unchanged(seed: int) -> N
     for part in ("expert", "confidence", "cost", "ran", "unsound"):
         mine, its = getattr(route, part), getattr(there, part)
         assert mine.dtype == its.dtype and torch.equal(mine.nan_to_num(), its.nan_to_num())
+
+
+def test_a_route_is_made_when_somebody_looks_and_lives_on_in_copies() -> None:
+    cascade = Cascade.from_modules([nn.Linear(3, 2), nn.Linear(3, 2)], [0.6], costs=[1, 2])
+    batch = torch.randn(7, 3)
+    route = cascade.route(batch)[1]
+    assert "expert" not in vars(route)
+    copied = pickle.loads(pickle.dumps(cascade.route(batch)[1]))
+    marked = replace(cascade.route(batch)[1], failed=(Fault(0, 1, "made up"),))
+    for part in ("expert", "confidence", "cost", "ran", "unsound", "confidences"):
+        for other in (copied, marked, cascade.route(batch)[1].to_host()):
+            assert torch.equal(getattr(route, part).nan_to_num(), getattr(other, part).nan_to_num())
+    assert marked.faults and not route.faults and "expert" in vars(route)
+    with pytest.raises(AttributeError, match="a Route has no attribute 'experts'"):
+        route.experts
+
+
+class Elsewhere:
+    """A trace on a device that no tensor can be read from."""
+
+    device = torch.device("meta")
+
+    def __init__(self) -> None:
+        self.asked: list[torch.device] = []
+
+    def on(self, device: torch.device) -> Route:
+        self.asked.append(device)
+        return Route(*torch.zeros(3, 2, device=device), torch.zeros(2, 3, dtype=torch.bool, device=device))
+
+
+def test_a_route_that_nobody_looked_at_is_made_on_the_host_at_once() -> None:
+    trace = Elsewhere()
+    route = Route.of(trace)
+    assert route.to_host().expert.tolist() == [0, 0] and trace.asked == [torch.device("cpu")]
+    assert route.expert.is_meta and trace.asked == [torch.device("cpu"), trace.device]
 
 
 class Fewer(nn.Module):
