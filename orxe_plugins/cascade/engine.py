@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 
 from orxe_plugins.cascade.calls import Call
-from orxe_plugins.cascade.faults import NOT_FINITE, ExpertTimeoutError, Fault, checked, in_words, not_finite
+from orxe_plugins.cascade.faults import NOT_FINITE, ExpertTimeoutError, Fault, checked, in_words
 from orxe_plugins.cascade.parcel import Finished, Outcome, Parcel
 from orxe_plugins.cascade.plan import host_cost, stages_of
 from orxe_plugins.cascade.routing import Limit
+from orxe_plugins.cascade.told import Told, told_by
 from orxe_plugins.data.batch import samples_of
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.absent import AbsentExpert
@@ -23,6 +24,22 @@ from orxe_plugins.policies.policy import Policy
 
 #: places within a parcel, and what an expert made of these samples
 _Piece = tuple[np.ndarray, Answers | Exception]
+
+
+class Started(NamedTuple):
+    """An expert that was handed a parcel.
+
+    Attributes:
+        expert: its index.
+        parcel: the samples.
+        pieces: what it made of parts of them; None: there is no such expert.
+        told: what the host has to know of each part, on its way; None where the expert failed.
+    """
+
+    expert: int
+    parcel: Parcel
+    pieces: list[_Piece] | None
+    told: Sequence[Told | None] = ()
 
 
 class Engine:
@@ -72,18 +89,38 @@ class Engine:
         Raises:
             Exception: what the expert raised, unless faults are tolerated.
         """
+        return self.finish(self.start(expert, parcel))
+
+    def start(self, expert: int, parcel: Parcel) -> Started:
+        """Hand an expert a parcel of samples that reached it, without waiting for the device that it runs on.
+
+        Raises:
+            Exception: what the expert raised, unless faults are tolerated.
+        """
         member = self._experts[expert]
         if self._tolerant and isinstance(member, AbsentExpert):
-            leaves = self._failed(expert, parcel, np.arange(len(parcel)), member.error, goes_on=True)
-            return self._outcome(expert, parcel, list(parcel.answers), leaves)
+            return Started(expert, parcel, None)
         parcel.ran[:, expert] = True
+        pieces = self._pieces(expert, parcel)
+        # What the host has to know sets off at once: it would wait for whatever the device is handed meanwhile.
+        told = [None if isinstance(made, Exception) else told_by(member, made) for _, made in pieces]
+        return Started(expert, parcel, pieces, told)
+
+    def finish(self, started: Started) -> Outcome:
+        """What came of a parcel; the host waits for the expert's device here."""
+        expert, parcel, pieces, told = started
+        if pieces is None:
+            error = cast(AbsentExpert, self._experts[expert]).error
+            leaves = self._failed(expert, parcel, np.arange(len(parcel)), error, goes_on=True)
+            return self._outcome(expert, parcel, list(parcel.answers), leaves)
         leaves = np.zeros(len(parcel), dtype=bool)
         given: list[Any] = list(parcel.answers) or [None] * len(parcel)
-        for index, made in self._pieces(expert, parcel):
+        for (index, made), read in zip(pieces, told, strict=True):
             if isinstance(made, Exception):
                 leaves[index] = self._failed(expert, parcel, index, made)
             else:
-                leaves[index] = self._answered(expert, parcel, index, made, given)
+                assert read is not None
+                leaves[index] = self._answered(expert, parcel, index, (made.outputs, *read()), given)
         return self._outcome(expert, parcel, given, leaves)
 
     # --- running ------------------------------------------------------------------------------
@@ -152,12 +189,25 @@ class Engine:
     # --- what becomes of the samples ----------------------------------------------------------
 
     def _answered(
-        self, expert: int, parcel: Parcel, index: np.ndarray, answers: Answers, given: list[Any]
+        self,
+        expert: int,
+        parcel: Parcel,
+        index: np.ndarray,
+        answers: tuple[Any, np.ndarray, np.ndarray],
+        given: list[Any],
     ) -> np.ndarray:
-        """Take an expert's answers to samples into ``given``; which of these are done with, bool (K,)."""
-        confidence, is_bad = _on_host(self._experts[expert], answers)
+        """Take an expert's answers to samples into ``given``; which of these are done with, bool (K,).
+
+        Args:
+            expert: its index.
+            parcel: the samples.
+            index: places of those that were answered.
+            answers: outputs, confidence (K,), and which outputs are not finite (K,).
+            given: an output for each sample of the parcel.
+        """
+        outputs, confidence, is_bad = answers
         kept = np.flatnonzero(~is_bad) if self._tolerant else np.arange(len(index))
-        rows, places = samples_of(answers.outputs), index[kept]
+        rows, places = samples_of(outputs), index[kept]
         for place, k in zip(places.tolist(), kept.tolist(), strict=True):
             given[place] = rows[k]
         parcel.expert[places] = expert
@@ -228,8 +278,10 @@ class Engine:
         outcome = Outcome()
         done = np.flatnonzero(leaves)
         cost = host_cost(self._experts, parcel.ran[done], parcel.expert[done])
-        for place, price in zip(done.tolist(), cost.tolist(), strict=True):
-            outcome.finished.append(self._finished(parcel, place, given, price))
+        # Single numbers of an array are slow to come by: those of all samples are taken out at once.
+        columns = (parcel.number[done], parcel.expert[done], parcel.confidence[done], cost)
+        for place, *known in zip(done.tolist(), *(column.tolist() for column in columns), strict=True):
+            outcome.finished.append(_finished(parcel, given[place], parcel.ran[place], *known))
         onward = np.flatnonzero(~leaves)
         if len(onward):
             parcel.answers = given if self._tolerant else []
@@ -239,32 +291,16 @@ class Engine:
                 outcome.onward[goal] = parcel.take(onward[goals == goal], now)
         return outcome
 
-    def _finished(self, parcel: Parcel, place: int, given: list[Any], cost: float) -> Finished:
-        number, expert = int(parcel.number[place]), int(parcel.expert[place])
-        noted = parcel.faults.get(number, [])
-        return Finished(
-            number,
-            given[place] if expert >= 0 else None,
-            expert,
-            float(parcel.confidence[place]),
-            cost,
-            parcel.ran[place],
-            noted[-1][1] if expert < 0 else None,
-            tuple(fault for fault, _ in noted),
-        )
 
-
-def _on_host(expert: Expert, answers: Answers) -> tuple[np.ndarray, np.ndarray]:
-    """Confidence, 0 where it is NaN, float32 (K,), and which answers are not finite, bool (K,); one transfer."""
-    confidence = answers.confidence.detach().to(torch.float32)
-    unsound = not_finite(expert, answers.outputs)
-    if unsound is None:
-        host = confidence.cpu()
-        is_bad = np.zeros(len(host), dtype=bool)
-    else:
-        host, bad = torch.stack([confidence, unsound.to(confidence.device, torch.float32)]).cpu()
-        is_bad = bad.numpy() > 0
-    return torch.nan_to_num(host, nan=0.0).numpy(), is_bad
+def _finished(
+    parcel: Parcel, output: Any, ran: np.ndarray, number: int, expert: int, confidence: float, cost: float
+) -> Finished:
+    if not parcel.faults:
+        return Finished(number, output if expert >= 0 else None, expert, confidence, cost, ran)
+    noted = parcel.faults.get(number, [])
+    error = noted[-1][1] if expert < 0 else None
+    faults = tuple(fault for fault, _ in noted)
+    return Finished(number, output if expert >= 0 else None, expert, confidence, cost, ran, error, faults)
 
 
 def _by_policy(policy: np.ndarray) -> list[tuple[int, np.ndarray]]:

@@ -6,7 +6,7 @@ import math
 import queue
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,13 @@ import torch
 
 from orxe_plugins.cascade.calls import Call
 from orxe_plugins.cascade.counting import count_unknown
-from orxe_plugins.cascade.engine import Engine
+from orxe_plugins.cascade.engine import Engine, Started
 from orxe_plugins.cascade.faults import Fault, check_on_error
 from orxe_plugins.cascade.parcel import Finished, Outcome, Parcel
 from orxe_plugins.cascade.source import Ahead, Unreadable, samples
 from orxe_plugins.data.batch import stacked
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.experts.expert import Expert
 from orxe_plugins.util.arguments import check_count
 
 if TYPE_CHECKING:
@@ -107,6 +108,9 @@ class Stream:
         self._next = 0
         self._late: list[tuple[Call[Outcome], int]] = []  # each with the number of its oldest sample
         self._longest = [0.0] * len(self._experts)
+        # While a device runs one batch, the host tells the answers of the one before and gathers the next.
+        self._overlaps = options.max_wait is None and _on_device(self._experts)
+        self._running: Started | None = None
         self._broken: Exception | None = None
 
     def answers(self) -> Iterator[StreamAnswer]:
@@ -175,8 +179,9 @@ class Stream:
     def _admit(self) -> None:
         """Let the samples that arrived stand at the experts that they enter first."""
         firsts: dict[int, list[tuple[int, int, Any]]] = {}
+        entered = {number: self._engine.policy(number).enabled[0] for number in {one[1] for one in self._arrived}}
         for one in self._arrived:
-            firsts.setdefault(self._engine.policy(one[1]).enabled[0], []).append(one)
+            firsts.setdefault(entered[one[1]], []).append(one)
         self._arrived = []
         for expert, some in firsts.items():
             numbers, policies, items = zip(*some, strict=True)
@@ -195,9 +200,12 @@ class Stream:
             self._admit()
         while True:
             self._collect(wait=False)
-            expert = self._due(flush)
+            # Those that come out of a running batch may yet fill one that is not full.
+            expert = self._due(flush and self._running is None)
             if expert is not None:
                 self._step(expert)
+            elif self._running is not None and flush:
+                self._settle()
             elif self._late and (flush or self._piles_up(_MOST_BATCHES + 1)):
                 self._collect(wait=True)
             else:
@@ -235,15 +243,25 @@ class Stream:
         """Run one batch of those who wait for an expert."""
         parcel = self._next_batch(expert)
         if self._options.timeout is None:
-            self._take_in(self._engine.run(expert, parcel))
+            started = self._engine.start(expert, parcel)
+            self._settle()
+            self._running = started
+            if not self._overlaps:
+                self._settle()
             return
-        started = _NOW()
+        begun = _NOW()
         call = Call(lambda: self._engine.run(expert, parcel))
         if call.wait(self._patience(expert)):
-            self._longest[expert] = max(self._longest[expert], _NOW() - started)
+            self._longest[expert] = max(self._longest[expert], _NOW() - begun)
             self._take_in(call.result())
         else:
             self._late.append((call, int(parcel.number.min())))
+
+    def _settle(self) -> None:
+        """Take in what the batch gave that was handed to a device last."""
+        running, self._running = self._running, None
+        if running is not None:
+            self._take_in(self._engine.finish(running))
 
     def _patience(self, expert: int) -> float:
         """Seconds after which others go on without a batch: several times what the expert took so far."""
@@ -292,6 +310,11 @@ class Stream:
             answer = self._done.pop(self._next)
             self._next += 1
             yield answer
+
+
+def _on_device(experts: Sequence[Expert]) -> bool:
+    """Whether some expert runs on a device that works while the host does other things."""
+    return any(expert.device.type != "cpu" for expert in experts)
 
 
 def _answer(one: Finished) -> StreamAnswer:
