@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from orxe_plugins.cascade.calls import Call
+from orxe_plugins.cascade.calls import Call, has_room
 from orxe_plugins.cascade.faults import NOT_FINITE, ExpertTimeoutError, Fault, checked, in_words, not_finite
 from orxe_plugins.cascade.parcel import Finished, Outcome, Parcel
 from orxe_plugins.cascade.plan import host_cost, stages_of
 from orxe_plugins.cascade.routing import Limit
-from orxe_plugins.data.batch import samples_of
+from orxe_plugins.data.batch import samples_of, take_rows
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.absent import AbsentExpert
 from orxe_plugins.experts.expert import Answers, Expert
@@ -72,14 +73,33 @@ class Engine:
         Raises:
             Exception: what the expert raised, unless faults are tolerated.
         """
-        member = self._experts[expert]
+        return Outcome.joined(list(self.parts(expert, parcel)))
+
+    def parts(self, expert: int, parcel: Parcel, patience: float | None = None) -> Iterator[Outcome]:
+        """The same in parts, each as soon as it is there: samples that the expert hangs on come last.
+
+        Args:
+            expert: index of the expert.
+            parcel: the samples; they are not to be used any more.
+            patience: seconds after which each sample is also tried by itself; by default half of the time there is.
+        """
+        member, everyone = self._experts[expert], np.arange(len(parcel))
         if self._tolerant and isinstance(member, AbsentExpert):
-            leaves = self._failed(expert, parcel, np.arange(len(parcel)), member.error, goes_on=True)
-            return self._outcome(expert, parcel, list(parcel.answers), leaves)
+            leaves = self._failed(expert, parcel, everyone, member.error, goes_on=True)
+            yield self._outcome(expert, parcel, list(parcel.answers), leaves)
+            return
         parcel.ran[:, expert] = True
+        timeout = self._time_left()
+        if timeout is None:
+            yield self._settled(expert, parcel, self._halved(expert, parcel, everyone))
+        else:
+            yield from self._hedged(expert, parcel, timeout, timeout / 2 if patience is None else patience)
+
+    def _settled(self, expert: int, parcel: Parcel, pieces: Sequence[_Piece]) -> Outcome:
+        """What becomes of samples by what an expert made of them."""
         leaves = np.zeros(len(parcel), dtype=bool)
         given: list[Any] = list(parcel.answers) or [None] * len(parcel)
-        for index, made in self._pieces(expert, parcel):
+        for index, made in pieces:
             if isinstance(made, Exception):
                 leaves[index] = self._failed(expert, parcel, index, made)
             else:
@@ -87,13 +107,6 @@ class Engine:
         return self._outcome(expert, parcel, given, leaves)
 
     # --- running ------------------------------------------------------------------------------
-
-    def _pieces(self, expert: int, parcel: Parcel) -> list[_Piece]:
-        everyone = np.arange(len(parcel))
-        timeout = self._time_left()
-        if timeout is None:
-            return self._halved(expert, parcel, everyone)
-        return self._hedged(expert, parcel, everyone, timeout)
 
     def _time_left(self) -> float | None:
         limits = [] if self._timeout is None else [self._timeout]
@@ -120,31 +133,35 @@ class Engine:
         parts = (index[:middle], index[middle:])
         return [piece for part in parts for piece in self._halved(expert, parcel, part)]
 
-    def _hedged(self, expert: int, parcel: Parcel, index: np.ndarray, timeout: float) -> list[_Piece]:
-        """The same within so many seconds: where half of them passed, each sample is also tried by itself."""
+    def _hedged(self, expert: int, parcel: Parcel, timeout: float, patience: float) -> Iterator[Outcome]:
+        """The same within so many seconds: after some of them, each sample is also tried by itself."""
         end = time.monotonic() + timeout
-        whole = self._call(expert, parcel, index)
-        if whole.wait(timeout / 2 if self._tolerant and len(index) > 1 else timeout):
-            return whole.result()
+        whole = self._call(expert, parcel)
+        in_singles = self._tolerant and len(parcel) > 1 and has_room(len(parcel))
+        if whole.wait(min(patience, timeout) if in_singles else timeout):
+            yield self._settled(expert, parcel, whole.result())
+            return
         if not self._tolerant:
             raise self._hangs(expert, timeout)
-        singles = [self._call(expert, parcel, index[k : k + 1]) for k in range(len(index))] if len(index) > 1 else []
-        for call in singles:
-            while not (call.wait(min(0.01, max(end - time.monotonic(), 0))) or whole.wait(0)):
-                if time.monotonic() >= end:
-                    break
-        if whole.wait(0):
-            return whole.result()
-        pieces: list[_Piece] = []
-        for k in range(len(index)):
-            if singles and singles[k].wait(0):
-                pieces += singles[k].result()
-            else:
-                pieces.append((index[k : k + 1], self._hangs(expert, timeout)))
-        return pieces
+        left = np.arange(len(parcel))
+        singles: dict[int, tuple[Parcel, Call[list[_Piece]]]] = {}
+        for k in left.tolist() if in_singles else ():
+            one = parcel.take(np.array([k]), parcel.since)
+            singles[k] = one, self._call(expert, one)
+        while len(left) and not whole.wait(min(0.01, max(end - time.monotonic(), 0))) and time.monotonic() < end:
+            done = [k for k in left.tolist() if k in singles and singles[k][1].wait(0)]
+            left = left[~np.isin(left, done)]
+            if done:
+                yield Outcome.joined(
+                    [self._settled(expert, one, call.result()) for one, call in map(singles.pop, done)]
+                )
+        if len(left):
+            hung: list[_Piece] = [(np.arange(len(left)), self._hangs(expert, timeout))]
+            pieces = _of_rows(whole.result(), left) if whole.wait(0) else hung
+            yield self._settled(expert, parcel.take(left, parcel.since), pieces)
 
-    def _call(self, expert: int, parcel: Parcel, index: np.ndarray) -> Call[list[_Piece]]:
-        return Call(lambda: self._halved(expert, parcel, index))
+    def _call(self, expert: int, parcel: Parcel) -> Call[list[_Piece]]:
+        return Call(lambda: self._halved(expert, parcel, np.arange(len(parcel))))
 
     def _hangs(self, expert: int, timeout: float) -> Exception:
         return ExpertTimeoutError(f"expert {self._experts[expert].name!r} gave no answer within {timeout:.3g} s")
@@ -265,6 +282,20 @@ def _on_host(expert: Expert, answers: Answers) -> tuple[np.ndarray, np.ndarray]:
         host, bad = torch.stack([confidence, unsound.to(confidence.device, torch.float32)]).cpu()
         is_bad = bad.numpy() > 0
     return torch.nan_to_num(host, nan=0.0).numpy(), is_bad
+
+
+def _of_rows(pieces: Sequence[_Piece], rows: np.ndarray) -> list[_Piece]:
+    """What was made of some of the samples, by their places among these; ``rows`` rise."""
+    found: list[_Piece] = []
+    for index, made in pieces:
+        kept = np.flatnonzero(np.isin(index, rows))
+        if len(kept) and not isinstance(made, Exception):
+            chosen = torch.from_numpy(kept)
+            confidence = made.confidence[chosen.to(made.confidence.device)]
+            made = replace(made, outputs=take_rows(made.outputs, chosen), confidence=confidence)
+        if len(kept):
+            found.append((np.searchsorted(rows, index[kept]), made))
+    return found
 
 
 def _by_policy(policy: np.ndarray) -> list[tuple[int, np.ndarray]]:

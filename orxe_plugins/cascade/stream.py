@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from orxe_plugins.cascade.calls import Call
+from orxe_plugins.cascade.calls import Series
 from orxe_plugins.cascade.counting import count_unknown
 from orxe_plugins.cascade.engine import Engine
 from orxe_plugins.cascade.faults import Fault, check_on_error
@@ -105,7 +105,7 @@ class Stream:
         self._pulled = 0
         self._done: dict[int, StreamAnswer] = {}
         self._next = 0
-        self._late: list[tuple[Call[Outcome], int]] = []  # each with the number of its oldest sample
+        self._late: list[tuple[Series[Outcome], int]] = []  # each with the number of its oldest sample
         self._longest = [0.0] * len(self._experts)
         self._broken: Exception | None = None
 
@@ -237,13 +237,12 @@ class Stream:
         if self._options.timeout is None:
             self._take_in(self._engine.run(expert, parcel))
             return
-        started = _NOW()
-        call = Call(lambda: self._engine.run(expert, parcel))
-        if call.wait(self._patience(expert)):
+        started, patience, oldest = _NOW(), self._patience(expert), int(parcel.number.min())
+        parts = Series(self._engine.parts(expert, parcel, min(3 * patience, self._options.timeout / 2)))
+        if parts.wait(patience):
             self._longest[expert] = max(self._longest[expert], _NOW() - started)
-            self._take_in(call.result())
-        else:
-            self._late.append((call, int(parcel.number.min())))
+        self._late.append((parts, oldest))
+        self._collect(wait=False)
 
     def _patience(self, expert: int) -> float:
         """Seconds after which others go on without a batch: several times what the expert took so far."""
@@ -265,13 +264,16 @@ class Stream:
         return Parcel.joined(chosen)
 
     def _collect(self, wait: bool) -> None:
-        """Take in what late calls gave."""
-        if wait:
-            self._late[0][0].wait()
-        done = [call for call, _ in self._late if call.wait(0)]
-        self._late = [one for one in self._late if one[0] not in done]
-        for call in done:
-            self._take_in(call.result())
+        """Take in what late calls gave; ``wait`` until one gave something."""
+        while True:
+            over = [parts for parts, _ in self._late if parts.wait(0)]
+            given = [outcome for parts, _ in self._late for outcome in parts.taken()]
+            self._late = [one for one in self._late if one[0] not in over]
+            for outcome in given:
+                self._take_in(outcome)
+            if not wait or over or given:
+                return
+            self._late[0][0].wait(_POLL)
 
     # --- answers go out -----------------------------------------------------------------------
 

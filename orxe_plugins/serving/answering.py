@@ -52,11 +52,16 @@ class Answering:
 
         Experts that failed on a sample are its ``faults``. A sample that no expert answered has an ``error`` instead.
         """
-        names = [expert.name for expert in self.cascade.members]
         route = route.to_host()
         answered = (route.expert >= 0).nonzero().squeeze(1)
         given = outputs if len(answered) == len(route.expert) else take_rows(outputs, answered)
         told = iter(values_of(self.task, self.labels, given) if len(answered) else [])
+        return [answer if "error" in answer else {**next(told), **answer} for answer in self.named(route)]
+
+    def named(self, route: Route) -> list[dict[str, Any]]:
+        """The same without the outputs."""
+        names = [expert.name for expert in self.cascade.members]
+        route = route.to_host()
         answers: list[dict[str, Any]] = []
         for expert, confidence, cost in zip(
             route.expert.tolist(), route.confidence.tolist(), route.cost.tolist(), strict=True
@@ -65,7 +70,7 @@ class Answering:
             if expert < 0:
                 answers.append({"error": "no expert gave an answer", "expert": None, **price})
             else:
-                answers.append({**next(told), "expert": names[expert], "confidence": round(confidence, 6), **price})
+                answers.append({"expert": names[expert], "confidence": round(confidence, 6), **price})
         for row, expert, message in route.faults:
             answers[row].setdefault("faults", []).append({"expert": names[expert], "error": message})
         return answers
