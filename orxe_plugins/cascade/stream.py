@@ -117,11 +117,11 @@ class Stream:
         """
         ahead = None if self._options.max_wait is None else Ahead(self._source, self._options.batch_size)
         try:
-            more = True
-            while more:
-                more = self._pull(ahead)
+            more, done = True, False
+            while not done:
+                more = more and self._pull(ahead)
                 with torch.no_grad():
-                    self._advance(flush=not more)
+                    done = self._advance(flush=not more) and not more
                 yield from self._ready()
         finally:
             if ahead is not None:
@@ -188,8 +188,11 @@ class Stream:
 
     # --- experts run --------------------------------------------------------------------------
 
-    def _advance(self, flush: bool) -> None:
-        """Run every expert that has a full batch, or whose samples must not wait any longer."""
+    def _advance(self, flush: bool) -> bool:
+        """Run every expert that has a full batch, or whose samples must not wait any longer.
+
+        False: there is more to do, but answers may go out that need not wait for it.
+        """
         is_full = len(self._arrived) >= self._options.batch_size
         if self._arrived and (flush or is_full or self._overdue(self._arrived_at)):
             self._admit()
@@ -200,8 +203,10 @@ class Stream:
                 self._step(expert)
             elif self._late and (flush or self._piles_up(_MOST_BATCHES + 1)):
                 self._collect(wait=True)
+                if self._next in self._done or (self._done and not self._options.ordered):
+                    return False
             else:
-                return
+                return True
 
     def _due(self, flush: bool) -> int | None:
         """The next expert to run; the last ones first, so that few samples wait."""

@@ -12,6 +12,7 @@ from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.guard import BudgetGuard
 from orxe_plugins.cascade.route import Route
 from orxe_plugins.data.batch import take_rows
+from orxe_plugins.detection.detections import Detections
 from orxe_plugins.serving.loading import Served
 from orxe_plugins.tasks.task import Task
 
@@ -74,6 +75,19 @@ class Answering:
         for row, expert, message in route.faults:
             answers[row].setdefault("faults", []).append({"expert": names[expert], "error": message})
         return answers
+
+
+def raw_of(outputs: Any) -> list[Any] | None:
+    """Each output in full precision as JSON values: logits, or ``boxes`` and ``scores``, best first.
+
+    None where outputs are neither. A sample without an answer has any value or None.
+    """
+    if isinstance(outputs, torch.Tensor):
+        return list(outputs.tolist())
+    if isinstance(outputs, list) and all(one is None or isinstance(one, Detections) for one in outputs):
+        best = [None if one is None else one.best_first() for one in outputs]
+        return [None if one is None else {"boxes": one.boxes.tolist(), "scores": one.scores.tolist()} for one in best]
+    return None
 
 
 def values_of(task: Task, labels: Sequence[str], outputs: Any) -> list[dict[str, Any]]:

@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from PIL import Image
 
 from orxe_plugins.cascade.calls import Call, has_room
 from orxe_plugins.cascade.route import Route
-from orxe_plugins.serving.answering import Answering
+from orxe_plugins.serving.answering import Answering, raw_of
 from orxe_plugins.serving.metrics import Counts
 from orxe_plugins.serving.options import Limits
 from orxe_plugins.serving.requests import Ask, Infer, Reply, inferred, refusal, reply_of, tensor_of
@@ -173,8 +172,9 @@ class Desk:
         for start in range(0, len(images), self._size):
             outputs, route = self._routed(images[start : start + self._size])
             part = self._answering.told(outputs, route)
-            if raw and isinstance(outputs, torch.Tensor):
-                rows = zip(part, outputs.tolist(), strict=True)
+            numbers = raw_of(outputs) if raw else None
+            if numbers is not None:
+                rows = zip(part, numbers, strict=True)
                 part = [answer if "error" in answer else {**answer, "outputs": row} for answer, row in rows]
             told += part
         return told

@@ -22,7 +22,8 @@ class Ask(BaseModel):
     Attributes:
         image: one image.
         images: several instead.
-        outputs: whether answers hold the raw outputs too, where these are numbers: a classifier's logits.
+        outputs: whether answers hold the raw outputs too, where these are numbers: a classifier's logits, a
+            detector's ``boxes`` and ``scores`` in full precision.
     """
 
     model_config = ConfigDict(extra="forbid")
