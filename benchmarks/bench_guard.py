@@ -167,7 +167,7 @@ def _as_route(records: Records, drawn: np.ndarray) -> Route:
     """A route that shows the confidences of these samples."""
     seen = torch.from_numpy(records.confidence[:, drawn].T.copy())
     zeros = torch.zeros(len(drawn), dtype=torch.int64)
-    return Route(zeros, seen[:, 0], torch.zeros(len(drawn), dtype=torch.float64), seen > 2, seen)
+    return Route(zeros, seen[:, 0], torch.zeros(len(drawn), dtype=torch.float64), seen > 2, confidences=seen)
 
 
 def _settings(options: argparse.Namespace, cascade: Cascade, fit: int) -> dict[str, Any]:

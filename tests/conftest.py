@@ -27,6 +27,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 os.environ.setdefault("ORXE_TRUSTED", tempfile.mkdtemp(prefix="orxe-trusted-"))
 
 ROOT = Path(__file__).resolve().parent.parent
+# What several folders of tests share beside fixtures, such as faulty_adapter.
+sys.path.insert(0, str(ROOT / "tests"))
 
 
 @pytest.fixture(scope="session")

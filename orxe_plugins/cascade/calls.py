@@ -49,6 +49,37 @@ class Call(Generic[_Result]):
             self._done.set()
 
 
+class Series(Generic[_Result]):
+    """Results that another thread makes, one after the other.
+
+    Args:
+        results: makes them.
+    """
+
+    def __init__(self, results: Iterator[_Result]) -> None:
+        self._results = results
+        self._ready: SimpleQueue[_Result] = SimpleQueue()
+        self._call = Call(self._run)
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether all of them are there, after at most so many seconds."""
+        return self._call.wait(seconds)
+
+    def taken(self) -> list[_Result]:
+        """Those that are there and were not taken yet; the error that ended them is raised."""
+        is_over = self._call.wait(0)
+        found = []
+        while not self._ready.empty():
+            found.append(self._ready.get())
+        if is_over:
+            self._call.result()
+        return found
+
+    def _run(self) -> None:
+        for one in self._results:
+            self._ready.put(one)
+
+
 class _Modes:
     """What torch keeps for each thread, as it is in this one now."""
 
@@ -87,18 +118,33 @@ class _Worker(threading.Thread):
         while True:
             self.calls.get().run()
             with _LOCK:
+                _count(-1)
                 _IDLE.append(self)
 
 
 #: workers that have nothing to do: each thread of torch's own costs time to make
 _IDLE: list[_Worker] = []
 _LOCK = threading.Lock()
+#: calls that may be under way before nobody tries again what hangs: a thread that hangs for ever stays in memory
+_MOST_CALLS = 512
+_under_way = 0
+
+
+def has_room(calls: int) -> bool:
+    """Whether so many more calls may be made for the sake of others: many that hang would fill the memory."""
+    return _under_way + calls <= _MOST_CALLS
 
 
 def _start(call: Call) -> None:
     with _LOCK:
+        _count(1)
         worker = _IDLE.pop() if _IDLE else None
     if worker is None:
         worker = _Worker()
         worker.start()
     worker.calls.put(call)
+
+
+def _count(change: int) -> None:
+    global _under_way
+    _under_way += change

@@ -4,42 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
 
-from orxe_plugins.cascade.calls import Call
+from orxe_plugins.cascade.calls import Call, has_room
 from orxe_plugins.cascade.faults import NOT_FINITE, ExpertTimeoutError, Fault, checked, in_words
 from orxe_plugins.cascade.parcel import Finished, Outcome, Parcel
+from orxe_plugins.cascade.pieces import Piece, Started, of_rows, told_by
 from orxe_plugins.cascade.plan import host_cost, stages_of
 from orxe_plugins.cascade.routing import Limit
-from orxe_plugins.cascade.told import Told, told_by
 from orxe_plugins.data.batch import samples_of
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.absent import AbsentExpert
 from orxe_plugins.experts.expert import Answers, Expert
 from orxe_plugins.policies.policy import Policy
-
-#: places within a parcel, and what an expert made of these samples
-_Piece = tuple[np.ndarray, Answers | Exception]
-
-
-class Started(NamedTuple):
-    """An expert that was handed a parcel.
-
-    Attributes:
-        expert: its index.
-        parcel: the samples.
-        pieces: what it made of parts of them; None: there is no such expert.
-        told: what the host has to know of each part, on its way; None where the expert failed.
-    """
-
-    expert: int
-    parcel: Parcel
-    pieces: list[_Piece] | None
-    told: Sequence[Told | None] = ()
 
 
 class Engine:
@@ -89,7 +70,22 @@ class Engine:
         Raises:
             Exception: what the expert raised, unless faults are tolerated.
         """
-        return self.finish(self.start(expert, parcel))
+        return Outcome.joined(list(self.parts(expert, parcel)))
+
+    def parts(self, expert: int, parcel: Parcel, patience: float | None = None) -> Iterator[Outcome]:
+        """The same in parts, each as soon as it is there: samples that the expert hangs on come last.
+
+        Args:
+            expert: index of the expert.
+            parcel: the samples; they are not to be used any more.
+            patience: seconds after which each sample is also tried by itself; by default half of the time there is.
+        """
+        timeout = self._time_left()
+        if timeout is None or self._lacks(expert):
+            yield self.finish(self.start(expert, parcel))
+            return
+        parcel.ran[:, expert] = True
+        yield from self._hedged(expert, parcel, timeout, timeout / 2 if patience is None else patience)
 
     def start(self, expert: int, parcel: Parcel) -> Started:
         """Hand an expert a parcel of samples that reached it, without waiting for the device that it runs on.
@@ -97,14 +93,24 @@ class Engine:
         Raises:
             Exception: what the expert raised, unless faults are tolerated.
         """
-        member = self._experts[expert]
-        if self._tolerant and isinstance(member, AbsentExpert):
+        if self._lacks(expert):
             return Started(expert, parcel, None)
         parcel.ran[:, expert] = True
-        pieces = self._pieces(expert, parcel)
-        # What the host has to know sets off at once: it would wait for whatever the device is handed meanwhile.
+        return self._handed(expert, parcel, self._halved(expert, parcel, np.arange(len(parcel))))
+
+    def _handed(self, expert: int, parcel: Parcel, pieces: list[Piece]) -> Started:
+        """Pieces with what the host has to know of them, which sets off now: later it would come behind other work."""
+        member = self._experts[expert]
         told = [None if isinstance(made, Exception) else told_by(member, made) for _, made in pieces]
         return Started(expert, parcel, pieces, told)
+
+    def _settled(self, expert: int, parcel: Parcel, pieces: list[Piece]) -> Outcome:
+        """What becomes of samples by what an expert made of them."""
+        return self.finish(self._handed(expert, parcel, pieces))
+
+    def _lacks(self, expert: int) -> bool:
+        """Whether there is no such expert, and samples go on without it."""
+        return self._tolerant and isinstance(self._experts[expert], AbsentExpert)
 
     def finish(self, started: Started) -> Outcome:
         """What came of a parcel; the host waits for the expert's device here."""
@@ -125,13 +131,6 @@ class Engine:
 
     # --- running ------------------------------------------------------------------------------
 
-    def _pieces(self, expert: int, parcel: Parcel) -> list[_Piece]:
-        everyone = np.arange(len(parcel))
-        timeout = self._time_left()
-        if timeout is None:
-            return self._halved(expert, parcel, everyone)
-        return self._hedged(expert, parcel, everyone, timeout)
-
     def _time_left(self) -> float | None:
         limits = [] if self._timeout is None else [self._timeout]
         if self._deadline is not None:
@@ -143,7 +142,7 @@ class Engine:
         at_hand = None if len(index) == len(parcel) else torch.from_numpy(index)
         return checked(one, one.run(parcel.rows(index), parcel.context.on_rows(at_hand)), len(index))
 
-    def _halved(self, expert: int, parcel: Parcel, index: np.ndarray) -> list[_Piece]:
+    def _halved(self, expert: int, parcel: Parcel, index: np.ndarray) -> list[Piece]:
         """Answers to some of the samples; those that fail are halved until the faulty ones stand alone."""
         try:
             return [(index, self._answers(expert, parcel, index))]
@@ -157,31 +156,35 @@ class Engine:
         parts = (index[:middle], index[middle:])
         return [piece for part in parts for piece in self._halved(expert, parcel, part)]
 
-    def _hedged(self, expert: int, parcel: Parcel, index: np.ndarray, timeout: float) -> list[_Piece]:
-        """The same within so many seconds: where half of them passed, each sample is also tried by itself."""
+    def _hedged(self, expert: int, parcel: Parcel, timeout: float, patience: float) -> Iterator[Outcome]:
+        """The same within so many seconds: after some of them, each sample is also tried by itself."""
         end = time.monotonic() + timeout
-        whole = self._call(expert, parcel, index)
-        if whole.wait(timeout / 2 if self._tolerant and len(index) > 1 else timeout):
-            return whole.result()
+        whole = self._call(expert, parcel)
+        in_singles = self._tolerant and len(parcel) > 1 and has_room(len(parcel))
+        if whole.wait(min(patience, timeout) if in_singles else timeout):
+            yield self._settled(expert, parcel, whole.result())
+            return
         if not self._tolerant:
             raise self._hangs(expert, timeout)
-        singles = [self._call(expert, parcel, index[k : k + 1]) for k in range(len(index))] if len(index) > 1 else []
-        for call in singles:
-            while not (call.wait(min(0.01, max(end - time.monotonic(), 0))) or whole.wait(0)):
-                if time.monotonic() >= end:
-                    break
-        if whole.wait(0):
-            return whole.result()
-        pieces: list[_Piece] = []
-        for k in range(len(index)):
-            if singles and singles[k].wait(0):
-                pieces += singles[k].result()
-            else:
-                pieces.append((index[k : k + 1], self._hangs(expert, timeout)))
-        return pieces
+        left = np.arange(len(parcel))
+        singles: dict[int, tuple[Parcel, Call[list[Piece]]]] = {}
+        for k in left.tolist() if in_singles else ():
+            one = parcel.take(np.array([k]), parcel.since)
+            singles[k] = one, self._call(expert, one)
+        while len(left) and not whole.wait(min(0.01, max(end - time.monotonic(), 0))) and time.monotonic() < end:
+            done = [k for k in left.tolist() if k in singles and singles[k][1].wait(0)]
+            left = left[~np.isin(left, done)]
+            if done:
+                yield Outcome.joined(
+                    [self._settled(expert, one, call.result()) for one, call in map(singles.pop, done)]
+                )
+        if len(left):
+            hung: list[Piece] = [(np.arange(len(left)), self._hangs(expert, timeout))]
+            pieces = of_rows(whole.result(), left) if whole.wait(0) else hung
+            yield self._settled(expert, parcel.take(left, parcel.since), pieces)
 
-    def _call(self, expert: int, parcel: Parcel, index: np.ndarray) -> Call[list[_Piece]]:
-        return Call(lambda: self._halved(expert, parcel, index))
+    def _call(self, expert: int, parcel: Parcel) -> Call[list[Piece]]:
+        return Call(lambda: self._halved(expert, parcel, np.arange(len(parcel))))
 
     def _hangs(self, expert: int, timeout: float) -> Exception:
         return ExpertTimeoutError(f"expert {self._experts[expert].name!r} gave no answer within {timeout:.3g} s")

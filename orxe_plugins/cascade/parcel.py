@@ -149,3 +149,17 @@ class Outcome:
 
     finished: list[Finished] = field(default_factory=list)
     onward: dict[int, Parcel] = field(default_factory=dict)
+
+    @staticmethod
+    def joined(outcomes: Sequence[Outcome]) -> Outcome:
+        """What came of the parts of a parcel, as one outcome."""
+        if len(outcomes) == 1:
+            return outcomes[0]
+        onward: dict[int, list[Parcel]] = {}
+        for outcome in outcomes:
+            for goal, parcel in outcome.onward.items():
+                onward.setdefault(goal, []).append(parcel)
+        return Outcome(
+            [one for outcome in outcomes for one in outcome.finished],
+            {goal: Parcel.joined(parcels) for goal, parcels in onward.items()},
+        )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+
+import torch
 
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.file import FILE_NAME, CascadeFile, write_cascade
@@ -12,6 +15,7 @@ from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
+from orxe_plugins.experts.fingerprint import expert_weights
 from orxe_plugins.experts.packing import current_spec
 from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.policies.row import PolicyRow
@@ -26,7 +30,8 @@ def save_cascade(cascade: Cascade | CascadeFile, folder: str | Path, *, task: st
 
     How to build each expert is written, its confidence and its calibration among it, and the policy table; a cascade
     whose thresholds were given by hand gets a table with these alone. Weights are not written: each expert's address
-    or checkpoint says where they are.
+    or checkpoint says where they are. Their fingerprint is, so that other weights are refused when the folder is
+    loaded; those of a model in half precision are not known any more, and its fingerprint stays as it was loaded.
 
     Args:
         cascade: a cascade of experts that came from :func:`load_expert`, or what a ``cascade.json`` says.
@@ -43,10 +48,18 @@ def save_cascade(cascade: Cascade | CascadeFile, folder: str | Path, *, task: st
     if isinstance(cascade, CascadeFile):
         return write_cascade(folder, cascade)
     _check_labels(cascade)
-    specs = tuple(current_spec(expert) for expert in cascade.members)
+    specs = tuple(map(_spec_with_weights, cascade.members))
     table = cascade.table or _table_of(cascade)
     kind, labels = task or _task_of(cascade.members), cascade.answer_names or None
     return write_cascade(folder, CascadeFile(specs, table, kind, cascade.input_view, labels=labels))
+
+
+def _spec_with_weights(expert: Expert) -> ExpertSpec:
+    """How to build an expert as it is now, with its weights' fingerprint."""
+    spec = current_spec(expert)
+    kinds = {part.dtype for part in expert.state_dict().values() if isinstance(part, torch.Tensor)}
+    # Rounded weights are others than those that loading gives.
+    return spec if kinds & {torch.float16, torch.bfloat16} else replace(spec, fingerprint=expert_weights(expert))
 
 
 def _check_labels(cascade: Cascade) -> None:

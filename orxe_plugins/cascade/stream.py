@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from orxe_plugins.cascade.calls import Call
+from orxe_plugins.cascade.calls import Series
 from orxe_plugins.cascade.counting import count_unknown
 from orxe_plugins.cascade.engine import Engine, Started
 from orxe_plugins.cascade.faults import Fault, check_on_error
@@ -106,7 +106,7 @@ class Stream:
         self._pulled = 0
         self._done: dict[int, StreamAnswer] = {}
         self._next = 0
-        self._late: list[tuple[Call[Outcome], int]] = []  # each with the number of its oldest sample
+        self._late: list[tuple[Series[Outcome], int]] = []  # each with the number of its oldest sample
         self._longest = [0.0] * len(self._experts)
         # While a device runs one batch, the host tells the answers of the one before and gathers the next.
         self._overlaps = options.max_wait is None and _on_device(self._experts)
@@ -121,11 +121,11 @@ class Stream:
         """
         ahead = None if self._options.max_wait is None else Ahead(self._source, self._options.batch_size)
         try:
-            more = True
-            while more:
-                more = self._pull(ahead)
+            more, done = True, False
+            while not done:
+                more = more and self._pull(ahead)
                 with torch.no_grad():
-                    self._advance(flush=not more)
+                    done = self._advance(flush=not more) and not more
                 yield from self._ready()
         finally:
             if ahead is not None:
@@ -193,8 +193,11 @@ class Stream:
 
     # --- experts run --------------------------------------------------------------------------
 
-    def _advance(self, flush: bool) -> None:
-        """Run every expert that has a full batch, or whose samples must not wait any longer."""
+    def _advance(self, flush: bool) -> bool:
+        """Run every expert that has a full batch, or whose samples must not wait any longer.
+
+        False: there is more to do, but answers may go out that need not wait for it.
+        """
         is_full = len(self._arrived) >= self._options.batch_size
         if self._arrived and (flush or is_full or self._overdue(self._arrived_at)):
             self._admit()
@@ -208,8 +211,10 @@ class Stream:
                 self._settle()
             elif self._late and (flush or self._piles_up(_MOST_BATCHES + 1)):
                 self._collect(wait=True)
+                if self._next in self._done or (self._done and not self._options.ordered):
+                    return False
             else:
-                return
+                return True
 
     def _due(self, flush: bool) -> int | None:
         """The next expert to run; the last ones first, so that few samples wait."""
@@ -249,13 +254,12 @@ class Stream:
             if not self._overlaps:
                 self._settle()
             return
-        begun = _NOW()
-        call = Call(lambda: self._engine.run(expert, parcel))
-        if call.wait(self._patience(expert)):
+        begun, patience, oldest = _NOW(), self._patience(expert), int(parcel.number.min())
+        parts = Series(self._engine.parts(expert, parcel, min(3 * patience, self._options.timeout / 2)))
+        if parts.wait(patience):
             self._longest[expert] = max(self._longest[expert], _NOW() - begun)
-            self._take_in(call.result())
-        else:
-            self._late.append((call, int(parcel.number.min())))
+        self._late.append((parts, oldest))
+        self._collect(wait=False)
 
     def _settle(self) -> None:
         """Take in what the batch gave that was handed to a device last."""
@@ -283,13 +287,16 @@ class Stream:
         return Parcel.joined(chosen)
 
     def _collect(self, wait: bool) -> None:
-        """Take in what late calls gave."""
-        if wait:
-            self._late[0][0].wait()
-        done = [call for call, _ in self._late if call.wait(0)]
-        self._late = [one for one in self._late if one[0] not in done]
-        for call in done:
-            self._take_in(call.result())
+        """Take in what late calls gave; ``wait`` until one gave something."""
+        while True:
+            over = [parts for parts, _ in self._late if parts.wait(0)]
+            given = [outcome for parts, _ in self._late for outcome in parts.taken()]
+            self._late = [one for one in self._late if one[0] not in over]
+            for outcome in given:
+                self._take_in(outcome)
+            if not wait or over or given:
+                return
+            self._late[0][0].wait(_POLL)
 
     # --- answers go out -----------------------------------------------------------------------
 

@@ -26,6 +26,9 @@ def serve(
     window: Annotated[int, typer.Option(min=1, help="With --guard: over how many images in a row.")] = 1000,
     batch_size: Annotated[int, typer.Option(min=1, help="Requests that are answered at once.")] = 64,
     max_wait: Annotated[float, typer.Option(min=0.0, help="Seconds to wait for requests to answer together.")] = 0.005,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds to answer in; images that an expert hangs on get an earlier answer.")
+    ] = 30.0,
     workers: Annotated[int, typer.Option(min=1, help="Processes with the cascade, on each device.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto for what is there.")] = "auto",
     max_pixels: Annotated[int, typer.Option(min=1, help="Refuse images of more pixels.")] = 50_000_000,
@@ -57,7 +60,7 @@ def serve(
         preference = 0.5
     options = ServeOptions(
         Selection(preference, budget, max_drop=max_drop), guard, window, batch_size, max_wait,
-        device=device, workers=workers, limits=Limits(max_pixels=max_pixels), trust=trust, plugin=plugin,
+        timeout, device=device, workers=workers, limits=Limits(max_pixels=max_pixels), trust=trust, plugin=plugin,
     )  # fmt: skip
     console.say(f"serving {cascade} at http://{host}:{port}: POST /predict; end it with Ctrl+C")
     {"litserve": serve_here, "ray": serve_on_ray}[engine](cascade, options, host=host, port=port)

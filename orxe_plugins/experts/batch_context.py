@@ -93,7 +93,9 @@ class BatchContext:
         others are made anew when they are asked for.
         """
         other = BatchContext(len(rows), self.setup)
-        other._notes = {key: note.taken(rows) for key, note in self._notes.items() if hasattr(note, "taken")}
+        # A list, for an expert that hangs on the batch may still note something.
+        notes = list(self._notes.items())
+        other._notes = {key: note.taken(rows) for key, note in notes if hasattr(note, "taken")}
         return other
 
     @staticmethod

@@ -83,8 +83,8 @@ def load_expert(expert: str | ExpertSpec, default_adapter: str | None = None) ->
     built = _as_specified(built, spec)
     if spec.fingerprint is not None and expert_weights(built) != spec.fingerprint:
         raise OrxeError(
-            f"expert {built.name!r} has other weights than when it was recorded, and the thresholds are not made for "
-            "them: record and search again, or go on by --trust-changed (trust_changed=True in a call)"
+            f"expert {built.name!r} has other weights than when it was recorded or saved, and the thresholds are "
+            "not made for them: record and search again, or go on by --trust-changed (trust_changed=True in a call)"
         )
     return built
 

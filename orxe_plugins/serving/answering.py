@@ -12,6 +12,7 @@ from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.guard import BudgetGuard
 from orxe_plugins.cascade.route import Route
 from orxe_plugins.data.batch import take_rows
+from orxe_plugins.detection.detections import Detections
 from orxe_plugins.serving.loading import Served
 from orxe_plugins.tasks.task import Task
 
@@ -52,11 +53,16 @@ class Answering:
 
         Experts that failed on a sample are its ``faults``. A sample that no expert answered has an ``error`` instead.
         """
-        names = [expert.name for expert in self.cascade.members]
         route = route.to_host()
         answered = (route.expert >= 0).nonzero().squeeze(1)
         given = outputs if len(answered) == len(route.expert) else take_rows(outputs, answered)
         told = iter(values_of(self.task, self.labels, given) if len(answered) else [])
+        return [answer if "error" in answer else {**next(told), **answer} for answer in self.named(route)]
+
+    def named(self, route: Route) -> list[dict[str, Any]]:
+        """The same without the outputs."""
+        names = [expert.name for expert in self.cascade.members]
+        route = route.to_host()
         answers: list[dict[str, Any]] = []
         for expert, confidence, cost in zip(
             route.expert.tolist(), route.confidence.tolist(), route.cost.tolist(), strict=True
@@ -65,10 +71,23 @@ class Answering:
             if expert < 0:
                 answers.append({"error": "no expert gave an answer", "expert": None, **price})
             else:
-                answers.append({**next(told), "expert": names[expert], "confidence": round(confidence, 6), **price})
+                answers.append({"expert": names[expert], "confidence": round(confidence, 6), **price})
         for row, expert, message in route.faults:
             answers[row].setdefault("faults", []).append({"expert": names[expert], "error": message})
         return answers
+
+
+def raw_of(outputs: Any) -> list[Any] | None:
+    """Each output in full precision as JSON values: logits, or ``boxes`` and ``scores``, best first.
+
+    None where outputs are neither. A sample without an answer has any value or None.
+    """
+    if isinstance(outputs, torch.Tensor):
+        return list(outputs.tolist())
+    if isinstance(outputs, list) and all(one is None or isinstance(one, Detections) for one in outputs):
+        best = [None if one is None else one.best_first() for one in outputs]
+        return [None if one is None else {"boxes": one.boxes.tolist(), "scores": one.scores.tolist()} for one in best]
+    return None
 
 
 def values_of(task: Task, labels: Sequence[str], outputs: Any) -> list[dict[str, Any]]:

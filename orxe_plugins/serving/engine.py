@@ -4,7 +4,7 @@
 import asyncio
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,19 @@ from litserve.server import RegularRequestHandler
 
 from orxe_plugins.cascade.file import CascadeFile
 from orxe_plugins.serving.answering import Answering
+from orxe_plugins.serving.desk import Desk
 from orxe_plugins.serving.loading import load_served
+from orxe_plugins.serving.loop import DeskLoop
 from orxe_plugins.serving.metrics import Counts, exposition
 from orxe_plugins.serving.options import ServeOptions
-from orxe_plugins.serving.requests import Ask, Desk, Infer, Reply
+from orxe_plugins.serving.requests import Ask, Infer, Reply
 
 
 class CascadeAPI(litserve.LitAPI):
-    """What each of LitServe's workers does: decode, answer together, encode.
-
-    A request that is bad, or that an expert fails on, is answered by its own error: LitServe itself would
-    answer the whole batch by it.
-    """
+    """What each of LitServe's workers has: the cascade, and the desk that answers requests with it."""
 
     def __init__(self, folder: Path, options: ServeOptions) -> None:
-        super().__init__(max_batch_size=options.batch_size, batch_timeout=options.max_wait)
+        super().__init__(options.batch_size, options.max_wait, loop=DeskLoop())
         self._folder, self._options = folder, options
 
     def setup(self, device: str) -> None:
@@ -39,23 +37,13 @@ class CascadeAPI(litserve.LitAPI):
         counts = Counts(answering.cascade)
         self._desk = Desk(answering, self._options.limits, counts, self._options.batch_size)
 
-    def decode_request(self, request: Ask) -> Ask:
-        """The request as it is: it is read where its errors are its own."""
-        return request
-
-    def batch(self, inputs: Sequence[Any]) -> Sequence[Any]:
-        """The requests in a list, as they are."""
-        return inputs
+    def take(self, requests: Sequence[Ask | Infer], give: Callable[[int, Reply], None]) -> None:
+        """Answer requests; see :meth:`orxe_plugins.serving.desk.Desk.take`."""
+        self._desk.take(requests, give)
 
     def predict(self, requests: Any) -> Any:
-        """A reply for each request."""
-        if self._options.batch_size == 1:
-            return self._desk.answer([requests])[0]
-        return self._desk.answer(list(requests))
-
-    def unbatch(self, output: Any) -> Any:
-        """The replies as they are."""
-        return output
+        """LitServe asks for this method; the loop calls :meth:`take`."""
+        return self._desk.answer(requests)
 
     def encode_response(self, output: Reply) -> Response:
         """The reply as JSON."""

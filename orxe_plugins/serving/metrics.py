@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.guard import GuardState
-from orxe_plugins.cascade.route import Route
 from orxe_plugins.errors import OrxeError
 
 _SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
@@ -47,7 +48,6 @@ class Counts:
     def __init__(self, cascade: Cascade, registry: Any = None) -> None:
         client = prometheus()
         where = {} if registry is None else {"registry": registry}
-        self._names = [expert.name for expert in cascade.members]
         self._requests = client.Counter("orxe_requests", "requests by their HTTP status", ["status"], **where)
         self._images = client.Counter("orxe_images", "images that were answered", **where)
         self._exits = client.Counter("orxe_exits", "images that an expert answered", ["expert"], **where)
@@ -76,34 +76,37 @@ class Counts:
         """A request was answered."""
         self._requests.labels(str(status)).inc()
 
-    def batch(self, route: Route, seconds: float, guard: GuardState | None) -> None:
-        """A batch was answered."""
+    def batch(self, seconds: float, guard: GuardState | None) -> None:
+        """A batch went through the cascade."""
         self._batch.observe(seconds)
-        self._images.inc(len(route.expert))
-        self._cost.inc(float(route.cost.nansum()))
-        for expert, confidence in zip(route.expert.tolist(), route.confidence.tolist(), strict=True):
-            if expert < 0:
-                continue
-            self._exits.labels(self._names[expert]).inc()
-            self._confidence.labels(self._names[expert]).observe(confidence)
-        for _, expert, _ in route.faults:
-            self._faults.labels(self._names[expert]).inc()
         if guard is not None:
             for key, gauge in self._budget.items():
                 gauge.set(getattr(guard, key))
 
+    def answers(self, answers: Sequence[Mapping[str, Any]]) -> None:
+        """Images were answered; see :meth:`orxe_plugins.serving.Answering.told`."""
+        for answer in answers:
+            self._images.inc()
+            if math.isfinite(answer["cost"]):
+                self._cost.inc(answer["cost"])
+            if answer["expert"] is not None:
+                self._exits.labels(answer["expert"]).inc()
+                self._confidence.labels(answer["expert"]).observe(answer["confidence"])
+            for fault in answer.get("faults", ()):
+                self._faults.labels(fault["expert"]).inc()
+
 
 class _Timer:
-    """Times the calls of one model, which do not overlap."""
+    """Times the calls of one model, which may come from several threads."""
 
     def __init__(self, histogram: Any) -> None:
-        self._histogram, self._start = histogram, 0.0
+        self._histogram, self._of_thread = histogram, threading.local()
 
     def start(self, *_: Any) -> None:
-        self._start = time.perf_counter()
+        self._of_thread.start = time.perf_counter()
 
     def stop(self, *_: Any) -> None:
-        self._histogram.observe(time.perf_counter() - self._start)
+        self._histogram.observe(time.perf_counter() - self._of_thread.start)
 
 
 def exposition(folders: Sequence[Path]) -> tuple[bytes, str]:

@@ -44,7 +44,8 @@ class ServeOptions:
         window: over how many images in a row.
         batch_size: requests that are answered together, at most.
         max_wait: seconds that a request waits for others to be answered with.
-        timeout: seconds after which a request that waits in the queue is answered by an error.
+        timeout: seconds within which a batch is answered: images that an expert hangs on get an earlier answer, and
+            requests that waited so long in the queue an error.
         device: "cpu", "cuda", or "auto" for what is there.
         workers: processes with the cascade, each with experts of its own; each device has so many.
         limits: what a request may hold.

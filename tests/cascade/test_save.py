@@ -87,6 +87,36 @@ def test_thresholds_given_by_hand_are_the_only_policy(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("adapter")
+def test_weights_that_are_not_those_that_were_saved_are_refused(tmp_path: Path) -> None:
+    cascade = Cascade([load_expert("made:small"), load_expert("made:large-one")], Policy((0.4,)))
+    save_cascade(cascade, tmp_path)
+    assert all(spec.fingerprint for spec in read_cascade(tmp_path).specs)
+    load_cascade(tmp_path)
+    cascade.members[1].confidence = Margin()  # no weight of the model
+    save_cascade(cascade, tmp_path)
+    load_cascade(tmp_path)
+    with torch.no_grad():
+        cascade.members[1].module[1].weight[0, 0] += 1e-3  # the address gives the former ones
+    save_cascade(cascade, tmp_path)
+    with pytest.raises(OrxeError, match="'made:large-one' has other weights than when it was recorded or saved"):
+        load_cascade(tmp_path)
+    load_cascade(tmp_path, trust_changed=True)
+
+
+@pytest.mark.usefixtures("adapter")
+def test_a_cascade_in_half_precision_can_be_saved_and_loaded(tmp_path: Path) -> None:
+    cascade = Cascade([Named("small"), Named("large-one")], Policy((0.4,)))
+    save_cascade(cascade.half(), tmp_path)
+    assert [spec.fingerprint for spec in read_cascade(tmp_path).specs] == [None, None]
+    save_cascade(Cascade([load_expert("made:small")], Policy(())), tmp_path)
+    again = load_cascade(tmp_path)
+    known = read_cascade(tmp_path).specs[0].fingerprint
+    save_cascade(again.half(), tmp_path)
+    assert known and read_cascade(tmp_path).specs[0].fingerprint == known
+    load_cascade(tmp_path)
+
+
+@pytest.mark.usefixtures("adapter")
 def test_what_a_file_says_can_be_written_again(tmp_path: Path) -> None:
     save_cascade(Cascade([Named("small"), Named("large-one")], table=table()), tmp_path / "one")
     file = read_cascade(tmp_path / "one")

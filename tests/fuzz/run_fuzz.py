@@ -119,8 +119,8 @@ def main(count: int, seed: str, names: list[str]) -> None:
     results = {}
     folder = Path(tempfile.mkdtemp(prefix="orxe-fuzz-"))
     os.chdir(folder)
-    # Whatever goes wrong, the machine stays usable.
-    limit = 32 * _BYTES
+    # Whatever goes wrong, the machine stays usable: much less than it has, beside what libraries have mapped so far.
+    limit = _mapped() + 6 * _BYTES
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     for name in names or list(FORMATS):
         made = folder / name.replace(" ", "-")
@@ -128,6 +128,14 @@ def main(count: int, seed: str, names: list[str]) -> None:
         print(name, file=sys.stderr, flush=True)
     shutil.rmtree(folder)
     print(json.dumps(results))
+
+
+def _mapped() -> int:
+    """Bytes of addresses that the process has."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except OSError:
+        return 32 * _BYTES
 
 
 def _peak() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -74,7 +75,8 @@ def _values(data: bytes, kind: str, paths: bool, rng: Random) -> bytes | None:
     try:
         text = json.dumps(content) if kind == "json" or rng.random() < 0.5 else yaml.safe_dump(content)
         return text.encode("utf-8", "surrogatepass")
-    except (ValueError, yaml.YAMLError):
+    # Several deep values in one another: nothing here can write them, though a file may hold them.
+    except (ValueError, RecursionError, yaml.YAMLError):
         return None
 
 
@@ -83,14 +85,14 @@ def _change(content: Any, rng: Random, paths: bool) -> None:
     if not places:
         return
     holder, key = rng.choice(places)
-    odd = rng.choice(PATHS) if paths and rng.random() < 0.25 else rng.choice(ODD)
+    odd = rng.choice(PATHS) if paths and rng.random() < 0.25 else deepcopy(rng.choice(ODD))
     kind = rng.randrange(6)
     if kind == 0:
         del holder[key]
     elif kind == 1 and isinstance(holder, dict):
         holder[str(odd)[:40] if isinstance(odd, str) else "surplus"] = holder[key]
     elif kind == 2 and isinstance(holder, list):
-        holder.extend([holder[key]] * rng.choice((1, 5, 200)))
+        holder.extend(deepcopy([holder[key]] * rng.choice((1, 5, 200))))
     elif kind == 3:
         deep: Any = odd
         for _ in range(rng.choice((2, 50, 400))):

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +114,12 @@ def started_server(folder: Path, log: Path, *more: str) -> Iterator[str]:
     command = ["-m", "orxe_plugins.cli", "serve", str(folder), "--port", str(port), "--device", "cpu", *more]
     with started(command, url, ready, log) as at:
         yield at
+
+
+@pytest.fixture(scope="session")
+def serve() -> Callable[..., AbstractContextManager[str]]:
+    """``with serve(folder, log, *options) as url`` runs ``orxe serve`` meanwhile."""
+    return started_server
 
 
 @pytest.fixture(scope="session")

@@ -216,3 +216,17 @@ def test_our_own_server_is_a_far_expert(server: str, small_cascade: Path, images
     batch = view.from_images(images[:4])
     with torch.inference_mode():
         torch.testing.assert_close(far_expert(batch), whole(batch), rtol=1e-3, atol=1e-3)
+
+
+def test_a_framework_gets_the_logits_of_a_server(server: str, small_cascade: Path, images: list[Any]) -> None:
+    timm = pytest.importorskip("orxe_timm")
+    whole = load_cascade(small_cascade, preference=0.7)
+    assert whole.input_view is not None
+    view = whole.input_view
+    far_expert = load_expert(
+        f"{server}/v2/models/cascade?num_classes=3&input_size={view.size[0]}&resize={view.resize}&output=logits"
+    )
+    model = timm.CascadeClassifier(Cascade([far_expert], Policy(())))
+    batch = view.from_images(images[:4])
+    with torch.inference_mode():
+        torch.testing.assert_close(model(batch), whole(batch), rtol=1e-3, atol=1e-3)

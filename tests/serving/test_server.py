@@ -233,3 +233,26 @@ def memory_of(url: str) -> int:
         except OSError:
             continue
     return total
+
+
+def test_a_budget_is_kept_and_can_be_watched(
+    small_cascade: Path, images: list[Image.Image], as_text: AsText, serve: Any, tmp_path: Path
+) -> None:
+    small, large = (expert.measure_cost() for expert in load_cascade(small_cascade).members)
+    budget, window = small + 0.3 * large, 100
+    more = ("--preference", "1", "--guard", str(budget), "--window", str(window))
+    with serve(small_cascade, tmp_path / "log", *more) as url:
+        texts = [as_text(image) for image in images]
+        costs = []
+        for _ in range(20):
+            reply = ask(url, images=texts)
+            assert reply.status_code == 200
+            costs += [answer["cost"] for answer in reply.json()["answers"]]
+        lines = httpx.get(f"{url}/metrics").text.splitlines()
+    state = {line.split(" ")[0]: float(line.split(" ")[1]) for line in lines if line.startswith("orxe_budget")}
+    sums = np.concatenate([[0.0], np.cumsum(costs)])
+    assert ((sums[window:] - sums[:-window]) / window).max() <= 1.05 * budget
+    assert len({round(cost, 9) for cost in costs}) == 2  # some go on, as far as the budget reaches
+    assert state["orxe_budget_per_sample"] == pytest.approx(budget)
+    assert state["orxe_budget_mean_cost"] == pytest.approx(np.mean(costs[-window:]), rel=1e-3)
+    assert 0 <= state["orxe_budget_room"] <= 1 and state["orxe_budget_held_back"] >= 0
