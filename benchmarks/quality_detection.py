@@ -18,6 +18,7 @@ from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.detection import CocoDataset, RoutedAP
 from orxe_plugins.detection.coco.contribution import contributions
 from orxe_plugins.detection.coco.matching import Matches
+from orxe_plugins.detection.coco.running_ap import RunningAP
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.records import fit_signals, load_records, record, with_signals
 from orxe_plugins.search import polished, with_choices
@@ -131,7 +132,7 @@ def _searched(plain: Records, own: Records, auto: dict[str, Any], matches: Seque
         "image AP, auto scores, mean box score": fit_policies(plain, PREFERENCES),
         "contributions, mean box score": fit_policies(own, PREFERENCES),
         "contributions, auto signal": table,
-        "contributions, auto signal, polish": polished(table, signalled, RoutedAP(matches).ap),
+        "contributions, auto signal, polish": polished(table, signalled, RunningAP(RoutedAP(matches))),
     }
 
 
@@ -156,23 +157,23 @@ def _objective(table: Any, other: Records, auto: dict[str, Any], held: RoutedAP)
 
 
 def _timed(records: Records, matches: Sequence[Matches]) -> dict[str, float]:
-    """Seconds of the polish on so many images, which repeat those that there are."""
+    """Processor time of the polish on so many images, which repeat those that there are."""
     times = -(-TIMED_IMAGES // len(records))
     many = records.samples(np.tile(np.arange(len(records)), times)[:TIMED_IMAGES])
-    routed = RoutedAP([_repeated(each, times) for each in matches])
+    routed = RunningAP(RoutedAP([_repeated(each, times) for each in matches]))
     table = with_choices(fit_policies(many, PREFERENCES), many)
     whole = np.tile(np.arange(len(records)), times)[: times * len(records)]
 
     def metric(expert: np.ndarray) -> float:
         full = np.zeros(len(whole), dtype=np.int32)
         full[: len(expert)] = expert
-        return routed.ap(full)
+        return routed(full)
 
     metric(np.zeros(TIMED_IMAGES, dtype=np.int32))
-    start = time.perf_counter()
+    start = time.process_time()
     found = polished(table, many, metric)
     return {"images": TIMED_IMAGES, "boxes": sum(len(each) for each in matches) * times,
-            "seconds": time.perf_counter() - start, **found.details["polished"]}  # fmt: skip
+            "seconds": time.process_time() - start, **found.details["polished"]}  # fmt: skip
 
 
 def _repeated(matches: Matches, times: int) -> Matches:

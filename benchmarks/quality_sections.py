@@ -116,7 +116,7 @@ way,
         polish = each["polish"]
         parts.append(
             f"The polish measured {polish['evaluations']} routings of {polish['images']:,} images "
-            f"({polish['boxes']:,} boxes) in {polish['seconds']:.2f} s."
+            f"({polish['boxes']:,} boxes) in {polish['seconds']:.2f} s of processor time."
         )
     return parts
 
@@ -145,8 +145,28 @@ def shift(found: dict[str, Any]) -> list[str]:
     return parts
 
 
+def size(found: dict[str, Any]) -> list[str]:
+    """What expected scores cost on a large data set."""
+    raw, auto = (found["kinds"][kind] for kind in ("raw", "auto"))
+    rows = [
+        ("processor time", f"{raw['seconds']:.0f} s", f"{auto['seconds']:.0f} s", f"{found['ratios']['seconds']:.2f}"),
+        (
+            "most memory", f"{raw['bytes'] / 2**20:,.0f} MiB", f"{auto['bytes'] / 2**20:,.0f} MiB",
+            f"{found['ratios']['bytes']:.2f}",
+        ),
+    ]  # fmt: skip
+    return [
+        "## Time and memory",
+        f"One search of {found['experts']} made-up experts on {found['samples']:,} samples for {found['preferences']} "
+        "preferences, in a process of its own for each kind of scores; the memory is that of the whole process, "
+        "records included.",
+        _table(("", "recorded scores", "auto", "auto / recorded"), rows),
+    ]
+
+
 SECTIONS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "signals": signals, "fusion": fusion, "promises": promises, "detection": detection, "shift": shift,
+    "size": size,
 }  # fmt: skip
 
 
