@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from quality_detection import detection
+from quality_detection import detection, polish
 from quality_draws import draws, interval
 from quality_markdown import put_into_docs, to_markdown
 from quality_promises import promises
@@ -105,6 +105,8 @@ def main() -> None:
     others: dict[str, Callable[[], Any]] = {
         "detection/digits_detection": lambda: detection("digits_detection", options),
         "detection/coco_sample": lambda: detection("coco_sample", options),
+        "polish/digits_detection": lambda: polish("digits_detection", options),
+        "polish/coco_sample": lambda: polish("coco_sample", options),
         "shift": lambda: shift(options),
         "size": lambda: size(options),
     }
@@ -278,7 +280,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--parts", type=Path, default=Path("runs/quality"), help="folder of what was measured")
     parser.add_argument("--written", action="store_true", help="measure nothing: write what is in --parts")
-    parser.add_argument("--only", choices=("search", "signals", "fusion", "promises", "detection", "shift", "size"))
+    parser.add_argument(
+        "--only", choices=("search", "signals", "fusion", "promises", "detection", "polish", "shift", "size")
+    )
     parser.add_argument("--max-drop", type=float, default=0.01)
     parser.add_argument("--preferences", type=int, default=26, help="from 0.5 to 1")
     parser.add_argument("--out", type=Path, default=ROOT)

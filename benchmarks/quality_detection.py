@@ -33,7 +33,7 @@ TIMED_IMAGES = 5000
 
 def detection(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """A pair of detectors, on random halves: "digits_detection" or "coco_sample"."""
-    return _measured(*{"digits_detection": _digits, "coco_sample": _coco}[name](options))
+    return _measured(*_FOUND[name](options))
 
 
 def _digits(options: argparse.Namespace) -> tuple[Records, Dataset]:
@@ -57,9 +57,22 @@ def _coco(options: argparse.Namespace) -> tuple[Records, Dataset]:
     return load_records(folder), dataset
 
 
-def _measured(records: Records, dataset: Dataset) -> dict[str, Any]:
+def polish(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Time of the polish of the same pair."""
+    records, dataset = _FOUND[name](options)
+    return _timed(records, _matches(records, dataset))
+
+
+_FOUND = {"digits_detection": _digits, "coco_sample": _coco}
+
+
+def _matches(records: Records, dataset: Dataset) -> list[Matches]:
     place = {sample: i for i, sample in enumerate(dataset.sample_ids)}
-    matches = recorded_matches(records.predictions, [dataset.targets[place[s]] for s in records.sample_ids])
+    return recorded_matches(records.predictions, [dataset.targets[place[s]] for s in records.sample_ids])
+
+
+def _measured(records: Records, dataset: Dataset) -> dict[str, Any]:
+    matches = _matches(records, dataset)
     routed = RoutedAP(matches)
     ends = [routed.ap(np.full(len(records), i)) for i in range(2)]
     shares: dict[str, list[list[float]]] = {}
@@ -82,6 +95,8 @@ def _measured(records: Records, dataset: Dataset) -> dict[str, Any]:
         for way, option in ways.items():
             seen = with_signals(other, {records.names[0]: option}).confidence[0]
             shares.setdefault(way, []).append([_gained(held, seen, share) for share in SHARES])
+        own_gain = np.diff(contributions([each.select(rest) for each in matches]), axis=0)[0]
+        shares.setdefault("each image's own gain", []).append([_gained(held, -own_gain, share) for share in SHARES])
         rng = np.random.default_rng(seed)
         lucky = [[_gained(held, rng.random(len(rest)), share) for share in SHARES] for _ in range(20)]
         shares.setdefault("random", []).append(np.mean(lucky, axis=0).tolist())
@@ -98,7 +113,6 @@ def _measured(records: Records, dataset: Dataset) -> dict[str, Any]:
         "gain_on_mean_box_score": _beside(shares, "mean box score"),
         "searches": {way: _columns(values) for way, values in searches.items()},
         "auto": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
-        "polish": _timed(records, matches),
     }
 
 

@@ -19,7 +19,7 @@ from orxe_plugins.evaluation.candidates import (
 from orxe_plugins.evaluation.estimates import Estimates, estimates, points
 from orxe_plugins.evaluation.formats import Formats
 from orxe_plugins.evaluation.metric import Metric
-from orxe_plugins.evaluation.oddities import odd_choice, odd_experts, odd_preferences, odd_samples
+from orxe_plugins.evaluation.oddities import odd_choice, odd_experts, odd_preferences, odd_samples, odd_shift
 from orxe_plugins.evaluation.powered import powered_sentence, with_unlabelled
 from orxe_plugins.evaluation.results import (
     Choice,
@@ -127,6 +127,7 @@ def evaluate(
             *odd_choice(chosen, experts[-1].result.cost.value, words.names, records.cost_unit),
             *odd_experts(records),
             *odd_samples(records),
+            *odd_shift(fitted_on, records),
             *odd_preferences(table),
         ),
     )
