@@ -25,12 +25,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from quality_detection import detection
+from quality_detection import detection, polish
 from quality_draws import draws, interval
 from quality_markdown import put_into_docs, to_markdown
 from quality_promises import promises
 from quality_shift import shift
 from quality_signals import fusion, signals
+from quality_size import size
 from recorded_data import DATA, described, record_imagenet
 
 from orxe_plugins import PolicyTable, Records, fit_policies, replay
@@ -101,13 +102,19 @@ def main() -> None:
                     result["left_out"][f"{part} of {name}"] = str(error)
                     continue
                 result.setdefault(part, {})[name] = found
-    for part in ("detection/digits_detection", "detection/coco_sample", "shift"):
+    others: dict[str, Callable[[], Any]] = {
+        "detection/digits_detection": lambda: detection("digits_detection", options),
+        "detection/coco_sample": lambda: detection("coco_sample", options),
+        "polish/digits_detection": lambda: polish("digits_detection", options),
+        "polish/coco_sample": lambda: polish("coco_sample", options),
+        "shift": lambda: shift(options),
+        "size": lambda: size(options),
+    }
+    for part, measured_now in others.items():
         group, _, name = part.partition("/")
         if options.only in (None, group):
             try:
-                found = parts.of(
-                    part, lambda group=group, name=name: detection(name, options) if name else shift(options)
-                )
+                found = parts.of(part, measured_now)
             except OrxeError as error:
                 print(f"{part} is left out: {error}")
                 result["left_out"][part] = str(error)
@@ -264,9 +271,18 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--splits", type=int, default=20, help="random draws of each size, at least 2")
     parser.add_argument("--sizes", type=int, nargs="+", default=[50, 100, 248, 500, 1000, 2400])
+    parser.add_argument(
+        "--size",
+        type=int,
+        nargs=3,
+        default=[20, 1_281_167, 101],
+        help="experts, samples and preferences",
+    )
     parser.add_argument("--parts", type=Path, default=Path("runs/quality"), help="folder of what was measured")
     parser.add_argument("--written", action="store_true", help="measure nothing: write what is in --parts")
-    parser.add_argument("--only", choices=("search", "signals", "fusion", "promises", "detection", "shift"))
+    parser.add_argument(
+        "--only", choices=("search", "signals", "fusion", "promises", "detection", "polish", "shift", "size")
+    )
     parser.add_argument("--max-drop", type=float, default=0.01)
     parser.add_argument("--preferences", type=int, default=26, help="from 0.5 to 1")
     parser.add_argument("--out", type=Path, default=ROOT)

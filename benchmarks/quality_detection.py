@@ -18,6 +18,7 @@ from orxe_plugins.data.datasets import Dataset
 from orxe_plugins.detection import CocoDataset, RoutedAP
 from orxe_plugins.detection.coco.contribution import contributions
 from orxe_plugins.detection.coco.matching import Matches
+from orxe_plugins.detection.coco.running_ap import RunningAP
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.records import fit_signals, load_records, record, with_signals
 from orxe_plugins.search import polished, with_choices
@@ -32,7 +33,7 @@ TIMED_IMAGES = 5000
 
 def detection(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """A pair of detectors, on random halves: "digits_detection" or "coco_sample"."""
-    return _measured(*{"digits_detection": _digits, "coco_sample": _coco}[name](options))
+    return _measured(*_FOUND[name](options))
 
 
 def _digits(options: argparse.Namespace) -> tuple[Records, Dataset]:
@@ -56,9 +57,22 @@ def _coco(options: argparse.Namespace) -> tuple[Records, Dataset]:
     return load_records(folder), dataset
 
 
-def _measured(records: Records, dataset: Dataset) -> dict[str, Any]:
+def polish(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Time of the polish of the same pair."""
+    records, dataset = _FOUND[name](options)
+    return _timed(records, _matches(records, dataset))
+
+
+_FOUND = {"digits_detection": _digits, "coco_sample": _coco}
+
+
+def _matches(records: Records, dataset: Dataset) -> list[Matches]:
     place = {sample: i for i, sample in enumerate(dataset.sample_ids)}
-    matches = recorded_matches(records.predictions, [dataset.targets[place[s]] for s in records.sample_ids])
+    return recorded_matches(records.predictions, [dataset.targets[place[s]] for s in records.sample_ids])
+
+
+def _measured(records: Records, dataset: Dataset) -> dict[str, Any]:
+    matches = _matches(records, dataset)
     routed = RoutedAP(matches)
     ends = [routed.ap(np.full(len(records), i)) for i in range(2)]
     shares: dict[str, list[list[float]]] = {}
@@ -81,6 +95,8 @@ def _measured(records: Records, dataset: Dataset) -> dict[str, Any]:
         for way, option in ways.items():
             seen = with_signals(other, {records.names[0]: option}).confidence[0]
             shares.setdefault(way, []).append([_gained(held, seen, share) for share in SHARES])
+        own_gain = np.diff(contributions([each.select(rest) for each in matches]), axis=0)[0]
+        shares.setdefault("each image's own gain", []).append([_gained(held, -own_gain, share) for share in SHARES])
         rng = np.random.default_rng(seed)
         lucky = [[_gained(held, rng.random(len(rest)), share) for share in SHARES] for _ in range(20)]
         shares.setdefault("random", []).append(np.mean(lucky, axis=0).tolist())
@@ -97,7 +113,6 @@ def _measured(records: Records, dataset: Dataset) -> dict[str, Any]:
         "gain_on_mean_box_score": _beside(shares, "mean box score"),
         "searches": {way: _columns(values) for way, values in searches.items()},
         "auto": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
-        "polish": _timed(records, matches),
     }
 
 
@@ -131,7 +146,7 @@ def _searched(plain: Records, own: Records, auto: dict[str, Any], matches: Seque
         "image AP, auto scores, mean box score": fit_policies(plain, PREFERENCES),
         "contributions, mean box score": fit_policies(own, PREFERENCES),
         "contributions, auto signal": table,
-        "contributions, auto signal, polish": polished(table, signalled, RoutedAP(matches).ap),
+        "contributions, auto signal, polish": polished(table, signalled, RunningAP(RoutedAP(matches))),
     }
 
 
@@ -156,23 +171,23 @@ def _objective(table: Any, other: Records, auto: dict[str, Any], held: RoutedAP)
 
 
 def _timed(records: Records, matches: Sequence[Matches]) -> dict[str, float]:
-    """Seconds of the polish on so many images, which repeat those that there are."""
+    """Processor time of the polish on so many images, which repeat those that there are."""
     times = -(-TIMED_IMAGES // len(records))
     many = records.samples(np.tile(np.arange(len(records)), times)[:TIMED_IMAGES])
-    routed = RoutedAP([_repeated(each, times) for each in matches])
+    routed = RunningAP(RoutedAP([_repeated(each, times) for each in matches]))
     table = with_choices(fit_policies(many, PREFERENCES), many)
     whole = np.tile(np.arange(len(records)), times)[: times * len(records)]
 
     def metric(expert: np.ndarray) -> float:
         full = np.zeros(len(whole), dtype=np.int32)
         full[: len(expert)] = expert
-        return routed.ap(full)
+        return routed(full)
 
     metric(np.zeros(TIMED_IMAGES, dtype=np.int32))
-    start = time.perf_counter()
+    start = time.process_time()
     found = polished(table, many, metric)
     return {"images": TIMED_IMAGES, "boxes": sum(len(each) for each in matches) * times,
-            "seconds": time.perf_counter() - start, **found.details["polished"]}  # fmt: skip
+            "seconds": time.process_time() - start, **found.details["polished"]}  # fmt: skip
 
 
 def _repeated(matches: Matches, times: int) -> Matches:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from quality_sections import SECTIONS
+from quality_sections import SECTIONS, shift_table
 from recorded_data import heading
 
 
@@ -18,10 +18,10 @@ def to_markdown(result: dict[str, Any]) -> str:
         "# What searches, signals and promises are worth on new samples",
         "## Searches",
         f"Policies for {len(preferences)} preferences from {preferences[0]:g} to {preferences[-1]:g} are fitted on n "
-        f"samples, drawn at random {settings['splits']} times, and reported on all others by their labels. The same "
-        "draws serve all methods. Recorded scores are what ORXE's paper and release 0.1.0 search on: the argmin over "
-        "recorded right answers, and the cheapest policy whose recorded drop is allowed. Without labels, a score is "
-        "agreement with the last expert (left out where it was measured with --labels-only). Auto is the default.",
+        f"samples, drawn at random {settings['splits']} times, and reported on all others by their labels; n is at "
+        "most half of a data set. The same draws serve all methods. Recorded scores are what ORXE's paper and release "
+        "0.1.0 search on: the argmin over recorded right answers, and the cheapest policy whose recorded drop is "
+        "allowed. Without labels, a score is agreement with the last expert (measured at two n). Auto is the default.",
         f"Score: in points, at {shares} % of the last expert's cost, between the policies of a table by linear "
         "interpolation (which mixing two policies reaches). Gain: their mean less that of the first row, with a 95 % "
         f"interval. Drop @ cost: {100 * settings['max_drop']:g} point is allowed. It is the mean drop on the other "
@@ -65,11 +65,8 @@ def _table(rows: list[dict[str, Any]], shares: str, max_drop: float) -> str:
     return "\n".join(lines)
 
 
-BEGIN, END = "<!-- bench_quality: begin -->", "<!-- bench_quality: end -->"
-
-
 def put_into_docs(page: Path, result: dict[str, Any]) -> None:
-    """Put the short table of searches into a page of the documentation, between its marks."""
+    """Put the short tables of searches and of shifted images into a page of the documentation, between their marks."""
     head = ("data", "n", "gain", "one point allowed: drop @ cost, recorded scores", "the same, auto")
     lines = [f"| {' | '.join(head)} |", "|---|---:|---|---|---|"]
     for name, data in result["data"].items():
@@ -79,6 +76,14 @@ def put_into_docs(page: Path, result: dict[str, Any]) -> None:
             gain, low, high = (100 * value for value in auto["gain"])
             drops = (f"{100 * row['drop']:.1f} @ {row['cost']:.2f}" for row in (raw, auto))
             lines.append(f"| {' | '.join((name, f'{n:,}', f'{gain:+.1f} ({low:+.1f} to {high:+.1f})', *drops))} |")
-    text = page.read_text()
-    before, rest = text.split(BEGIN)
-    page.write_text("\n".join((before + BEGIN, *lines, END)) + rest.split(END)[1])
+    text = _between(page.read_text(), "bench_quality", "\n".join(lines))
+    if result.get("shift"):
+        text = _between(text, "bench_quality shift", shift_table(result["shift"]))
+    page.write_text(text)
+
+
+def _between(text: str, name: str, written: str) -> str:
+    """The text with something else between the marks of a name."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{written}\n{end}{rest.split(end)[1]}"

@@ -57,7 +57,7 @@ def run(
     if run.recipe.select_saver is not None:
         print_savers(run, pool.splits, run.recipe.select_saver.base)
     report_run(run, fitted, not no_images, trackers)
-    tell_left_out([recorded.fit, recorded.report])
+    tell_left_out(recorded.parts)
 
 
 def record(
@@ -92,13 +92,13 @@ def record(
         recorded = record_pool(run, crew.working_on(run))
     if not crew.team.leads:
         return
-    skipped = skipped_in([recorded.fit, recorded.report])
+    skipped = skipped_in(recorded.parts)
     console.tell(f"{recorded.fit.n_experts} experts recorded in {run.out}, {len(skipped)} samples skipped")
     for sample, reason in skipped[:SHOWN]:
         console.tell(f"  skipped {sample}: {reason}")
     if len(skipped) > SHOWN:
         console.tell(f"  and {len(skipped) - SHOWN:,} more")
-    console.tell_notes(notes_of([recorded.fit, recorded.report]))
+    console.tell_notes(notes_of(recorded.parts))
 
 
 def check(

@@ -50,7 +50,9 @@ def report_run(run: Run, fitted: Fitted, images: bool = True, trackers: Sequence
     metric = metric_of(run, splits.report)
     counted = _counted(run, splits)
     extras = {**_search_extras(table), **_counted_extras(table, splits, counted)}
-    evaluation = evaluate(table, splits.report, fitted_on=splits.fit, metric=metric, extras=extras)
+    evaluation = evaluate(
+        table, splits.report, fitted_on=splits.fit, metric=metric, extras=extras, unlabelled=splits.unlabelled
+    )
     times = times_of(run, table, splits.report.names)
     if times is not None:
         evaluation = with_times(evaluation, splits.report, times, counted)

@@ -137,10 +137,11 @@ def choose(candidates: Sequence[Candidate], fitted_on: Records | None, negligibl
                 ),
             )
         elif found.cost >= base.cost:
-            cheaper = (each for each in front if each.cost < base.cost)
+            cheaper = [each for each in front if each.cost < base.cost]
             nearest = traded or max(cheaper, key=lambda each: each.score, default=None)
             alone_text = " alone" if base is last else ""
-            reason = f"{against}{alone_text}, as all that costs less loses too much there"
+            why = "all that costs less loses too much there" if cheaper else "nothing there costs less"
+            reason = f"{against}{alone_text}, as {why}"
             return Chosen(found, reason, nearest, higher=_higher(front, found, candidates))
     return _alone(Chosen(found, reason, higher=_higher(front, found, candidates)), candidates, fitted_on)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,8 +19,8 @@ from orxe_plugins.evaluation.candidates import (
 from orxe_plugins.evaluation.estimates import Estimates, estimates, points
 from orxe_plugins.evaluation.formats import Formats
 from orxe_plugins.evaluation.metric import Metric
-from orxe_plugins.evaluation.oddities import odd_choice, odd_experts, odd_preferences, odd_samples
-from orxe_plugins.evaluation.powered import with_unlabelled
+from orxe_plugins.evaluation.oddities import odd_choice, odd_experts, odd_preferences, odd_samples, odd_shift
+from orxe_plugins.evaluation.powered import powered_sentence, with_unlabelled
 from orxe_plugins.evaluation.results import (
     Choice,
     Evaluation,
@@ -91,7 +92,9 @@ def evaluate(
     wanted = [*(row.policy for row in table), *promised, chosen.candidate.policy, *alone]
     estimated = estimates(wanted, records, metric, settings)
     results = estimated.results
+    said: tuple[str, ...] = ()
     if unlabelled is not None:
+        said = (powered_sentence(records, unlabelled),)
         results = with_unlabelled(results, records, unlabelled, _expects(fitted_on, metric), settings.level)
     experts = tuple(
         ExpertResult(i, name, None if records.params is None else int(records.params[i]), results[alone[i]])
@@ -105,11 +108,12 @@ def evaluate(
     formats = Formats.for_samples(len(records), metric.percent, records.cost_unit)
     relative_to = str(records.details.get("relative_to", ""))
     words = Words.of(formats, metric.name, records.names, settings.level, relative_to)
+    verdict = judge(chosen, result, experts, _mixing(result, experts, alone, estimated), words)
     return Evaluation(
         policies=policies,
         experts=experts,
         choice=Choice(result, chosen.candidate.kind, chosen.reason),
-        verdict=judge(chosen, result, experts, _mixing(result, experts, alone, estimated), words),
+        verdict=replace(verdict, more=(*verdict.more, *said)),
         metric_name=metric.name,
         percent=metric.percent,
         cost_unit=records.cost_unit,
@@ -123,6 +127,7 @@ def evaluate(
             *odd_choice(chosen, experts[-1].result.cost.value, words.names, records.cost_unit),
             *odd_experts(records),
             *odd_samples(records),
+            *odd_shift(fitted_on, records),
             *odd_preferences(table),
         ),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from scipy import stats
+
 from orxe_plugins.evaluation.candidates import Candidate, Chosen
 from orxe_plugins.evaluation.intervals import bootstrap
 from orxe_plugins.evaluation.merging import merge_adjacent
@@ -18,6 +20,10 @@ FAR_BELOW = 0.1
 _BEYOND = 0.05
 #: so large a share of the preferences with one policy is worth a word
 _MOST = 0.8
+#: shares of samples on one side of a confidence that differ by less are no reason for a warning
+_APART = 0.15
+#: two splits of like samples are called unlike so often at most
+_CHANCE = 0.001
 
 
 def odd_experts(records: Records) -> tuple[str, ...]:
@@ -65,6 +71,30 @@ def odd_samples(records: Records) -> tuple[str, ...]:
     if (records.confidence == records.confidence[:, :1]).all():
         found.append("no expert's confidence varies over the samples reported on: nothing can be routed by it")
     return tuple(found)
+
+
+def odd_shift(fitted_on: Records | None, records: Records) -> tuple[str, ...]:
+    """A sentence where an expert's confidences on the reporting split are unlike those on the fitting split.
+
+    Thresholds are then met by other shares of the samples than where they were fitted. By a two-sample
+    Kolmogorov-Smirnov test, one of a thousand pairs of like splits is called unlike; differences of shares below 0.15
+    are never. Augmented images are meant to be unlike, and are not judged.
+    """
+    if fitted_on is None or fitted_on.details.get("augment") != records.details.get("augment"):
+        return ()
+    names, unlike = short_names(records.names), []
+    for i in range(records.n_experts):
+        before, now = fitted_on.confidence[i], records.confidence[i]
+        test = stats.ks_2samp(before, now)
+        if test.statistic >= _APART and test.pvalue * records.n_experts < _CHANCE:
+            unlike.append((float(test.statistic), f"{names[i]} {now.mean():.2f}, {before.mean():.2f}"))
+    if not unlike:
+        return ()
+    return (
+        "the samples reported on are unlike those that thresholds were fitted on (mean confidence here and there: "
+        f"{max(unlike)[1]}): costs and scores that were expected, and promises, say nothing of them. Fit on samples "
+        "like these",
+    )
 
 
 def odd_preferences(table: PolicyTable) -> tuple[str, ...]:

@@ -90,6 +90,14 @@ def with_unlabelled(
     return found
 
 
+def powered_sentence(records: Records, unlabelled: Records) -> str:
+    """What a report says of its scores where they are prediction-powered."""
+    return (
+        f"Scores rest on {len(records):,} labelled samples and {len(unlabelled):,} without labels, on which a "
+        "regression says what to expect (prediction-powered estimates)."
+    )
+
+
 def _weight(score: np.ndarray, expected: np.ndarray, expected_unlabelled: np.ndarray) -> float:
     """How far to go by what is expected: the weight with the least variance, kept within 0 and 1."""
     n, m = len(score), len(expected_unlabelled)

@@ -30,8 +30,8 @@ class Signal:
 
     Attributes:
         options: kind and options of the confidence, as files name them.
-        gains: kind -> what it gains over the kind that the records have, cross-validated: score per sample, a mean
-            over all shares of samples that are passed on.
+        gains: kind -> what it gains over the kind that stays where nothing is better, cross-validated: score per
+            sample, a mean over all shares of samples that are passed on.
         errors: kind -> standard error of the gain.
         fitted: kind and options of the advantage that was fitted, whether or not it was chosen.
     """
@@ -43,13 +43,14 @@ class Signal:
 
 
 def fit_signals(records: Records, folds: int = 5, seed: int = 0) -> dict[str, Signal]:
-    """The confidence of each expert but the last: the margin or a fitted advantage, where it gains enough.
+    """The confidence of each expert but the last: the margin, the box doubt or a fitted advantage.
 
     Each is judged by the score of passing samples on to the next expert, the least sure ones first, as a mean over all
     shares that are passed on. The next expert is the cheapest later one with a higher mean score. An advantage is
     fitted by ridge regression of what the next expert scores more, on a summary of this expert's output; it
     is judged on folds that it was not fitted on. What is there already stays, unless another one gains more than one
-    standard error.
+    standard error; only the mean box score of detectors gives way to the box doubt, unless it is itself so much better:
+    few samples do not tell the two apart, and on all data that they were compared on the doubt was far better.
 
     Args:
         records: of the fitting split, with the classes' log-probabilities or the boxes that experts gave.
@@ -117,9 +118,13 @@ def _choose(records: Records, expert: int, there: dict[str, Any], fold: np.ndarr
             crossed[~rest] = line.of_summary(torch.from_numpy(seen[~rest])).numpy()
     tried = {"advantage": crossed}
     plain = "box_doubt" if _kind(records) == "boxes" else "margin"
+    stays, before = there, records.confidence[expert]
     if there["kind"] != plain:
         tried[plain] = _native(records, expert, confidence_from_dict(plain)).numpy()
-    now = rankdata(records.confidence[expert])
+    if there["kind"] == "mean_box_score":
+        tried["mean_box_score"] = before
+        stays, before = {"kind": plain}, tried.pop(plain)
+    now = rankdata(before)
     gains, errors = {}, {}
     for kind, signal in tried.items():
         # A sample's rank is the share of cuts at which this expert keeps it: so much of its gain is not had.
@@ -127,9 +132,9 @@ def _choose(records: Records, expert: int, there: dict[str, Any], fold: np.ndarr
         gains[kind], errors[kind] = float(each.mean()), float(each.std() / len(each) ** 0.5)
     fitted = _fit(_name(records), seen, gain).to_dict()
     best = max(gains, key=lambda kind: gains[kind])
-    options = there
+    options = stays
     if gains[best] > errors[best]:
-        options = fitted if best == "advantage" else {"kind": best}
+        options = {"advantage": fitted, there["kind"]: there}.get(best, {"kind": best})
     return Signal(options, gains, errors, fitted)
 
 

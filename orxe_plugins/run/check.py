@@ -77,7 +77,8 @@ class DataCheck:
 
 def check_data(run: Run) -> list[DataCheck]:
     """Read the recipe's data sets: list them, and try a few samples of each."""
-    return [_check_folder(run, root) for root in filter(None, (run.recipe.data.root, run.recipe.data.report_root))]
+    data = run.recipe.data
+    return [_check_folder(run, root) for root in (data.root, data.report_root, data.unlabelled) if root is not None]
 
 
 def _check_folder(run: Run, root: str) -> DataCheck:
@@ -85,7 +86,7 @@ def _check_folder(run: Run, root: str) -> DataCheck:
         if "{data}" in root:
             raise OrxeError("the recipe needs your data: add --data FOLDER")
         dataset = run.dataset(root)
-        run.task.check(dataset)
+        run.task_of(root).check(dataset)
         _, unreadable, _ = few_samples(dataset)
     except OrxeError as error:
         made = run.recipe.prepare is not None and not Path(root).exists() and _is_inside(Path(root), run.out)

@@ -12,7 +12,7 @@ from orxe_plugins.records.records import Records
 from orxe_plugins.records.signals import fit_signals, with_signals
 from orxe_plugins.records.temperature import fit_temperatures, with_temperatures
 from orxe_plugins.run.recipe import Gates
-from orxe_plugins.run.recording import places
+from orxe_plugins.run.recording import places, unlabelled_place
 from orxe_plugins.run.run import Run
 from orxe_plugins.run.splits import Splits
 from orxe_plugins.training.gate import GateSettings
@@ -96,8 +96,14 @@ def with_gate_confidences(run: Run, splits: Splits, gates: GateFiles) -> Splits:
     parts = [(fit, splits.fit), (report, splits.report)]
     if splits.choose is not None:
         parts.append((choose, splits.choose))
-    gated = _gated(parts, gates)
-    return replace(splits, fit=gated[0], report=gated[1], choose=None if splits.choose is None else gated[2])
+    other = unlabelled_place(run)
+    if splits.unlabelled is not None and other is not None:
+        parts.append((other.folder, splits.unlabelled))
+    gated = iter(_gated(parts, gates))
+    return replace(
+        splits, fit=next(gated), report=next(gated), choose=None if splits.choose is None else next(gated),
+        unlabelled=next(gated, None),
+    )  # fmt: skip
 
 
 def _gated(parts: Sequence[tuple[Path, Records]], gates: GateFiles) -> list[Records]:

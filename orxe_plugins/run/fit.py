@@ -10,6 +10,7 @@ from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.run.recipe import Recipe
 from orxe_plugins.run.splits import Splits
 from orxe_plugins.search.batched import batched_costs, policy_ms, stream_costs, with_costs, with_time
+from orxe_plugins.search.controls import Controls
 from orxe_plugins.search.fit import fit_policies
 from orxe_plugins.search.pareto import choose_experts, with_choices
 from orxe_plugins.search.polish import polished
@@ -73,7 +74,9 @@ def fit_table(
             table = table if metric is None else polished(table, splits.fit, metric)
     if recipe.promise:
         assert splits.choose is not None
-        table = with_promises(table, splits.choose, [(one.max_drop, one.confidence) for one in recipe.promise])
+        controls = None if splits.unlabelled is None else Controls.of(splits.unlabelled, splits.fit)
+        wanted = [(one.max_drop, one.confidence) for one in recipe.promise]
+        table = with_promises(table, splits.choose, wanted, controls=controls)
     details = {**table.details, **_described(recipe, splits)}
     if latency is not None:
         kind = "throughput" if recipe.cost.kind == "throughput" else "latency"

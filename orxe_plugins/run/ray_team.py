@@ -114,8 +114,9 @@ def _make_shard(
     run = _RUNS.get(told) or _RUNS.setdefault(told, _run_of(told))
     expert = _expert_of(told, run, name)
     dataset = run.dataset(root)
-    run.task.prepare(expert, dataset)
-    job = ShardJob(expert, dataset, run.task, options, {index: shard}, contents)
+    task = run.task_of(root)
+    task.prepare(expert, dataset)
+    job = ShardJob(expert, dataset, task, options, {index: shard}, contents)
     ((_, columns),) = make_here(job, lambda count: None)
     return dict(columns), expert.cost
 
@@ -139,7 +140,7 @@ def _expert_of(told: bytes, run: Run, name: str) -> Expert:
 
 def _roots(run: Run) -> list[str]:
     data = run.recipe.data
-    return list(dict.fromkeys(root for root in (data.root, data.report_root) if root is not None))
+    return list(dict.fromkeys(root for root in (data.root, data.report_root, data.unlabelled) if root is not None))
 
 
 def _ray() -> Any:

@@ -70,6 +70,9 @@ class Data(_Model):
     Attributes:
         root: folder of the data set.
         report_root: another folder to report on; then all of ``root`` is for fitting.
+        unlabelled: another folder of images of the same kind, without labels, beside few labelled ones. The experts
+            answer them too: the report's scores are then prediction-powered estimates, and promises take fewer labels.
+            For classification.
         class_map: file that numbers the class folders; ``synsets.txt`` is found without being named.
         images: folder of the images of a COCO annotation file, where it is another one than usual.
         limit: use at most so many samples of each folder, chosen evenly; None uses all.
@@ -78,6 +81,7 @@ class Data(_Model):
 
     root: str
     report_root: str | None = None
+    unlabelled: str | None = None
     class_map: str | None = None
     images: str | None = None
     limit: _Whole | None = None
@@ -311,12 +315,24 @@ class Recipe(_Model):
             )
         if self.gates is not None and self.cost.kind == "energy":
             raise OrxeError("what trained gates cost is counted or timed, not metered: leave out gates or cost.kind")
+        self._check_no_labels()
         self._check_unlabelled()
         if self.promise and not split.choose:
             raise OrxeError("promise is tested on samples of its own: add data.split.choose, such as 0.25")
         return self
 
     def _check_unlabelled(self) -> None:
+        if self.data.unlabelled is None:
+            return
+        for wrong, why in (
+            (self.labels == "none", "helps labelled ones, but this recipe says labels: none"),
+            (self.task != "classification", f"is for classification, but this recipe's task is {self.task}"),
+            (self.record.keep == "none", "needs answers that are kept, but this recipe says record.keep: none"),
+        ):
+            if wrong:
+                raise OrxeError(f"data.unlabelled {why}: leave out one of both")
+
+    def _check_no_labels(self) -> None:
         if self.labels != "none":
             return
         for wrong, what, why in (

@@ -33,10 +33,17 @@ class Recorded:
     Attributes:
         fit: samples to fit on, which may be augmented.
         report: samples to report on; the same object where one recording serves for both.
+        unlabelled: samples of ``data.unlabelled``, whose scores mean nothing; None if the recipe has none.
     """
 
     fit: Records
     report: Records
+    unlabelled: Records | None = None
+
+    @property
+    def parts(self) -> list[Records]:
+        """All of them, for what is said of each."""
+        return [part for part in (self.fit, self.report, self.unlabelled) if part is not None]
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,12 @@ def places(run: Run) -> tuple[Place, Place]:
     )
 
 
+def unlabelled_place(run: Run) -> Place | None:
+    """Where the images without labels are recorded; None if the recipe has none."""
+    root = run.recipe.data.unlabelled
+    return None if root is None else Place(run.out / "records-unlabelled", root)
+
+
 def record_pool(run: Run, team: Team | None = None) -> Recorded:
     """Record every expert on every sample; what is there already is kept.
 
@@ -81,7 +94,9 @@ def record_pool(run: Run, team: Team | None = None) -> Recorded:
     view = pool_view(run) if run.recipe.input_mode == "tensor" else None
     check_measurable(run)
     # A folder or an option that does not fit is an error now, not after hours.
-    wanted = [(place, run.dataset(place.root), _options(run, place, view)) for place in dict.fromkeys(places(run))]
+    # Labelled folders come first: by their names a classifier learns in which classes it has to answer.
+    every = dict.fromkeys(place for place in (*places(run), unlabelled_place(run)) if place is not None)
+    wanted = [(place, run.dataset(place.root), _options(run, place, view)) for place in every]
     meter = LatencyMeter(run, view) if must_measure(run) else None
     for spec, expert in zip(run.specs, run.experts(), strict=True):
         placed = team.place(expert)
@@ -90,9 +105,8 @@ def record_pool(run: Run, team: Team | None = None) -> Recorded:
         for place, dataset, options in wanted:
             if expert.name in run.fresh_names:
                 options = replace(options, fresh_all=True)
-            write_records(
-                [placed], dataset, place.folder, task=run.task, options=options, progress=run.progress, team=team
-            )
+            task = run.task_of(place.root)
+            write_records([placed], dataset, place.folder, task=task, options=options, progress=run.progress, team=team)
         if meter is not None and team.leads:
             meter.add(expert)
     if meter is not None and team.leads:
@@ -119,10 +133,15 @@ def read_recorded(run: Run) -> Recorded:
         OrxeError: nothing was recorded, a recording is unfinished, or an expert's files have changed since.
     """
     fit, report = places(run)
-    for place in {fit, report}:
+    other = unlabelled_place(run)
+    for place in {fit, report} | ({other} if other else set()):
         _check_sources(run, place)
     records = load_records(fit.folder, run.names)
-    return Recorded(records, records if report == fit else load_records(report.folder, run.names))
+    return Recorded(
+        records,
+        records if report == fit else load_records(report.folder, run.names),
+        None if other is None else load_records(other.folder, run.names),
+    )
 
 
 def _check_sources(run: Run, place: Place) -> None:

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from orxe_plugins.data.datasets import Dataset, check_same_folders
+from orxe_plugins.data.unlabelled import UnlabelledImages
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.label_space import check_class_counts, class_counts
@@ -109,12 +110,12 @@ class Run:
     def listed(self, root: str) -> Dataset:
         """The data set in a folder of the recipe, which is listed once."""
         if root not in self._listed:
-            dataset = self.task.dataset(Path(root), self.recipe.data.class_map, **self._images())
-            check_same_folders(dataset, self._listed.values())
-            if self.recipe.classes == "intersect":
-                dataset = self.task.with_classes(dataset, [load_expert(spec) for spec in self.specs])
-            self._listed[root] = dataset
+            self._listed[root] = self._unlabelled() if root == self.recipe.data.unlabelled else self._labelled(root)
         return self._listed[root]
+
+    def task_of(self, root: str) -> Task:
+        """The task as it is in a folder of the recipe: without labels in ``data.unlabelled``."""
+        return Unlabelled(self.task) if root == self.recipe.data.unlabelled else self.task
 
     def dataset(self, root: str) -> Dataset:
         """The same with no more samples than the recipe's ``data.limit``, chosen evenly."""
@@ -138,6 +139,29 @@ class Run:
         path = self.recipe.folder / file
         name = f"orxe_recipe_{self.recipe.name}_{path.stem}"
         return import_file(path, name, f"recipe {self.recipe.name!r}", key)
+
+    def _labelled(self, root: str) -> Dataset:
+        dataset = self.task.dataset(Path(root), self.recipe.data.class_map, **self._images())
+        check_same_folders(dataset, self._listed.values())
+        if self.recipe.classes == "intersect":
+            dataset = self.task.with_classes(dataset, [load_expert(spec) for spec in self.specs])
+        return dataset
+
+    def _unlabelled(self) -> Dataset:
+        """The images of ``data.unlabelled``.
+
+        Raises:
+            OrxeError: it holds a folder of labelled images or lies in one, so that an image would count twice.
+        """
+        data = self.recipe.data
+        folder = Path(str(data.unlabelled)).resolve()
+        for labelled in (Path(root).resolve() for root in (data.root, data.report_root) if root is not None):
+            if folder.is_relative_to(labelled) or labelled.is_relative_to(folder):
+                raise OrxeError(
+                    f"data.unlabelled is {str(folder)!r}, and labelled images are in {str(labelled)!r}: one lies in "
+                    "the other, so that images would count twice. Put those without labels into a folder of their own"
+                )
+        return UnlabelledImages(folder, turn=self.task.turns_images)
 
     def _images(self) -> dict[str, Any]:
         """The argument of the task's ``dataset`` that says where images lie."""

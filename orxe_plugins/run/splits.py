@@ -20,14 +20,15 @@ from orxe_plugins.tasks.task import Task
 class Splits:
     """The records of a run in parts: no sample is in two of them, unless ``same``.
 
-        Attributes:
-            fit: the fitting split.
-            report: the reporting split.
-            same: whether both hold the same samples, so that the report is too favourable.
-            gate: what ranking gates are trained on, apart from all others; None if the recipe has none.
-    targets: what the data set says of the fitting split's samples, where policies are polished by the task's
-                metric; empty elsewhere.
-            choose: the choosing split, which promises are tested on; None if the recipe has none.
+    Attributes:
+        fit: the fitting split.
+        report: the reporting split.
+        same: whether both hold the same samples, so that the report is too favourable.
+        gate: what ranking gates are trained on, apart from all others; None if the recipe has none.
+        choose: the choosing split, which promises are tested on; None if the recipe has none.
+        targets: what the data set says of the fitting split's samples, where policies are polished by the task's
+            metric; empty elsewhere.
+        unlabelled: samples of ``data.unlabelled``, whose scores mean nothing; None if the recipe has none.
     """
 
     fit: Records
@@ -36,11 +37,12 @@ class Splits:
     gate: Records | None = None
     choose: Records | None = None
     targets: tuple[Any, ...] = ()
+    unlabelled: Records | None = None
 
     def map(self, function: Callable[[Records], Records]) -> Splits:
-        """The splits with ``function`` applied to those that thresholds are fitted, tested and reported on."""
-        choose = None if self.choose is None else function(self.choose)
-        return replace(self, fit=function(self.fit), report=function(self.report), choose=choose)
+        """The splits with ``function`` applied to all but what gates are trained on."""
+        choose, unlabelled = (None if part is None else function(part) for part in (self.choose, self.unlabelled))
+        return replace(self, fit=function(self.fit), report=function(self.report), choose=choose, unlabelled=unlabelled)
 
 
 def splits_of(run: Run, recorded: Recorded | None = None) -> Splits:
@@ -52,6 +54,7 @@ def splits_of(run: Run, recorded: Recorded | None = None) -> Splits:
     """
     recorded = recorded or read_recorded(run)
     splits = split_records(run.recipe.data, recorded.fit, recorded.report)
+    splits = replace(splits, unlabelled=recorded.unlabelled)
     if run.recipe.gates is not None:
         gate, fit = splits.fit.split(run.recipe.gates.share, seed=run.recipe.data.split.seed + 1)
         splits = replace(splits, fit=fit, gate=gate)

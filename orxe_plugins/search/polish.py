@@ -44,11 +44,12 @@ def polished(
     rows = {row.policy: row for row in (*table.compact, *table.pareto, *table.rows)}
     for policy in (*(row.policy for row in table), Policy.never(table.n_experts), *_spread(table.pareto)):
         measured.add(policy)
+    ranked = [np.sort(row) for row in records.confidence[:-1]]
     for _ in range(_ROUNDS):
         best = measured.best(table.preferences)
         before = len(measured.known)
         for policy in dict.fromkeys(best):
-            for moved in _moves(policy, records):
+            for moved in _moves(policy, ranked):
                 measured.add(moved)
         if len(measured.known) == before:
             break
@@ -124,12 +125,12 @@ def _row(preference: float, policy: Policy, measured: _Measured, rows: dict[Poli
     return replace(near, preference=preference, policy=policy, cost=cost, score=score)
 
 
-def _moves(policy: Policy, records: Records) -> Iterator[Policy]:
-    """Policies with one exit threshold moved past a share of the samples."""
+def _moves(policy: Policy, ranked: Sequence[np.ndarray]) -> Iterator[Policy]:
+    """Policies with one exit threshold moved past a share of the samples, whose sorted confidences are given."""
     for i, threshold in enumerate(policy.exit_thresholds):
         if threshold is None:
             continue
-        confidence = np.sort(records.confidence[i])
+        confidence = ranked[i]
         place = np.searchsorted(confidence, np.float32(threshold))
         for step in _STEPS:
             moved = int(np.clip(place + round(step * len(confidence)), 0, len(confidence) - 1))

@@ -21,6 +21,7 @@ from orxe_plugins.detection.coco.ground_truth import GroundTruth
 from orxe_plugins.detection.coco.image_score import pooled_ap
 from orxe_plugins.detection.coco.layouts import holds_annotations
 from orxe_plugins.detection.coco.matching import Matches, match_boxes, match_detections
+from orxe_plugins.detection.coco.running_ap import RunningAP
 from orxe_plugins.detection.detections import Detections
 from orxe_plugins.detection.notes import some
 from orxe_plugins.detection.yolo.data_file import find_data_file
@@ -165,7 +166,7 @@ class Detection(Task):
     def metric_of_routing(
         self, predictions: Mapping[str, Any], targets: Sequence[GroundTruth]
     ) -> Callable[[np.ndarray], float] | None:
-        return evaluator(predictions, targets).ap if set(predictions) >= _COLUMNS else None
+        return RunningAP(evaluator(predictions, targets)) if set(predictions) >= _COLUMNS else None
 
     def routed_metric(
         self, predictions: Mapping[str, Any], targets: Sequence[GroundTruth]

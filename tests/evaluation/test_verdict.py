@@ -121,6 +121,12 @@ def test_a_last_expert_that_is_worse_than_a_cheaper_one_is_no_measure() -> None:
     assert any(note.startswith("e2 scores 0.") and "e1, which costs less" in note for note in evaluation.notes)
 
 
+def test_where_the_cheapest_expert_is_the_best_nothing_is_said_of_what_costs_less() -> None:
+    evaluation = judged(made_up((0.9, 0.5, 0.6)), made_up((0.9, 0.5, 0.6), seed=1))
+    assert "One expert alone is the answer: e0." in evaluation.verdict.sentence
+    assert evaluation.choice.reason == "the best expert alone, as nothing there costs less"
+
+
 def test_a_loss_is_not_called_nothing() -> None:
     """Chosen for losing nothing where it was fitted; on harder samples it loses, and the sentence says so."""
     fit, report = made_up(m=60), made_up((0.3, 0.5, 0.95), m=2000, seed=5)

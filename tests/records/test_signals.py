@@ -58,3 +58,33 @@ def test_records_without_answers_say_what_is_needed() -> None:
         fit_signals(bare)
     with pytest.raises(OrxeError, match="medium"):
         with_signals(recorded(5, 0, second=0.5), {"medium": {"kind": "margin"}})
+
+
+def boxes(m: int, seed: int, told: str) -> Records:
+    """Two detectors; images gain by the second one where the boxes of the first one are many, or weak, or anywhere."""
+    rng = np.random.default_rng(seed)
+    many, weak = rng.random((2, m))
+    columns: dict[str, list[np.ndarray]] = {"boxes": [], "scores": [], "labels": []}
+    for i in range(m):
+        sure, count = rng.uniform(0.7, 0.99, 3) * (1 - 0.5 * weak[i]), int(12 * many[i])
+        scores = np.concatenate([sure, rng.uniform(0.2, 0.5, count)]).astype(np.float32)
+        columns["boxes"].append(np.tile(np.float32([0, 0, 9, 9]), (len(scores), 1)))
+        columns["scores"].append(scores)
+        columns["labels"].append(np.zeros(len(scores), dtype=np.int64))
+    cause = {"doubt": many, "weak": weak, "nothing": rng.random(m)}[told]
+    first = 0.8 - 0.6 * cause + rng.normal(0, 0.1, m)
+    kept = {}
+    for name, rows in columns.items():
+        kept[name] = np.empty((2, m), dtype=object)
+        kept[name][0, :] = kept[name][1, :] = rows
+    mean = [float(row.mean()) for row in columns["scores"]]
+    return Records.from_arrays(
+        ["small", "large"], [1, 9], np.stack([mean, mean]).astype(np.float32), np.stack([first, np.full(m, 0.8)]),
+        predictions=kept,
+    )  # fmt: skip
+
+
+def test_the_mean_box_score_gives_way_to_the_doubt_unless_it_is_better() -> None:
+    for told, allowed in (("doubt", {"box_doubt", "advantage"}), ("nothing", {"box_doubt"})):
+        found = [fit_signals(boxes(60, seed, told))["small"].options["kind"] for seed in range(5)]
+        assert sum(kind in allowed for kind in found) >= 4, (told, found)

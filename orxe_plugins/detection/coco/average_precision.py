@@ -91,7 +91,7 @@ class RoutedAP:
         Args:
             expert_of_image: which expert answers each image, integers of shape (M,).
         """
-        routing, once = self._checked(expert_of_image), np.ones(self.n_images, dtype=np.int32)
+        routing, once = self.checked(expert_of_image), np.ones(self.n_images, dtype=np.int32)
         return AveragePrecision.from_cells([size.cells(size.chosen(routing), once) for size in self._sizes])
 
     def ap(self, expert_of_image: Any) -> float:
@@ -104,7 +104,7 @@ class RoutedAP:
         return float(
             routed_mean_precision(
                 size.label_start, size.boxes.image, size.expert, size.boxes.true_positive, size.boxes.ignored,
-                self._checked(expert_of_image).astype(np.int32), size.positives, len(IOU_THRESHOLDS),
+                self.checked(expert_of_image).astype(np.int32), size.positives, len(IOU_THRESHOLDS),
             )
         )  # fmt: skip
 
@@ -117,7 +117,7 @@ class RoutedAP:
         """
         size = self._sizes[0]
         weight = np.bincount(np.asarray(samples), minlength=self.n_images).astype(np.int32)
-        return _mean(size.cells(size.chosen(self._checked(expert_of_image)), weight))
+        return _mean(size.cells(size.chosen(self.checked(expert_of_image)), weight))
 
     def resampled(self, routings: Any, n_resamples: int = 500, seed: int = 0) -> np.ndarray:
         """``ap`` on bootstrap samples of the images, the same ones for every routing.
@@ -135,7 +135,7 @@ class RoutedAP:
         result = np.empty((len(np.atleast_2d(routings)), n_resamples))
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for r, routing in enumerate(np.atleast_2d(routings)):
-                boxes = size.chosen(self._checked(routing))
+                boxes = size.chosen(self.checked(routing))
                 result[r] = list(pool.map(lambda weight, boxes=boxes: _mean(size.cells(boxes, weight)), draws))
         return result
 
@@ -144,7 +144,12 @@ class RoutedAP:
         """All experts' boxes and all objects, whatever their size."""
         return self._sizes[0]
 
-    def _checked(self, expert_of_image: Any) -> np.ndarray:
+    def checked(self, expert_of_image: Any) -> np.ndarray:
+        """A routing as an array (M,).
+
+        Raises:
+            OrxeError: it has another shape, is not of integers, or names an expert that is not there.
+        """
         routing = np.asarray(expert_of_image)
         if routing.shape != (self.n_images,) or routing.dtype.kind not in "iu":
             raise OrxeError(

@@ -173,12 +173,12 @@ def average_precisions(
                 elif not ignored[d] >> t & 1:
                     wrong[t] += copies
         for t in range(n_thresholds):
-            result[c, t] = _mean_precision(precision[t], found[t], positives[c], RECALL_POINTS)
+            result[c, t] = mean_precision(precision[t], found[t], positives[c], RECALL_POINTS)
     return result
 
 
 @njit(cache=True, nogil=True)
-def _mean_precision(precision: np.ndarray, found: int, positives: int, recalls: np.ndarray) -> float:
+def mean_precision(precision: np.ndarray, found: int, positives: int, recalls: np.ndarray) -> float:
     """Mean over recall points of the greatest precision at that recall or a higher one.
 
     Args:
@@ -192,6 +192,8 @@ def _mean_precision(precision: np.ndarray, found: int, positives: int, recalls: 
     total = 0.0
     n = 0
     for recall in recalls:
+        # The first one at this recall is this far at least: what follows is the exact test, for a few of them.
+        n = max(n, min(found, int(recall * positives) - 2))
         while n < found and (n + 1) / positives < recall:
             n += 1
         if n >= found:
@@ -270,7 +272,7 @@ def _routed_precision(
                 wrong[t] += 1
     total = 0.0
     for t in range(n_thresholds):
-        total += _mean_precision(precision[t], found[t], positives, RECALL_POINTS)
+        total += mean_precision(precision[t], found[t], positives, RECALL_POINTS)
     return total / n_thresholds
 
 

@@ -6,41 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_scenes import scenes
 
 from orxe_plugins.detection import RoutedAP
-from orxe_plugins.detection.coco.boxes import BoxTable
 from orxe_plugins.detection.coco.contribution import changes, contributions
-from orxe_plugins.detection.coco.ground_truth import GroundTruth
-from orxe_plugins.detection.coco.matching import Matches, match_boxes
-
-NAMES = ("cat", "dog", "never")
-
-
-def scenes(rng: np.random.Generator, n_experts: int, n_images: int) -> list[Matches]:
-    """Random objects, and experts that find them the better the later they come; scores are tied now and then."""
-    targets, tables = [], []
-    for _ in range(n_images):
-        k = int(rng.integers(0, 4))
-        corner = rng.uniform(0, 80, (k, 2))
-        targets.append(GroundTruth(np.hstack([corner, rng.uniform(8, 20, (k, 2))]), rng.integers(0, 2, k), NAMES))
-    for skill in np.linspace(0.4, 0.9, n_experts):
-        boxes, scores, labels, image = [], [], [], []
-        for m, target in enumerate(targets):
-            for box, label in zip(target.boxes, target.labels, strict=True):
-                if rng.random() < skill:
-                    boxes.append(box + rng.normal(0, 3 * (1 - skill), 4))
-                    labels.append(int(label))
-                else:
-                    boxes.append(rng.uniform(0, 40, 4) + np.array([0, 0, 41, 41]))
-                    labels.append(int(rng.integers(0, 3)))
-                scores.append(round(float(rng.random()), 1))
-                image.append(m)
-        table = BoxTable(
-            np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32), np.array(labels, np.int64),
-            np.array(image, np.int64), n_images,
-        )  # fmt: skip
-        tables.append(match_boxes(table, targets))
-    return tables
 
 
 @settings(max_examples=40, deadline=None)
