@@ -64,13 +64,13 @@ def test_an_evaluation_of_timm(home: Path, capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_training_of_timm(when: str, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("timm")
-    main_of(f"timm_train_{when}")(epochs=2)
-    assert float(capsys.readouterr().out.split()[1]) > 30  # of ten classes
+    main_of(f"timm_train_{when}")(epochs=2, n_train=400)
+    assert float(capsys.readouterr().out.split()[1]) > 15  # of ten classes: it was trained a little
 
 
 def test_two_classifiers_of_torchvision(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torchvision")
-    main_of("torchvision_classify")(epochs=(1, 1), n_train=128)
+    main_of("torchvision_classify")(epochs=(1, 1), n_train=64)
     rows = [line.replace("%", "").split() for line in capsys.readouterr().out.splitlines()[1:]]
     shares = [float(row[1]) for row in rows]
     costs = [float(row[2]) for row in rows]
