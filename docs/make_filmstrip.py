@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from orxe_plugins import Outcome, Policy, Records, load_records, replay
+from orxe_plugins import Policy, Records, load_records, replay
+from orxe_plugins.search import Outcome
 
 ROOT = Path(__file__).resolve().parent.parent
 #: pictures of a strip

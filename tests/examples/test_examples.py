@@ -61,11 +61,11 @@ def test_an_evaluation_of_timm(home: Path, capsys: pytest.CaptureFixture[str]) -
         assert int(words[4]) == len([*home.glob("runs/digits/digits/*/*.png")])
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.long), "after"])
 def test_a_training_of_timm(when: str, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("timm")
-    main_of(f"timm_train_{when}")(epochs=2, n_train=400)
-    assert float(capsys.readouterr().out.split()[1]) > 15  # of ten classes: it was trained a little
+    main_of(f"timm_train_{when}")(epochs=2, n_train=192)
+    assert float(capsys.readouterr().out.split()[1]) > 12  # of ten classes: it was trained for six steps
 
 
 def test_two_classifiers_of_torchvision(capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,7 +75,7 @@ def test_two_classifiers_of_torchvision(capsys: pytest.CaptureFixture[str]) -> N
     shares = [float(row[1]) for row in rows]
     costs = [float(row[2]) for row in rows]
     assert shares[0] == 100 and shares[-1] == 0 and shares == sorted(shares, reverse=True)
-    assert costs == sorted(costs)
+    assert costs[:-1] == sorted(costs[:-1]) and costs[-1] < costs[-2]  # at None the first one does not run
 
 
 def test_two_detectors_of_ultralytics(
