@@ -64,6 +64,8 @@ bench-search: .venv/.installed  ## time, memory and objective of the threshold s
 
 figures: demo  ## write the demo's figures into docs/figures and README.md
 	$(BIN)/python docs/make_figures.py runs/digits/report
+	$(BIN)/python docs/make_filmstrip.py runs/digits
+	$(BIN)/python docs/make_savings.py
 
 clean:  ## remove what was made, the virtual environment too
 	rm -rf .venv runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

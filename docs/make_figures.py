@@ -16,7 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 FIGURES = ROOT / "docs" / "figures"
 BEGIN, END = "<!-- make figures: begin -->", "<!-- make figures: end -->"
 PICTURES = {"frontier.png": "digits.png", "shares.png": "digits_shares.png"}
-#: columns of the report's table of policies that README.md shows
+#: how many rows of the report's table of policies README.md shows, about
+SHOWN = 5
+#: and which columns
 COLUMNS = ("Preference", "GMACs", "Cost change", "top1 %", "Paired difference")
 
 
@@ -49,7 +51,13 @@ def quote(report: str) -> str:
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[1].splitlines()]
     chosen = [rows[0].index(column) for column in COLUMNS]
     lines = ["| " + " | ".join(row[i] for i in chosen) + " |" for row in rows]
-    return "\n\n".join([sentences(report), "\n".join(lines), "The marked row is the one that the sentences speak of."])
+    rows_below = lines[2:]
+    policies = [line for line in rows_below if not line.startswith("| **")]
+    shown = {0, len(policies) - 1, *range(0, len(policies), max(1, len(policies) // SHOWN))}
+    kept = [line for i, line in enumerate(policies) if i in shown]
+    marked = [line for line in rows_below if line.startswith("| **")]
+    last = "The marked row is the one that the sentences speak of."
+    return "\n\n".join([sentences(report), "\n".join([*lines[:2], *kept, *marked]), last])
 
 
 if __name__ == "__main__":

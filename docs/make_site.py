@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 #: folders whose files pages link to
-COPIED = ("docs", "recipes", "benchmarks")
+COPIED = ("docs", "recipes", "benchmarks", "examples")
 TOP = ("CHANGELOG.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "SECURITY.md", "LICENSE", "CITATION.cff")
 ADAPTERS = ("orxe_timm", "orxe_torchvision", "orxe_ultralytics", "orxe_mmdet")
 _LINK = re.compile(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)")

@@ -98,6 +98,6 @@ def test_every_pinned_version_satisfies_what_is_asked_for(root: Path, project: d
 
 
 def test_every_source_file_is_python_3_10(root: Path) -> None:
-    for folder in ("orxe_plugins", "adapters", "recipes", "benchmarks", "docs"):
+    for folder in ("orxe_plugins", "adapters", "recipes", "benchmarks", "docs", "examples"):
         for path in (root / folder).rglob("*.py"):
             ast.parse(path.read_text(encoding="utf-8"), filename=str(path), feature_version=(3, 10))

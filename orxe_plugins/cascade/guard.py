@@ -276,7 +276,7 @@ class _BatchLimit:
 
     def leaving(self, expert: int, rows: Tensor, confidence: Tensor, leaving: Tensor) -> Tensor:
         """See :class:`orxe_plugins.cascade.routing.Limit`."""
-        self.confidences[rows.cpu().numpy(), expert] = confidence.cpu().numpy()
+        self.confidences[rows.cpu().numpy(), expert] = confidence.detach().cpu().numpy()
         going = (~leaving).nonzero().squeeze(1)
         if not len(going):
             return leaving

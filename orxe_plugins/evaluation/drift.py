@@ -114,7 +114,7 @@ class DriftAlarm:
             raise OrxeError(
                 "this route holds no confidences: a drift alarm needs a route of cascade.route or guard.route"
             )
-        seen = route.confidences[:, self.expert].cpu().numpy()
+        seen = route.confidences[:, self.expert].detach().cpu().numpy()
         with self._lock:
             for confidence in seen[~np.isnan(seen)]:
                 self._see(float(confidence))

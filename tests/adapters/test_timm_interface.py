@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import timm
 import torch
-from timm.models import FeatureHookNet, FeatureInfo, group_modules, group_parameters, load_checkpoint, save_for_hf
+from timm.models import FeatureHookNet, FeatureInfo, group_modules, group_parameters, load_checkpoint
+from timm.models._hub import save_for_hf  # where the lowest release has it too
 from timm.optim import create_optimizer_v2, param_groups_layer_decay
 from timm.utils import ModelEmaV3, freeze, unfreeze
 from torch import Tensor, nn

@@ -4,13 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 import timm
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx.reference import ReferenceEvaluator
 from PIL import Image
 from timm.data import create_transform, resolve_data_config
 
@@ -224,6 +222,7 @@ def test_a_trace_routes_by_the_data_not_by_the_example(model: orxe_timm.CascadeC
 
 
 def test_onnx_routes_as_the_cascade_does(tmp_path: Path) -> None:
+    onnx, reference = pytest.importorskip("onnx"), pytest.importorskip("onnx.reference")
     model = build(num_classes=5)
     images = torch.randn(3, 3, *model.cascade.input_view.size)
     confidence = model.cascade.members[0].run(images, model.cascade.context(images)).confidence
@@ -234,7 +233,7 @@ def test_onnx_routes_as_the_cascade_does(tmp_path: Path) -> None:
     with torch.no_grad():
         expected, route = model.route(images)
     assert len(set(route.expert.tolist())) == 2
-    (answer,) = ReferenceEvaluator(graph).run(None, {graph.graph.input[0].name: images.numpy()})
+    (answer,) = reference.ReferenceEvaluator(graph).run(None, {graph.graph.input[0].name: images.numpy()})
     np.testing.assert_allclose(answer, expected.numpy(), rtol=1e-3, atol=1e-4)
 
 

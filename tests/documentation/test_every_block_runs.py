@@ -31,6 +31,7 @@ NEEDS = {
     "serving.md": "litserve",
     "mmdet.md": "mmdet",
     "ultralytics.md": "ultralytics",
+    "yolo.md": "ultralytics",
     "timm.md": "timm",
     "torchvision.md": "torchvision",
 }
@@ -40,11 +41,14 @@ LONG = {
     "esn.md",
     "gates.md",
     "mmdet.md",
+    "pool.md",
     "report.md",
     "serving.md",
     "time.md",
     "torchvision.md",
     "ultralytics.md",
+    "unlabelled.md",
+    "yolo.md",
 }
 #: seconds that the blocks of a page may take: the long ones train for minutes where other tests run beside them
 LIMIT = dict.fromkeys(LONG, 1800)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-PAGES = ("*.md", "docs/*.md", "docs/figures/*.md", "recipes/*.md", "recipes/*/*.md", "benchmarks/*.md")
+PAGES = ("*.md", "docs/*.md", "docs/figures/*.md", "recipes/*.md", "recipes/*/*.md", "benchmarks/*.md", "examples/*.md")
 _LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 _PROGRAM = re.compile(r"```python\n(.*?)```", re.DOTALL)
 _FILE = re.compile(r"\b(?:orxe_plugins|adapters|recipes|tests|benchmarks|docs)/[\w/]+\.(?:py|md|yaml)\b")
@@ -66,7 +66,7 @@ def programs(root: Path, pages: list[Path]) -> dict[str, str]:
         for page in pages
         for i, program in enumerate(_PROGRAM.findall(page.read_text(encoding="utf-8")))
     }
-    for path in root.glob("recipes/*/*.py"):
+    for path in [*root.glob("recipes/*/*.py"), *root.glob("examples/*.py")]:
         found[str(path.relative_to(root))] = path.read_text(encoding="utf-8")
     return found
 

@@ -43,7 +43,7 @@ def test_the_menu_shows_every_page_and_every_package(site: Any) -> None:
     packages = {f"api/{name}.md" for name in make_site.packages()}
     missing = (pages | packages | {"index.md", "CHANGELOG.md"}) - shown()
     assert not missing
-    there = pages | packages | {"index.md", "recipes/README.md", *make_site.TOP}
+    there = pages | packages | {"index.md", "recipes/README.md", "examples/README.md", *make_site.TOP}
     assert shown() <= there
 
 

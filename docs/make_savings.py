@@ -1,0 +1,97 @@
+"""Write README.md's table of what cascades save: ``python docs/make_savings.py``.
+
+It is made of docs/figures/digits.md (the demo's report), benchmarks/speed.json and, where it is there,
+benchmarks/gpu.json. Run it after any of them was written anew; a test holds the table and the files together.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- make savings: begin -->", "<!-- make savings: end -->"
+HEAD = ("| what | the last expert alone | the cascade | | score |", "|---|---:|---:|---:|---|")
+
+
+def main() -> None:
+    """Put the table into README.md."""
+    readme = ROOT / "README.md"
+    before, rest = readme.read_text(encoding="utf-8").split(BEGIN)
+    readme.write_text(f"{before}{BEGIN}\n{table()}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
+def table(root: Path = ROOT) -> str:
+    """The table in Markdown, and the machines that its times are from."""
+    rows, machines = [demo_row((root / "docs" / "figures" / "digits.md").read_text(encoding="utf-8"))], []
+    for name, make in (("speed.json", speed_rows), ("gpu.json", gpu_rows)):
+        file = root / "benchmarks" / name
+        if file.exists():
+            result = json.loads(file.read_text(encoding="utf-8"))
+            rows += make(result)
+            machines.append(machine_of(result["about"]))
+    return "\n".join([*HEAD, *rows, "", f"Times were measured on {', and on '.join(machines)}."])
+
+
+def demo_row(report: str) -> str:
+    """The demo's GMACs, from the sentence of its report that names them."""
+    found = re.search(
+        r"\): (?P<cost>\S+) GMACs instead of (?P<alone>\S+) \((?P<saved>[^)]+)\), \w+ .*"
+        r"paired difference (?P<drop>.*?)\.\n",
+        report,
+    )
+    assert found is not None, "the demo's report does not compare its cascade with the last expert"
+    return _row("`make demo`, GMACs", found["alone"], found["cost"], found["saved"], f"{found['drop']} points")
+
+
+def speed_rows(result: dict[str, Any]) -> list[str]:
+    """What is recommended in time, beside the costliest expert, for each size of batches."""
+    rows = []
+    for batch, found in result["chosen"]["batches"].items():
+        ours = found["recommended"]
+        name, against = list(ours["against"].items())[-1]
+        ms, speed, gain = ours["ms"]["value"], against["speed"], against["gain"]
+        label = f"ImageNet, {name} and seven cheaper ones, batches of {batch}, ms"
+        score = f"{gain['value']:+.1f} ({gain['low']:+.1f} to {gain['high']:+.1f}) points"
+        rows.append(_row(label, f"{ms * speed['value']:.0f}", f"{ms:.0f}", _times(speed), score))
+    return rows
+
+
+def gpu_rows(result: dict[str, Any]) -> list[str]:
+    """Each pool on the accelerator under its fastest backend, at the largest batch."""
+    rows = []
+    for pool in result["pools"]:
+        best = max(
+            ((backend, found, found["rows"][-1]) for backend, found in pool["backends"].items() if found["rows"]),
+            key=lambda each: each[2]["images_per_second"]["cascade"],
+            default=None,
+        )
+        if best is None:
+            continue
+        backend, found, row = best
+        last, rate = found["experts"][-1], row["images_per_second"]
+        label = f"{' → '.join(pool['experts'])}, {pool['dtype']}, {backend}, batches of {row['batch']}, ms"
+        rows.append(_row(label, f"{1000 / rate[last]:.3g}", f"{1000 / rate['cascade']:.3g}",
+                         _times(row["against_last"]), "random weights"))  # fmt: skip
+    return rows
+
+
+def machine_of(about: dict[str, Any]) -> str:
+    """The machine that a benchmark ran on."""
+    if about["device"] != "cpu":
+        return str(about["machine"])
+    return f"{about['machine']}, {about['threads']} thread{'s' * (about['threads'] != 1)}"
+
+
+def _times(ratio: dict[str, float]) -> str:
+    return f"{ratio['value']:.2f} x"
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()
