@@ -17,7 +17,8 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from recorded_data import DATA
 ROOT = Path(__file__).resolve().parent
 BATCHES = (1, 16, 64, 256)
 SMALL_BATCHES = (1, 8)
+Step = Callable[[dict[str, Any]], None]
 PARTS = ("pools", "classifiers", "detectors")
 
 
@@ -40,57 +42,57 @@ def main() -> None:
     options = _options()
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    device = torch.device(options.device)
     started = time.perf_counter()
     result: dict[str, Any] = {"about": about(options.device, "wall"), "pools": [], "left_out": {}}
-    for dtype in options.dtypes if "pools" in options.parts else ():
-        pool = make_pool(device, dtype, options.small, options.seed)
-        result["pools"].append({"dtype": dtype})
-        for found in _measured(pool, options, started, result["left_out"]):
-            result["pools"][-1] = found
-            _write(result, options.out)
-    for name, section in (("classifiers", _classifiers), ("detectors", _detectors)):
-        if name not in options.parts:
+    steps = [*_section("detectors", _detectors, options), *_pools(options)]
+    # Real classifiers come before further backends: the time may be up then.
+    at = next((i + 1 for i, (name, _) in enumerate(steps) if name.startswith(options.backends[0])), len(steps))
+    steps[at:at] = _section("classifiers", _classifiers, options)
+    for name, step in steps:
+        if time.perf_counter() - started > options.seconds:
+            result["left_out"][name] = "the time was up"
             continue
-        if _late(options, started):
-            result["left_out"][f"real {name}"] = "the time was up"
-        else:
-            _say(f"real {name}: measuring", started)
-            found, why = section(options)
-            result.update({name: found} if found else {})
-            result["left_out"].update({f"real {name}": why} if why else {})
+        print(f"{time.perf_counter() - started:.0f} s, {name}", file=sys.stderr)
+        step(result)
         _write(result, options.out)
     result["seconds"] = time.perf_counter() - started
     _write(result, options.out)
     print(to_markdown(result))
 
 
-def _measured(
-    pool: Pool, options: argparse.Namespace, started: float, left_out: dict[str, str]
-) -> Iterator[dict[str, Any]]:
-    """Routes first, for figures of wrong answers are worth nothing; then, growing, times of each backend."""
-    _say(f"{pool.dtype}: checking routes", started)
-    found: dict[str, Any] = {
-        "dtype": pool.dtype,
-        "experts": list(pool.names),
-        "reach": list(pool.reach),
-        "routes": gpu_routes.check(pool, options.rows),
-        "backends": {},
-    }
-    yield found
+def _pools(options: argparse.Namespace) -> Iterator[tuple[str, Step]]:
+    """Routes first, for figures of wrong answers are worth nothing; then times of each backend."""
+    if "pools" not in options.parts:
+        return
+    pools: dict[str, Pool] = {}
+    batches = SMALL_BATCHES if options.small else BATCHES
+
+    def routes(result: dict[str, Any], dtype: str) -> None:
+        pool = pools[dtype] = make_pool(torch.device(options.device), dtype, options.small, options.seed)
+        facts = {"dtype": dtype, "experts": list(pool.names), "reach": list(pool.reach)}
+        result["pools"].append({**facts, "routes": gpu_routes.check(pool, options.rows), "backends": {}})
+
+    def times(result: dict[str, Any], dtype: str, backend: str) -> None:
+        found = next(one for one in result["pools"] if one["dtype"] == dtype)
+        found["backends"][backend] = gpu_rows.measure(pools[dtype], backend, batches, options.rounds)
+
+    for dtype in options.dtypes:
+        yield f"routes, {dtype}", partial(routes, dtype=dtype)
     for backend in options.backends:
-        name = f"{backend}, {pool.dtype}"
-        if _late(options, started):
-            left_out[name] = "the time was up"
-        else:
-            _say(f"{name}: measuring", started)
-            batches = SMALL_BATCHES if options.small else BATCHES
-            found["backends"][backend] = gpu_rows.measure(pool, backend, batches, options.rounds)
-        yield found
+        for dtype in options.dtypes[: options.timed]:
+            yield f"{backend}, {dtype}", partial(times, dtype=dtype, backend=backend)
 
 
-def _say(what: str, started: float) -> None:
-    print(f"{time.perf_counter() - started:.0f} s, {what}", file=sys.stderr)
+def _section(name: str, measure: Any, options: argparse.Namespace) -> Iterator[tuple[str, Step]]:
+    """A part with real weights, or why it was not measured."""
+
+    def step(result: dict[str, Any]) -> None:
+        found, why = measure(options)
+        result.update({name: found} if found else {})
+        result["left_out"].update({f"real {name}": why} if why else {})
+
+    if name in options.parts:
+        yield f"real {name}", step
 
 
 def _classifiers(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -99,7 +101,7 @@ def _classifiers(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
     if options.small or not gpu_real.available():
         return {}, _why(options)
-    return gpu_real.measure(torch.device(options.device), options.dtypes[-1], options.rounds), ""
+    return gpu_real.measure(torch.device(options.device), options.dtypes[0], options.rounds), ""
 
 
 def _detectors(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -115,10 +117,6 @@ def _why(options: argparse.Namespace) -> str:
     return "it runs in its full form alone" if options.small else f"no weights in {DATA.name}"
 
 
-def _late(options: argparse.Namespace, started: float) -> bool:
-    return time.perf_counter() - started > options.seconds
-
-
 def _write(result: dict[str, Any], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / "gpu.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -129,6 +127,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda:0", help="where to measure")
     parser.add_argument("--dtypes", nargs="+", choices=("fp32", "fp16", "bf16"), default=["fp16", "fp32"])
+    parser.add_argument("--timed", type=int, default=1, help="so many of them are timed; of all, routes are checked")
     parser.add_argument("--backends", nargs="+", choices=("eager", "compile", "graphs"), default=["graphs", "eager"])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
     parser.add_argument("--small", action="store_true", help="tiny models and batches")

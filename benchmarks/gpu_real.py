@@ -26,7 +26,7 @@ NAMES = ("mobilenetv2_100_224", "tf_efficientnet_lite2")
 THRESHOLDS = (0.5, 0.7)
 #: images of a batch, and of a stream by who makes the views: one core of the host takes long
 _BATCH, _STREAM = 64, {"host": 128, "device": 512}
-_SIZES = (1, 8, 16, 32, 48, 64)
+_SIZES = (1, 16, 32, 64)
 _WORKERS = os.cpu_count() or 1
 
 Run = Callable[[], Any]

@@ -13,11 +13,13 @@ import torch
 from gpu_pool import Pool
 
 from orxe_plugins import Cascade
-from orxe_plugins.cascade.optimize import BATCH_SIZES, OptimizeOptions, optimize_expert
+from orxe_plugins.cascade.optimize import OptimizeOptions, optimize_expert
 from orxe_plugins.experts.measure import DTYPES
 
-#: batches of a row, and the least number of images
-_BATCHES, _LEAST = 2, 32
+#: images of a row, at least
+_LEAST = 32
+#: sizes of the cascade's graphs: in a convolutional network, each of them takes seconds to capture
+_BUCKETS = (1, 4, 8, 16, 32, 64, 128, 256)
 #: how often a stream goes through the images: at its end, batches are not full
 _REPEATS = 4
 #: seconds after which a row has rounds enough, if it has three
@@ -44,7 +46,7 @@ def measure(pool: Pool, backend: str, batches: Sequence[int], rounds: int) -> di
 
 def _batches(pool: Pool, size: int) -> list[Any]:
     """The batches of a row."""
-    count = max(_BATCHES, min(_LEAST, len(pool.images)) // size)
+    count = max(1, min(_LEAST, len(pool.images)) // size)
     return [pool.batch(size, k) for k in range(count)]
 
 
@@ -68,7 +70,7 @@ def _ready(cascade: Cascade, backend: str, pool: Pool, batches: Sequence[int]) -
     """The cascade as it runs under the backend."""
     cascade.setup = replace(cascade.setup, fast={})
     if backend != "eager":
-        sizes = tuple(sorted({*batches, *(size for size in BATCH_SIZES if size <= max(batches))}))
+        sizes = tuple(sorted({*batches, *(size for size in _BUCKETS if size <= max(batches))}))
         report = cascade.optimize(
             pool.device, dtype=_dtype(pool), batch_sizes=sizes, backend=backend, example=pool.batch(1)
         )
