@@ -126,7 +126,7 @@ class _Worker(threading.Thread):
 _IDLE: list[_Worker] = []
 _LOCK = threading.Lock()
 #: calls that may be under way before nobody tries again what hangs: a thread that hangs for ever stays in memory
-_MOST_CALLS = 512
+_MOST_CALLS = 8192
 _under_way = 0
 
 

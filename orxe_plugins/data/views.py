@@ -91,7 +91,7 @@ class ImageView:
         with values_of("the view of an image"):
             view = cls(**values)
             for name in ("mean", "std"):
-                if not all(isinstance(value, numbers.Real) for value in getattr(view, name)):
+                if not all(isinstance(value, numbers.Real) and math.isfinite(value) for value in getattr(view, name)):
                     raise OrxeError(f"{name} of a view is {shortened(getattr(view, name))}: expected numbers")
             return view
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from orxe_plugins.errors import OrxeError, check_type
+from orxe_plugins.errors import OrxeError, check_known, check_type
 from orxe_plugins.policies.policy import Policy, check_preference
 from orxe_plugins.util.arguments import check_real
 from orxe_plugins.util.pareto import pareto_front
@@ -141,13 +141,14 @@ class Promise:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
-        fields = {key: value for key, value in self.__dict__.items() if value or key != "relative_to"}
-        return {**fields, "rows": [row.to_dict() for row in self.rows],
+        known = {key: value for key, value in self.__dict__.items() if value or key != "relative_to"}
+        return {**known, "rows": [row.to_dict() for row in self.rows],
                 "drops": list(self.drops), "p_values": list(self.p_values)}  # fmt: skip
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Promise:
         """The inverse of :meth:`to_dict`."""
+        check_known("key of a promise", map(str, data), [field.name for field in fields(cls)])
         rows = tuple(PolicyRow.from_dict(row) for row in data["rows"])
         return cls(**{**data, "rows": rows, "drops": tuple(data["drops"]), "p_values": tuple(data["p_values"])})
 

@@ -110,6 +110,9 @@ def load_gate_inputs(folder: str | Path, expert: str, sample_ids: Iterable[str])
 
 
 def _in_routing_order(manifests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    for manifest in manifests:
+        if "cost" not in manifest:
+            raise OrxeError(f"the record of expert {manifest['name']!r} lacks its cost: record it again by --fresh")
     cost = {manifest["name"]: manifest["cost"] for manifest in manifests}
     shared = np.array([manifest.get("shared_cost", 0.0) for manifest in manifests])
     alone = shared + [manifest["cost"] + cost.get(manifest.get("needs"), 0.0) for manifest in manifests]

@@ -193,16 +193,17 @@ class RecordStore:
                     raise _foreign(path)
                 here = [column for column in columns if column in schema.names]
                 table = file.read(columns=here)
-        except (OSError, pa.ArrowException) as error:
+            return {column: from_arrow(table[column]) for column in here}
+        # A ValueError is a text that is none.
+        except (OSError, pa.ArrowException, ValueError) as error:
             raise OrxeError(f"{path} is damaged ({error}): run the same recording again, which mends it") from error
-        return {column: from_arrow(table[column]) for column in here}
 
     def column_names(self, name: str, index: int) -> list[str]:
         """Columns of one shard."""
         path = self.shard(name, index)
         try:
             return pq.read_schema(path).names
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, pa.ArrowException, ValueError) as error:
             raise OrxeError(f"{path} is damaged ({error}): run the same recording again, which mends it") from error
 
     # --- tidying --------------------------------------------------------------------------------

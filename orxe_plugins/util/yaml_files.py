@@ -14,13 +14,15 @@ from orxe_plugins.errors import OrxeError
 
 _MERGE = "tag:yaml.org,2002:merge"
 #: people write some hundred lines; the parser needs seconds for this much
-_MOST_BYTES = 2 * 2**20
+_MOST_BYTES = 2**19
 #: values in a file, those of its aliases each time that they are named
 _MOST_VALUES = 200_000
 #: levels that a file may be nested
 _DEEPEST = 100
 #: brackets that may be open at once, those in texts among them; the parser takes seconds before it gives up
 _MOST_BRACKETS = 500
+#: characters times brackets that are open at once: the parser looks at each of these for every word
+_MOST_WORK = 4_000_000
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -55,7 +57,8 @@ def parse_yaml(text: str, label: str) -> Any:
         text: in YAML.
         label: what messages call it.
     """
-    if _open_brackets(text) > _MOST_BRACKETS:
+    brackets = _open_brackets(text)
+    if brackets > _MOST_BRACKETS or brackets * len(text) > _MOST_WORK:
         raise OrxeError(f"{label} is not readable YAML: it is nested too deeply")
     try:
         node = yaml.compose(text, yaml.SafeLoader)

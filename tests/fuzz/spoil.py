@@ -74,7 +74,8 @@ def _values(data: bytes, kind: str, paths: bool, rng: Random) -> bytes | None:
         _change(content, rng, paths)
     try:
         text = json.dumps(content) if kind == "json" or rng.random() < 0.5 else yaml.safe_dump(content)
-        return text.encode("utf-8", "surrogatepass")
+        # Values in values in values: a file of gigabytes says nothing of a format.
+        return text.encode("utf-8", "surrogatepass") if len(text) < 2**20 else None
     # Several deep values in one another: nothing here can write them, though a file may hold them.
     except (ValueError, RecursionError, yaml.YAMLError):
         return None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -23,8 +24,13 @@ from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.util.json_files import parse_json
 from orxe_plugins.util.yaml_files import parse_yaml
 
+sys.path.insert(0, str(Path(__file__).parent))
+from formats import FORMATS, register
+
 #: files of every format in the default suite, and in the long run
 FEW, MANY = 12, 1_000
+
+register()
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just(10**400),
@@ -84,6 +90,31 @@ def test_a_row_with_a_number_of_hundreds_of_digits_is_an_error() -> None:
             PolicyRow.from_dict({"preference": value, "cost": 1.0, "score": 0.5, "exit_thresholds": []})
         with pytest.raises(OrxeError):
             Policy((value,))
+
+
+def test_what_a_long_run_of_spoiled_files_found_is_an_error_by_name(tmp_path: Path) -> None:
+    """One case of each kind that ended in a traceback or took many seconds."""
+    table = json.loads(FORMATS["policy table"].make(tmp_path).read_text())
+    table["promises"][0]["surplus"] = 1
+    with pytest.raises(OrxeError, match="key of a promise"):
+        PolicyTable.from_dict(table)
+    for number in (10**400, float("nan"), float("inf")):
+        with pytest.raises(OrxeError):
+            ImageView.from_dict({"size": [8, 8], "resize": 8, "mean": [number], "std": [1.0]})
+    deep = "[" + "[" * 399 + ", ".join(["x" * 30] * 1000) + "]" * 400
+    with pytest.raises(OrxeError, match="nested too deeply"):
+        parse_yaml(deep, "it")
+    data = FORMATS["YOLO data file"].make(tmp_path / "yolo")
+    data.write_text(json.dumps({**yaml.safe_load(data.read_text()), "val": "\ud800"}))
+    with pytest.raises(OrxeError, match="is no path"):
+        FORMATS["YOLO data file"].read(data.parent)
+    data.write_text(json.dumps({"path": ".", "train": "images/train", "val": "images/val", "names": ["cat", "\ud800"]}))
+    with pytest.raises(OrxeError, match="is no text"):
+        FORMATS["YOLO data file"].read(data.parent)
+    manifest = FORMATS["expert.json"].make(tmp_path / "records")
+    manifest.write_text(json.dumps({k: v for k, v in json.loads(manifest.read_text()).items() if k != "cost"}))
+    with pytest.raises(OrxeError, match="cost"):
+        FORMATS["expert.json"].read(tmp_path / "records")
 
 
 def fuzz(count: int, seed: int, *formats: str) -> dict[str, Any]:

@@ -69,8 +69,16 @@ class GroundTruth:
 
 
 def targets_fingerprint(sample_ids: Sequence[str], targets: Sequence[GroundTruth], names: Sequence[str]) -> str:
-    """A hash that changes when the samples, their order, their boxes or the label names change."""
-    digest = hashlib.sha256("\0".join(names).encode())
+    """A hash that changes when the samples, their order, their boxes or the label names change.
+
+    Raises:
+        OrxeError: a label's name is no text: half of a pair of UTF-16 stands in it.
+    """
+    try:
+        digest = hashlib.sha256("\0".join(names).encode())
+    except UnicodeEncodeError as error:
+        bad = next(name for name in names if any("\ud800" <= letter <= "\udfff" for letter in name))
+        raise OrxeError(f"the label {bad!r} is no text that can be written") from error
     for sample, target in zip(sample_ids, targets, strict=True):
         digest.update(f"\n{sample}\0{len(target)}\0".encode("utf-8", "surrogateescape"))
         for values in (target.xywh, target.labels, target.iscrowd, target.area):

@@ -177,12 +177,20 @@ def _split_of(data: DataFile, folder: Path) -> str | None:
 
 def _resolved(file: Path, path: Any, source: str) -> Path:
     """Where a source lies: Ultralytics takes ``path`` from the working folder, people mean the file's own folder."""
-    if "\0" in source or "\0" in str(path):
+    if not all(map(_is_path, (source, str(path)))):
         raise OrxeError(f"{file}: {shortened(source)} is no path")
     base = file.absolute().parent
     roots = [Path(str(path)), base / str(path), base] if path else [base]
     tried = [root / each for root in roots for each in (source, source.removeprefix("../"))]
     return Path(os.path.realpath(next((place for place in tried if _exists(place)), tried[0])))
+
+
+def _is_path(text: str) -> bool:
+    """Whether a file could be called so: not with a NUL, or with half of a pair of UTF-16."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _exists(path: Path) -> bool:
