@@ -41,6 +41,7 @@ class OptimizeOptions:
     dtype: torch.dtype | None = None
     batch_sizes: tuple[int, ...] = BATCH_SIZES
     backend: str = "eager"
+    threads: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
@@ -49,6 +50,10 @@ class OptimizeOptions:
             raise OrxeError("batch_sizes is empty: expected at least one batch size")
         for size in self.batch_sizes:
             check_count("batch_sizes", size, 1)
+        for count in self.threads:
+            check_count("threads", count, 1)
+        if self.threads and self.device.type != "cpu":
+            raise OrxeError(f"threads is {list(self.threads)}: they are tried on a CPU alone, not on {self.device}")
         if self.dtype == torch.float32:
             object.__setattr__(self, "dtype", None)
         if self.dtype not in (None, torch.float16, torch.bfloat16):
@@ -229,6 +234,7 @@ def optimize_experts(
     start, before = time.perf_counter(), _memory(options.device)
     paths, told = FastPaths(), []
     with torch.inference_mode(False), torch.no_grad():
+        threads = _choose_threads([experts[i] for i in used], setup, options, example)
         for i in used:
             expert = experts[i].to(options.device)
             try:
@@ -247,8 +253,31 @@ def optimize_experts(
         time.perf_counter() - start,
         max(_memory(options.device) - before, 0),
         sum(path.copied for path in paths.values()),
+        threads,
     )
     return paths, report
+
+
+def _choose_threads(
+    experts: Sequence[Expert], setup: CascadeSetup, options: OptimizeOptions, example: Any
+) -> dict[int, float]:
+    """Set the number of torch's threads that takes all experts the least time; milliseconds of each that was tried."""
+    if not options.threads:
+        return {}
+    works: list[tuple[Core, Tensor]] = []
+    for expert in experts:
+        try:
+            core = Core(expert.to(options.device), expert.module, None)
+            works.append((core, _example(expert, setup, example)))
+        # What cannot be optimized runs as before, on as many threads as the others are fastest on.
+        except Exception:
+            continue
+    before, took = torch.get_num_threads(), {}
+    for count in options.threads:
+        torch.set_num_threads(count)
+        took[count] = sum(_ms(core, repeated(view, size)) for core, view in works for size in options.batch_sizes)
+    torch.set_num_threads(min(took, key=lambda count: took[count]) if works else before)
+    return took
 
 
 def _memory(device: torch.device) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class OptimizeReport:
         memory: bytes on the device that it took, graphs and copies of weights together; 0 on a CPU, where copies are
             told by ``copies`` alone.
         copies: bytes of copied weights.
+        threads: by numbers of torch's threads that were tried, milliseconds of all experts at all sizes together; the
+            number with the fewest is set from then on.
     """
 
     device: str
@@ -47,6 +49,7 @@ class OptimizeReport:
     seconds: float
     memory: int
     copies: int
+    threads: Mapping[int, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [
@@ -60,6 +63,9 @@ class OptimizeReport:
                 lines.append(
                     f"  {one.name}, batch {size}: {way}, {one.ms[size]:.3g} ms; {one.eager_ms[size]:.3g} ms before"
                 )
+        if self.threads:
+            tried = ", ".join(f"{count} ({ms:.3g} ms)" for count, ms in self.threads.items())
+            lines.append(f"  threads tried: {tried}; from now on {min(self.threads, key=self.threads.__getitem__)}")
         if self.on_host:
             lines.append(f"  on the host, as no policy uses them: {', '.join(self.on_host)}")
         return "\n".join(lines)

@@ -5,13 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from orxe_plugins.data.batch import Rows
 from orxe_plugins.data.views import RESIZED_ON_DEVICES, ImageView
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.expert import Answers, Expert
+
+
+class Pixels(dict[int, Tensor]):
+    """Pixels of a batch's samples on a device, uint8 (C, H, W), by their places; other batches may take them along."""
+
+    def taken(self, rows: Rows) -> Pixels:
+        """Those of some of the samples, by their places among these."""
+        return Pixels({k: self[row] for k, row in enumerate(rows.listed) if row in self})
+
+    @staticmethod
+    def joined(parts: Sequence[Pixels | None], sizes: Sequence[int]) -> Pixels:
+        """Those of batches behind one another; None: there are none of a batch."""
+        starts = np.cumsum([0, *sizes]).tolist()
+        placed = zip(starts, parts, strict=False)
+        return Pixels({start + k: one for start, part in placed for k, one in (part or {}).items()})
 
 
 class ClassifierExpert(Expert):
@@ -118,7 +135,7 @@ class ClassifierExpert(Expert):
 
     def _brought_once(self, batch: Any, context: BatchContext) -> list[Tensor]:
         """The rows' pixels on the device, those that an earlier expert brought there included."""
-        known = context.note(("pixels", self.device, self.view.channels), dict[int, Tensor])
+        known = context.note(("pixels", self.device, self.view.channels), Pixels)
         rows = range(context.size) if context.rows is None else context.rows.tolist()
         for row, image in zip(rows, batch, strict=True):
             if row not in known:

@@ -173,6 +173,16 @@ def test_experts_that_need_their_own_way_say_so_and_examples_tell_what_models_ta
     assert "graphs are a thing of CUDA devices" in cascade.optimize(backend="graphs", example=batch).experts[1].reason
 
 
+def test_the_number_of_threads_that_is_fastest_is_set_from_then_on() -> None:
+    before = torch.get_num_threads()
+    try:
+        report = pair().optimize("cpu", batch_sizes=(1, 2), backend="eager", threads=(1, 2))
+        assert set(report.threads) == {1, 2} and "threads tried: 1 (" in str(report)
+        assert torch.get_num_threads() == min(report.threads, key=lambda count: report.threads[count])
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_experts_that_no_policy_uses_stay_on_the_host_until_one_does() -> None:
     rows = (PolicyRow(0.0, Policy((0.0, None)), 1.0, 0.8), PolicyRow(0.5, Policy((0.6, 0.0)), 2.0, 0.9))
     table = PolicyTable(rows, reference_cost=4.0, reference_score=0.9)

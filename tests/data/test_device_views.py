@@ -77,6 +77,22 @@ def test_pixels_are_brought_to_the_device_once_for_all_experts(monkeypatch: pyte
     torch.testing.assert_close(outputs, wanted, atol=0.04, rtol=0)
 
 
+def test_pixels_go_along_with_the_samples_of_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [picture(20 + seed % 3, 30, seed) for seed in range(23)]
+    brought: list[int] = []
+    original = ImageView.pixels_of
+    monkeypatch.setattr(ImageView, "pixels_of", lambda view, image: (brought.append(1), original(view, image))[1])
+    experts = [expert(name, size, device_views=True) for name, size in (("a", 8), ("b", 12), ("c", 16))]
+    confidence = experts[0].run(images).confidence
+    cascade = Cascade(experts, Policy((float(confidence.median()), float(confidence.quantile(0.7)))))
+    wanted, route = cascade.route(images)
+    brought.clear()
+    answers = list(cascade.stream(images, batch_size=4))
+    assert len(brought) == len(images) and {answer.expert for answer in answers} == {0, 1, 2}
+    assert [answer.expert for answer in answers] == route.expert.tolist()
+    torch.testing.assert_close(torch.stack([answer.output for answer in answers]), wanted)
+
+
 def test_the_exact_view_of_the_host_is_the_default() -> None:
     images = [picture(20, 30, 1)]
     made = expert("a", 8)
