@@ -38,7 +38,9 @@ def records_of(folder: Path) -> Records:
 
 def times_of(rounds: int, clock: Any) -> LatencyTable:
     """Times of the eight experts, measured in rounds: a machine that changes its speed changes all of them."""
-    experts = [load_expert(spec).eval() for spec in read_experts_file(DATA / "imagenet_experts" / "experts.yaml")]
+    experts = [
+        load_expert(spec).eval() for spec in read_experts_file(DATA / "imagenet_experts" / "experts.yaml", trust=True)
+    ]
     images = ImageFolder(DATA / "imagenet_sample")
     pictures = [images.load(i * len(images) // max(SIZES)) for i in range(max(SIZES))]
     tables = []

@@ -81,6 +81,7 @@ class Entrances:
         policy, context = self.policy, self.context(batch)
         on_error = check_on_error(on_error or self.on_error)
         if is_exporting():
+            context.setup = replace(context.setup, fast={})  # a graph of one batch size is none of a traced model
             return route_dense(self.members, policy, batch, context)
         if self.guard is not None and not self.dense:
             return self.guard.route(batch, on_error=on_error, timeout=timeout)

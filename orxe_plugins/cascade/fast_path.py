@@ -13,7 +13,6 @@ from orxe_plugins.data.batch import joined
 from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.expert import Answers, Expert
-from orxe_plugins.util.exporting import is_exporting
 
 #: a view (B, ...) to outputs (B, ...) and confidence, float32 (B,)
 Pair = tuple[Tensor, Tensor]
@@ -63,20 +62,22 @@ class Turns:
 
     def __init__(self, device: torch.device) -> None:
         self._lock = threading.Lock()
-        self._free = torch.cuda.Event() if device.type == "cuda" else None
+        self._device = device
+        self._stream: torch.cuda.Stream | None = None
 
     def begin(self) -> bool:
         """Whether it is this thread's turn now."""
         if not self._lock.acquire(blocking=False):
             return False
-        if self._free is not None:
-            self._free.wait()  # on this stream, for what another one may still be reading
+        if self._device.type == "cuda":
+            stream = torch.cuda.current_stream(self._device)
+            if self._stream is not None and self._stream != stream:
+                stream.wait_stream(self._stream)  # which may still be reading
+            self._stream = stream
         return True
 
     def end(self) -> None:
         """It is another thread's turn."""
-        if self._free is not None:
-            self._free.record()
         self._lock.release()
 
 
@@ -100,13 +101,13 @@ class Bucket:
         """What the model gives for K samples, at most its size; None where another thread is using the graphs."""
         if not self._turns.begin():
             return None
+        count, (outputs, confidence) = view.shape[0], self._outputs
         try:
-            self._view[: len(view)].copy_(view)
+            self._view[:count].copy_(view)
             self._replay()
-            outputs, confidence = (part[: len(view)].clone() for part in self._outputs)
+            return outputs[:count].clone(), confidence[:count].clone()
         finally:
             self._turns.end()
-        return outputs, confidence
 
 
 class FastPath:
@@ -141,25 +142,29 @@ class FastPath:
         # Graphs read the weights where they lay: whatever lies elsewhere or changed since is not answered from here.
         self._weights = list(expert.module.parameters())
         self._held = [weight.detach() for weight in self._weights]
+        self._ends = self._weights[:1] + self._weights[-1:]
         self._made_of = self._state()
 
     def run(self, batch: Any, context: BatchContext) -> Answers | None:
         """The expert's answers; None where this way does not serve and the expert has to run as ever."""
         expert = self._expert
-        if expert.training or is_exporting() or self._state() != self._made_of:
+        if expert.training or self._state() != self._made_of:
             return None
         view = expert.prepare(expert.as_if_alone(batch, context))
-        if not isinstance(view, Tensor) or (view.shape[1:], view.dtype, view.device) != self._like or not len(view):
+        if not isinstance(view, Tensor) or (view.shape[1:], view.dtype, view.device) != self._like or not view.shape[0]:
             return None
         with torch.no_grad():
-            outputs, confidence = self._answer(view)
-        return Answers(outputs, confidence)
+            return Answers(*self._answer(view))
 
     def _answer(self, view: Tensor) -> Pair:
+        count = view.shape[0]
         if not self._chunks:
-            return self._core(len(view))(view)
+            return self._core(count)(view)
+        sizes = self._sizes(count)
+        if len(sizes) == 1:
+            return self._buckets[sizes[0]](view) or self._core(count)(view)
         parts, start = [], 0
-        for size in self._sizes(len(view)):
+        for size in sizes:
             rows = view[start : start + size]
             start += size
             parts.append(self._buckets[size](rows) or self._core(len(rows))(rows))
@@ -174,9 +179,11 @@ class FastPath:
         return next((core for most, core in self._cores.items() if size <= most), list(self._cores.values())[-1])
 
     def _state(self) -> tuple[Any, ...]:
-        ends = self._weights[:1] + self._weights[-1:]
-        held = ((w.data_ptr(), None if w.is_inference() else w._version) for w in ends)
-        return (id(self._expert.module), id(self._expert.confidence), *held)
+        """What tells other weights from those that this was made of; it is asked for with each batch."""
+        found: list[Any] = [id(self._expert.module), id(self._expert.confidence)]
+        for weight in self._ends:
+            found += (weight.data_ptr(), None if weight.is_inference() else weight._version)
+        return tuple(found)
 
 
 class FastPaths(dict[nn.Module, FastPath]):

@@ -60,6 +60,8 @@ def checked(expert: Expert, answers: Answers, size: int) -> Answers:
         OrxeError: it gave others.
     """
     outputs, confidence = answers.outputs, answers.confidence
+    if isinstance(outputs, Tensor) and outputs.ndim and outputs.shape[0] == size and confidence.shape == (size,):
+        return answers  # as a rule
     parts = outputs.values() if isinstance(outputs, Mapping) else (outputs,)
     given = next((len(part) for part in parts if len(part) != size), size)
     if given != size:

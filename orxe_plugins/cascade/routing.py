@@ -72,7 +72,8 @@ class _Course:
             self._last = torch.from_numpy(rows), confidence.detach()
             self.pending[rows] = False
             return
-        sure = np.nan_to_num(confidence.detach().float().cpu().numpy(), nan=0.0)  # the host waits here
+        sure = confidence.detach().float().cpu().numpy()  # the host waits here
+        sure = np.where(np.isnan(sure), np.float32(0), sure)
         self._sure[rows] = self._seen[rows, stage.expert] = sure
         # As torch does, a threshold is compared in the precision of the confidence.
         self.pending[rows[sure >= np.float32(stage.exit)]] = False
