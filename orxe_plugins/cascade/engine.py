@@ -214,7 +214,7 @@ class Engine:
         for place, k in zip(places.tolist(), kept.tolist(), strict=True):
             given[place] = rows[k]
         parcel.expert[places] = expert
-        parcel.confidence[places] = confidence[kept]
+        parcel.confidence[places] = parcel.seen[places, expert] = confidence[kept]
         leaves = np.zeros(len(index), dtype=bool)
         leaves[kept] = self._held_back(expert, parcel, places, self._exits(expert, parcel, places))
         error = OrxeError(f"expert {self._experts[expert].name!r}: {NOT_FINITE}")
@@ -284,7 +284,7 @@ class Engine:
         # Single numbers of an array are slow to come by: those of all samples are taken out at once.
         columns = (parcel.number[done], parcel.expert[done], parcel.confidence[done], cost)
         for place, *known in zip(done.tolist(), *(column.tolist() for column in columns), strict=True):
-            outcome.finished.append(_finished(parcel, given[place], parcel.ran[place], *known))
+            outcome.finished.append(_finished(parcel, place, given[place], *known))
         onward = np.flatnonzero(~leaves)
         if len(onward):
             parcel.answers = given if self._tolerant else []
@@ -296,14 +296,14 @@ class Engine:
 
 
 def _finished(
-    parcel: Parcel, output: Any, ran: np.ndarray, number: int, expert: int, confidence: float, cost: float
+    parcel: Parcel, place: int, output: Any, number: int, expert: int, confidence: float, cost: float
 ) -> Finished:
-    if not parcel.faults:
-        return Finished(number, output if expert >= 0 else None, expert, confidence, cost, ran)
-    noted = parcel.faults.get(number, [])
-    error = noted[-1][1] if expert < 0 else None
+    noted = parcel.faults.get(number, ())
+    error = noted[-1][1] if noted and expert < 0 else None
+    given = output if expert >= 0 else None
     faults = tuple(fault for fault, _ in noted)
-    return Finished(number, output if expert >= 0 else None, expert, confidence, cost, ran, error, faults)
+    ran, seen = parcel.ran[place], parcel.seen[place]
+    return Finished(number, given, expert, confidence, cost, ran, seen, error, faults)
 
 
 def _by_policy(policy: np.ndarray) -> list[tuple[int, np.ndarray]]:

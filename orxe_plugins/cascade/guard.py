@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -117,7 +117,7 @@ class BudgetGuard:
                 self._ledger.settle(limit.costs)
                 raise
             self._note(route, limit)
-            return outputs, limit.seen_by(route)
+            return outputs, route
 
     @property
     def state(self) -> GuardState:
@@ -264,15 +264,6 @@ class _BatchLimit:
         self.costs = np.full(size, costs.alone(policy.enabled[0]))  # what each sample costs by now
         self.confidences = np.full((size, policy.n_experts), np.nan, np.float32)  # of all experts but the last
         self.held_back = 0
-
-    def seen_by(self, route: Route) -> Route:
-        """The route with all experts' confidences, where it does not hold them itself."""
-        if route.confidences is not None or not len(route.expert):
-            return route
-        seen = torch.from_numpy(self.confidences)
-        answered = (route.expert >= 0).nonzero().squeeze(1)
-        seen[answered, route.expert[answered]] = route.confidence[answered]
-        return replace(route, confidences=seen)
 
     def leaving(self, expert: int, rows: Tensor, confidence: Tensor, leaving: Tensor) -> Tensor:
         """See :class:`orxe_plugins.cascade.routing.Limit`."""

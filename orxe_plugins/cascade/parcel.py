@@ -26,6 +26,7 @@ class Parcel:
         expert: who answered so far, int64 (K,); -1: nobody.
         confidence: of that answer, float32 (K,); 0 where there is none.
         ran: which experts were handed the sample, bool (K, N).
+        seen: how sure each expert was of it, float32 (K, N); NaN where none answered.
         answers: the answers so far, K of them, None where there is none; empty where nobody will ask for them.
         faults: what went wrong, by a sample's number.
         since: when the one that has waited longest began to, in seconds.
@@ -39,6 +40,7 @@ class Parcel:
     expert: np.ndarray
     confidence: np.ndarray
     ran: np.ndarray
+    seen: np.ndarray
     answers: list[Any]
     faults: dict[int, list[tuple[Fault, Exception]]] = field(default_factory=dict)
     since: float = 0.0
@@ -58,6 +60,7 @@ class Parcel:
             np.full(size, -1, dtype=np.int64),
             np.zeros(size, dtype=np.float32),
             np.zeros((size, n_experts), dtype=bool),
+            np.full((size, n_experts), np.nan, dtype=np.float32),
             [None] * size,
         )
 
@@ -84,6 +87,7 @@ class Parcel:
             self.expert[index],
             self.confidence[index],
             self.ran[index],
+            self.seen[index],
             [self.answers[i] for i in index] if self.answers else [],
             {n: self.faults[n] for n in number.tolist() if n in self.faults} if self.faults else {},
             since,
@@ -101,7 +105,8 @@ class Parcel:
         if len(parcels) == 1:
             return parcels[0]
         arrays = [np.concatenate([getattr(p, name) for p in parcels]) for name in ("number", "policy")]
-        known = [np.concatenate([getattr(p, name) for p in parcels]) for name in ("expert", "confidence", "ran")]
+        names = ("expert", "confidence", "ran", "seen")
+        known = [np.concatenate([getattr(p, name) for p in parcels]) for name in names]
         faults = {number: some for parcel in parcels for number, some in parcel.faults.items()}
         return Parcel(
             arrays[0],
@@ -111,6 +116,7 @@ class Parcel:
             known[0],
             known[1],
             known[2],
+            known[3],
             [answer for parcel in parcels for answer in parcel.answers] if all(p.answers for p in parcels) else [],
             faults,
             min(parcel.since for parcel in parcels),
@@ -129,6 +135,7 @@ class Finished:
         confidence: that expert's.
         cost: of all experts that the sample was handed to.
         ran: which these are, bool (N,).
+        seen: how sure each expert was, float32 (N,); NaN where none answered.
         error: why there is no answer.
         faults: what went wrong on the way.
     """
@@ -139,6 +146,7 @@ class Finished:
     confidence: float
     cost: float
     ran: np.ndarray
+    seen: np.ndarray
     error: Exception | None = None
     faults: tuple[Fault, ...] = ()
 

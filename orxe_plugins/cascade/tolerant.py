@@ -71,4 +71,5 @@ def _route(found: Sequence[Finished]) -> Route:
         torch.tensor([one.cost for one in found], dtype=torch.float64),
         torch.from_numpy(np.stack([one.ran for one in found])),
         tuple(fault for one in found for fault in one.faults),
+        confidences=torch.from_numpy(np.stack([one.seen for one in found])),
     )

@@ -185,6 +185,17 @@ def test_a_route_returns_within_its_timeout(on_error: str) -> None:
         released.set()
 
 
+def test_a_route_that_tolerates_faults_tells_how_sure_each_expert_was() -> None:
+    batch, healthy = logits(40, 3, 1), picking(3, Policy((0.7, 0.8)))
+    told, wanted = (healthy.route(batch, on_error=kind)[1].confidences for kind in ("best_available", "raise"))
+    assert told is not None and wanted is not None and wanted.isnan().any() and not wanted.isnan().all(dim=0).any()
+    torch.testing.assert_close(told, wanted, equal_nan=True)
+    faulty = picking(2, Policy((0.7,)), Picked(0), Faulty(1))
+    route = faulty.route(samples(40, (RAISES,), every=10), on_error="best_available")[1]
+    assert route.confidences is not None
+    assert route.confidences[[fault.row for fault in route.faults], 1].isnan().all()
+
+
 def test_what_hangs_at_the_first_expert_has_no_answer_and_says_so() -> None:
     released = threading.Event()
     batch = samples(6, (HANGS,), every=3)
