@@ -70,7 +70,7 @@ def with_choices(
     records = searched.records
     explored = _explore(table, records, max_samples, expansions, seed)
     # A replay takes time in proportion to N x M: with very many samples, fewer policies are replayed.
-    affordable = max(max_rows // 2, _REPLAYS // (records.n_experts * len(records)))
+    affordable = max(max_rows // 2, min(20 * max_rows, _REPLAYS // (records.n_experts * len(records))))
     found = searched.with_errors(_replayed(records, _thinned(explored, affordable), table))
     fitted = {row.policy for row in table}
     pareto = [row for row in pareto_rows(found) if row.policy not in fitted and _between(row, table.rows)]
