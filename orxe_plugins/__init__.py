@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orxe_plugins.cascade.guard import BudgetGuard
     from orxe_plugins.cascade.route import Route
     from orxe_plugins.cascade.save import save_cascade
-    from orxe_plugins.cascade.stream import StreamAnswer
+    from orxe_plugins.cascade.stream_answer import StreamAnswer
     from orxe_plugins.confidence.provider import ConfidenceProvider, register_confidence
     from orxe_plugins.data.views import ImageView
     from orxe_plugins.detection.detections import Detections
@@ -64,7 +64,7 @@ else:
         "Records": "orxe_plugins.records.records",
         "Route": "orxe_plugins.cascade.route",
         "Selection": "orxe_plugins.policies.selection",
-        "StreamAnswer": "orxe_plugins.cascade.stream",
+        "StreamAnswer": "orxe_plugins.cascade.stream_answer",
         "Task": "orxe_plugins.tasks.task",
         "evaluate": "orxe_plugins.evaluation.evaluate",
         "fit_policies": "orxe_plugins.search.fit",

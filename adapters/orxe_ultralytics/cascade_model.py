@@ -14,7 +14,7 @@ from ultralytics.utils import LOGGER
 
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.routing import Route
-from orxe_plugins.cascade.stream import StreamAnswer
+from orxe_plugins.cascade.stream_answer import StreamAnswer
 from orxe_plugins.detection.detections import Detections
 from orxe_plugins.detection.rows import BoxRows
 from orxe_plugins.errors import OrxeError

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orxe_plugins.cascade.optimize_report import OptimizedExpert, OptimizeReport
     from orxe_plugins.cascade.route import Route
     from orxe_plugins.cascade.save import save_cascade
-    from orxe_plugins.cascade.stream import StreamAnswer
+    from orxe_plugins.cascade.stream_answer import StreamAnswer
 else:
     _PLACES = {
         "BudgetGuard": "orxe_plugins.cascade.guard",
@@ -31,7 +31,7 @@ else:
         "OptimizedExpert": "orxe_plugins.cascade.optimize_report",
         "GuardState": "orxe_plugins.cascade.guard",
         "Route": "orxe_plugins.cascade.route",
-        "StreamAnswer": "orxe_plugins.cascade.stream",
+        "StreamAnswer": "orxe_plugins.cascade.stream_answer",
         "build_cascade": "orxe_plugins.cascade.build",
         "load_cascade": "orxe_plugins.cascade.file",
         "read_cascade": "orxe_plugins.cascade.file",

@@ -12,7 +12,7 @@ import torch
 
 from orxe_plugins.cascade.route import Route
 from orxe_plugins.cascade.source import Ahead, Unreadable, samples
-from orxe_plugins.cascade.stream import StreamAnswer, StreamOptions
+from orxe_plugins.cascade.stream_answer import StreamAnswer, StreamOptions
 from orxe_plugins.data.batch import samples_of, stacked
 from orxe_plugins.errors import OrxeError
 

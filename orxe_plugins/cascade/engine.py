@@ -12,7 +12,7 @@ import torch
 
 from orxe_plugins.cascade.calls import Call, has_room
 from orxe_plugins.cascade.faults import NOT_FINITE, ExpertTimeoutError, Fault, checked, in_words
-from orxe_plugins.cascade.parcel import Finished, Outcome, Parcel
+from orxe_plugins.cascade.parcel import Outcome, Parcel
 from orxe_plugins.cascade.pieces import Piece, Started, of_rows, told_by
 from orxe_plugins.cascade.plan import host_cost, stages_of
 from orxe_plugins.cascade.routing import Limit
@@ -284,7 +284,7 @@ class Engine:
         # Single numbers of an array are slow to come by: those of all samples are taken out at once.
         columns = (parcel.number[done], parcel.expert[done], parcel.confidence[done], cost)
         for place, *known in zip(done.tolist(), *(column.tolist() for column in columns), strict=True):
-            outcome.finished.append(_finished(parcel, place, given[place], *known))
+            outcome.finished.append(parcel.finished(place, given[place], *known))
         onward = np.flatnonzero(~leaves)
         if len(onward):
             parcel.answers = given if self._tolerant else []
@@ -293,17 +293,6 @@ class Engine:
             for goal in np.unique(goals).tolist():
                 outcome.onward[goal] = parcel.take(onward[goals == goal], now)
         return outcome
-
-
-def _finished(
-    parcel: Parcel, place: int, output: Any, number: int, expert: int, confidence: float, cost: float
-) -> Finished:
-    noted = parcel.faults.get(number, ())
-    error = noted[-1][1] if noted and expert < 0 else None
-    given = output if expert >= 0 else None
-    faults = tuple(fault for fault, _ in noted)
-    ran, seen = parcel.ran[place], parcel.seen[place]
-    return Finished(number, given, expert, confidence, cost, ran, seen, error, faults)
 
 
 def _by_policy(policy: np.ndarray) -> list[tuple[int, np.ndarray]]:

@@ -16,7 +16,8 @@ from orxe_plugins.cascade.optimize import BATCH_SIZES, OptimizeOptions, optimize
 from orxe_plugins.cascade.optimize_report import OptimizeReport
 from orxe_plugins.cascade.route import Route
 from orxe_plugins.cascade.routing import route_batch, route_dense
-from orxe_plugins.cascade.stream import Stream, StreamAnswer, StreamOptions, check_seconds
+from orxe_plugins.cascade.stream import Stream
+from orxe_plugins.cascade.stream_answer import StreamAnswer, StreamOptions, check_seconds
 from orxe_plugins.cascade.tolerant import route_tolerant
 from orxe_plugins.cost.sharing import positions_of
 from orxe_plugins.policies.policy import Policy

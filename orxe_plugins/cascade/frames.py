@@ -10,7 +10,7 @@ import torch
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.counting import count_unknown
 from orxe_plugins.cascade.routing import route_batch
-from orxe_plugins.cascade.stream import StreamAnswer
+from orxe_plugins.cascade.stream_answer import StreamAnswer
 from orxe_plugins.data.batch import samples_of, stacked
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.util.arguments import check_count

@@ -13,7 +13,7 @@ from torch import Tensor
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.faults import check_on_error
 from orxe_plugins.cascade.routing import Route, route_batch
-from orxe_plugins.cascade.stream import check_seconds
+from orxe_plugins.cascade.stream_answer import check_seconds
 from orxe_plugins.cascade.tolerant import route_tolerant
 from orxe_plugins.cost.sharing import positions_of
 from orxe_plugins.errors import OrxeError, check_type

@@ -94,6 +94,14 @@ class Parcel:
             self.loose,
         )
 
+    def finished(self, place: int, output: Any, number: int, expert: int, confidence: float, cost: float) -> Finished:
+        """What becomes of the sample at a place, given the output of the expert that answered it."""
+        noted = self.faults.get(number, ())
+        error = noted[-1][1] if noted and expert < 0 else None
+        given = output if expert >= 0 else None
+        faults = tuple(fault for fault, _ in noted)
+        return Finished(number, given, expert, confidence, cost, self.ran[place], self.seen[place], error, faults)
+
     def split(self, size: int) -> tuple[Parcel, Parcel]:
         """The first ``size`` samples, and the others."""
         places = np.arange(len(self))

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.faults import in_words
 from orxe_plugins.cascade.file import CascadeFile, cascade_of, read_cascade
-from orxe_plugins.cascade.stream import StreamAnswer
+from orxe_plugins.cascade.stream_answer import StreamAnswer
 from orxe_plugins.cli import console
 from orxe_plugins.cli.inputs import Inputs, Item, find_inputs, read_items
 from orxe_plugins.data.batch import batch_of
