@@ -39,8 +39,22 @@ def _pool(pool: dict[str, Any]) -> list[str]:
         f"much as confidences differ.{waits}",
     ]
     for backend, found in pool["backends"].items():
-        parts.append(_table(backend, found))
+        parts += [_table(backend, found), _verdict(found)]
     return parts
+
+
+def _verdict(found: dict[str, Any]) -> str:
+    """Where the last expert alone is the better answer, and where it is not."""
+    last = found["experts"][-1]
+    rows = [(f"batches of {row['batch']}", row["against_last"]) for row in found["rows"]]
+    rows.append(("a stream", found["stream"]["against_last"]))
+    faster = [f"{what} ({ratio['value']:.2f} x)" for what, ratio in rows if ratio["low"] > 1]
+    slower = [f"{what} ({ratio['value']:.2f} x)" for what, ratio in rows if ratio["high"] < 1]
+    alike = [what for what, ratio in rows if ratio["low"] <= 1 <= ratio["high"]]
+    told = [f"slower than {last} alone in {', '.join(slower)}"] if slower else []
+    told += [f"as fast as it in {', '.join(alike)}"] if alike else []
+    told += [f"faster in {', '.join(faster)}"] if faster else []
+    return f"The cascade is {'; '.join(told)}."
 
 
 def _table(backend: str, found: dict[str, Any]) -> str:

@@ -159,8 +159,8 @@ class Entrances:
         Args:
             device: where to run; by default where the last expert is.
             dtype: run models under autocast to it; None: in the precision of their weights.
-            batch_sizes: sizes of batches to measure, and to capture graphs for: batches of other sizes are cut into
-                some of them, whatever takes the least time.
+            batch_sizes: sizes of batches to measure, and to capture graphs for, with some between where a step takes
+                an expert much longer: batches of other sizes are cut into some of them, whatever takes the least time.
             backend: "graphs" captures CUDA graphs; "compile" uses ``torch.compile``, and captures what it gives on a
                 CUDA device; "eager" only tries other layouts in memory. By default "graphs" on CUDA devices, else
                 "compile". On a CPU each way is used at the sizes at which it is the fastest.

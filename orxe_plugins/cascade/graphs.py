@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -14,6 +15,10 @@ from orxe_plugins.cascade.fast_path import Bucket, Pair, Replay, Turns
 Capture = Callable[[Callable[[Tensor], Pair], Tensor], tuple[Replay, Pair]]
 
 _WARM_UPS = 3
+#: a step between two sizes is wide if it takes so many milliseconds, and such a share of the larger one's time
+_STEP_MS, _STEP = 0.5, 0.25
+#: rows of the smallest step that is looked at, and how many sizes are added at most
+_LEAST_STEP, MOST_BETWEEN = 4, 12
 
 
 class CudaCapture:
@@ -38,24 +43,44 @@ class CudaCapture:
         return graph.replay, outputs
 
 
-def capture_buckets(
-    work: Callable[[Tensor], Pair], example: Tensor, sizes: Sequence[int], capture: Capture
-) -> dict[int, Bucket]:
-    """A graph for each size, the largest first, so that smaller ones find their memory in its.
+class Captures:
+    """Captures of one function for several batch sizes, which share their memory and their input.
 
     Args:
         work: what to capture.
         example: one sample's view, (1, ...).
-        sizes: the batch sizes.
+        largest: the largest batch size. Capture it first: smaller ones then find their memory in its.
         capture: captures one of them.
     """
-    buckets, turns = {}, Turns(example.device)
-    largest = repeated(example, max(sizes))
-    for size in sorted(sizes, reverse=True):
-        view = largest[:size]  # they take turns
-        replay, outputs = capture(work, view)
-        buckets[size] = Bucket(view, outputs, replay, turns)
-    return buckets
+
+    def __init__(self, work: Callable[[Tensor], Pair], example: Tensor, largest: int, capture: Capture) -> None:
+        self._work, self._capture = work, capture
+        self._view, self._turns = repeated(example, largest), Turns(example.device)
+
+    def bucket(self, size: int) -> Bucket:
+        """A graph for batches of up to so many samples."""
+        view = self._view[:size]
+        replay, outputs = self._capture(self._work, view)
+        return Bucket(view, outputs, replay, self._turns)
+
+
+def wide_step(ms: Mapping[int, float]) -> list[int]:
+    """The size in the middle of two neighbours of which the larger takes much longer, if there are any.
+
+    What lies between them runs as the larger one, or cut into smaller ones: in an expert that keeps the device busy,
+    rows that nobody asked for take their time too.
+
+    Args:
+        ms: milliseconds of batches by their size.
+
+    >>> wide_step({16: 9.4, 32: 17.2}), wide_step({16: 1.2, 32: 1.6})
+    ([24], [])
+    """
+    sizes = sorted(ms)
+    for small, large in pairwise(sizes):
+        if large - small >= _LEAST_STEP and ms[large] - ms[small] > max(_STEP_MS, _STEP * ms[large]):
+            return [(small + large) // 2]
+    return []
 
 
 def repeated(example: Tensor, size: int) -> Tensor:

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from orxe_plugins.cascade.fast_path import Core, FastPath, FastPaths, Pair, chunks_of
+from orxe_plugins.cascade.fast_path import Bucket, Core, FastPath, FastPaths, Pair, chunks_of
 from orxe_plugins.cascade.faults import in_words
-from orxe_plugins.cascade.graphs import Capture, CudaCapture, capture_buckets, repeated
+from orxe_plugins.cascade.graphs import MOST_BETWEEN, Capture, Captures, CudaCapture, repeated, wide_step
 from orxe_plugins.cascade.optimize_report import OptimizedExpert, OptimizeReport
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.batch_context import BatchContext, CascadeSetup
@@ -107,8 +107,17 @@ def _captured(
     capture: Capture | None,
     copied: int,
 ) -> tuple[FastPath, OptimizedExpert]:
-    buckets = capture_buckets(core, _laid_out(view), options.batch_sizes, capture or CudaCapture())
-    ms = {size: _ms(buckets[size], repeated(view, size)) for size in sorted(buckets)}
+    captures = Captures(core, _laid_out(view), max(options.batch_sizes), capture or CudaCapture())
+    buckets: dict[int, Bucket] = {}
+    ms: dict[int, float] = {}
+    waiting = sorted(options.batch_sizes)
+    while waiting:
+        size = waiting.pop()
+        buckets[size] = captures.bucket(size)
+        ms[size] = _ms(buckets[size], repeated(view, size))
+        if not waiting and len(ms) < len(options.batch_sizes) + MOST_BETWEEN:
+            waiting = wide_step(ms)
+    ms = dict(sorted(ms.items()))
     ways = dict.fromkeys(ms, "compiled graph" if options.backend == "compile" else "graph")
     path = FastPath(expert, view, {max(ms): core}, buckets, chunks_of(ms))
     path.copied = copied

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from orxe_plugins import Cascade, ClassifierExpert, Expert, OrxeError, Policy, PolicyRow, PolicyTable
 from orxe_plugins.cascade.fast_path import chunks_of
+from orxe_plugins.cascade.graphs import wide_step
 from orxe_plugins.cascade.optimize import OptimizeOptions, optimize_experts
 from orxe_plugins.cascade.optimize_report import OptimizeReport
 from orxe_plugins.confidence import Margin
@@ -94,6 +95,34 @@ def test_a_batch_is_cut_so_that_its_graphs_take_the_least_time(ms: dict[int, flo
         if count:
             least.append(min(ms[size] + least[max(count - size, 0)] for size in ms))
         assert took == pytest.approx(least[count])
+
+
+@given(st.dictionaries(st.integers(1, 300), st.floats(0.01, 100), min_size=1, max_size=6))
+def test_sizes_are_added_in_the_middle_of_wide_steps_alone(ms: dict[int, float]) -> None:
+    sizes = sorted(ms)
+    for _ in range(300):
+        added = wide_step(ms)
+        if not added:
+            break
+        small = max(size for size in sizes if size < added[0])
+        large = min(size for size in sizes if size > added[0])
+        assert ms[large] - ms[small] > 0.25 * ms[large] and large - small >= 4
+        ms[added[0]] = (ms[small] + ms[large]) / 2
+        sizes = sorted(ms)
+    assert not wide_step(ms), "it never ends"
+
+
+def test_graphs_of_added_sizes_answer_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = iter([[6], [2], [], [6], [2], []])
+    monkeypatch.setattr("orxe_plugins.cascade.optimize.wide_step", lambda ms: next(steps))
+    capture, cascade, batch = StandIn(), pair(), torch.randn(11, 3, 12, 12)
+    report = graphed(cascade, capture)
+    assert capture.sizes == [8, 4, 1, 6, 2] * 2 and list(report.experts[0].ms) == [1, 2, 4, 6, 8]
+    with torch.no_grad():
+        outputs, route = pair().route(batch)
+    got, same = cascade.route(batch)
+    assert torch.equal(same.expert, route.expert)
+    torch.testing.assert_close(got, outputs, rtol=1e-4, atol=1e-5)
 
 
 def test_where_a_capture_fails_the_expert_runs_as_before_and_the_report_says_why() -> None:
