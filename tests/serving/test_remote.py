@@ -2,16 +2,15 @@ from __future__ import annotations
 
 import copy
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from far_server import answering
 from torch import nn
 
 from orxe_plugins import Cascade, ClassifierExpert, ImageView, OrxeError, Policy, load_cascade, load_expert
@@ -50,26 +49,8 @@ class Far:
 def far() -> Iterator[tuple[Far, str]]:
     """A far model and its URL, as an expert's address."""
     model = Far()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            status, body = model.answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            try:
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-            except OSError:
-                pass  # the client gave up
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield model, f"http://127.0.0.1:{server.server_port}/v2/models/m"
-    server.shutdown()
-    server.server_close()
+    with answering(lambda content: model.answer(json.loads(content))) as address:
+        yield model, f"{address}/v2/models/m"
 
 
 def expert_at(address: str, **options: Any) -> ClassifierExpert:

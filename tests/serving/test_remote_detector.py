@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from far_server import answering
 from torch import nn
 
 from orxe_plugins import Cascade, DetectorExpert, OrxeError, Policy, load_expert
@@ -77,26 +76,8 @@ class Server:
 def far() -> Iterator[tuple[Server, str]]:
     """A server and the address of its expert."""
     model = Server()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            status, body = model.answer(self.rfile.read(int(self.headers["Content-Length"])))
-            try:
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-            except OSError:
-                pass  # the client gave up
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield model, f"http://127.0.0.1:{server.server_port}/predict?names=[cat,dog]&timeout=20"
-    server.shutdown()
-    server.server_close()
+    with answering(model.answer) as address:
+        yield model, f"{address}/predict?names=[cat,dog]&timeout=20"
 
 
 def test_boxes_are_those_of_the_far_detector_to_the_bit(far: tuple[Server, str], images: list[np.ndarray]) -> None:
