@@ -22,6 +22,8 @@ from PIL import Image
 from orxe_plugins import Cascade, ExpertSpec, PolicyRow, PolicyTable, load_expert, save_cascade
 from orxe_plugins.policies.policy import Policy
 
+sys.path.insert(0, str(Path(__file__).parent))  # for far_server.py
+
 
 def _as_text(image: Image.Image, kind: str = "PNG") -> str:
     buffer = io.BytesIO()
