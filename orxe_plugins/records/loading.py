@@ -178,10 +178,14 @@ def _targets(store: RecordStore, name: str, count: int) -> np.ndarray | None:
 
 def _shard_count(store: RecordStore, dataset: Mapping[str, Any], manifest: Mapping[str, Any]) -> int:
     count = -(-dataset["samples"] // manifest["shard_size"])
-    missing = [index for index in range(count) if not store.shard(manifest["name"], index).is_file()]
+    there = {path.name for path in store.expert_folder(manifest["name"]).glob("shard-*.parquet")}
+    # A manifest may speak of any number of shards: no more are looked for than files are there.
+    missing = count - len(there)
+    if missing <= 0:
+        missing = sum(store.shard(manifest["name"], index).name not in there for index in range(count))
     if missing:
         raise OrxeError(
-            f"the recording of expert {manifest['name']!r} in {store.folder} is unfinished: {len(missing)} of {count} "
+            f"the recording of expert {manifest['name']!r} in {store.folder} is unfinished: {missing} of {count} "
             f"shards are missing. Run the same `orxe record` again: it goes on where it stopped"
         )
     for index in range(count):

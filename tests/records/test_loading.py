@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import ModuleType
 
@@ -44,6 +45,16 @@ def test_an_unfinished_recording_says_how_to_go_on(recording: ModuleType, images
     recording.run(recording.experts(1), images, tmp_path)
     sorted(tmp_path.rglob("shard-*.parquet"))[1].unlink()
     with pytest.raises(OrxeError, match=r"unfinished: 1 of 6 shards are missing. Run the same `orxe record` again"):
+        load_records(tmp_path)
+
+
+def test_a_manifest_that_speaks_of_countless_samples_is_refused_at_once(
+    recording: ModuleType, images: Path, tmp_path: Path
+) -> None:
+    recording.run(recording.experts(1), images, tmp_path)
+    path = tmp_path / "dataset.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "samples": 10**12}))
+    with pytest.raises(OrxeError, match=r"unfinished: \d{12} of \d{12} shards are missing"):
         load_records(tmp_path)
 
 
