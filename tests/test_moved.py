@@ -165,7 +165,8 @@ def test_what_never_was_is_an_error() -> None:
 
 def test_this_project_uses_no_old_name(root: Path) -> None:
     files = [path for part in ("orxe_plugins", "adapters", "recipes", "benchmarks", "tests", "docs")
-             for path in (root / part).rglob("*.py") if path != Path(__file__)]  # fmt: skip
+             for path in (root / part).rglob("*.py")
+             if path != Path(__file__) and path.name != "make_0_1_0.py"]  # which runs in that release  # fmt: skip
     old = {f"orxe_plugins.{module}" for module in MODULES}
     for path in files:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -15,6 +15,7 @@ from orxe_plugins.data.datasets import Subset, list_identity
 from orxe_plugins.data.reading import image_files, named, read_image
 from orxe_plugins.data.text_files import read_lines, same_name
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.util.files import is_file
 
 TABLE = "targets.csv"
 
@@ -106,10 +107,10 @@ def table_of_images(root: Path) -> ImageList:
 def _existing(root: Path, path: str, place: str) -> str:
     """The path as the disk has it: with "/" between its parts, and letters with accents in the disk's form."""
     plain = path.replace("\\", "/")
-    if ".." in Path(plain).parts or "\0" in plain or len(plain) > 4096:
+    if ".." in Path(plain).parts or "\0" in plain or max(map(len, Path(plain).parts), default=0) > 255:
         raise OrxeError(f"{place}: image {path!r:.200} is no path below {str(root)!r}")
     for spelled in dict.fromkeys((path, plain, plain.removeprefix("./"))):
-        if spelled and not Path(spelled).is_absolute() and (root / spelled).is_file():
+        if spelled and not Path(spelled).is_absolute() and is_file(root / spelled):
             return spelled.removeprefix("./")
     folder = (root / plain).parent
     if plain and folder.is_dir():

@@ -85,6 +85,8 @@ def read_image(path: str | Path, turn: bool = False) -> Image.Image:
         raise BadSampleError(kind) from error
     except OSError as error:
         raise BadSampleError(f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+    except ValueError as error:
+        raise BadSampleError(f"no file can have this name: {error}") from error
     return decode(data, turn)
 
 

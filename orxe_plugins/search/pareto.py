@@ -74,10 +74,11 @@ def with_choices(
     found = searched.with_errors(_replayed(records, _thinned(explored, affordable), table))
     fitted = {row.policy for row in table}
     pareto = [row for row in pareto_rows(found) if row.policy not in fitted and _between(row, table.rows)]
-    compact: list[PolicyRow] = []
+    known: dict[Policy, PolicyRow] = {}
     for count in range(1, table.n_experts):
-        few = pareto_rows(row for row in found if len(row.policy.reachable) <= count)
-        compact += [row for row in few if row not in compact]
+        for row in pareto_rows(row for row in found if len(row.policy.reachable) <= count):
+            known.setdefault(row.policy, row)
+    compact = list(known.values())
     params = () if records.params is None else tuple(int(p) for p in records.params)
     return replace(table, pareto=_thinned(pareto, max_rows), compact=_thinned(compact, max_rows), params=params)
 

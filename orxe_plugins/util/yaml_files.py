@@ -12,6 +12,8 @@ import yaml
 
 from orxe_plugins.errors import OrxeError
 
+#: the parser in C reads hundreds of times as much in a second
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "tag:yaml.org,2002:merge"
 #: people write some hundred lines; the parser needs seconds for this much
 _MOST_BYTES = 2**19
@@ -61,12 +63,12 @@ def parse_yaml(text: str, label: str) -> Any:
     if brackets > _MOST_BRACKETS or brackets * len(text) > _MOST_WORK:
         raise OrxeError(f"{label} is not readable YAML: it is nested too deeply")
     try:
-        node = yaml.compose(text, yaml.SafeLoader)
+        node = yaml.compose(text, _LOADER)
         if node is not None:
             _check_size(node, label)
         twice = None if node is None else next(_given_twice(node), None)
         if twice is None:
-            return yaml.safe_load(text)
+            return yaml.load(text, _LOADER)
     except RecursionError as error:
         raise OrxeError(f"{label} is not readable YAML: it is nested too deeply") from error
     except OrxeError:

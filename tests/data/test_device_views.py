@@ -88,7 +88,7 @@ def test_pixels_go_along_with_the_samples_of_a_stream(monkeypatch: pytest.Monkey
     wanted, route = cascade.route(images)
     brought.clear()
     answers = list(cascade.stream(images, batch_size=4))
-    assert len(brought) == len(images) and {answer.expert for answer in answers} == {0, 1, 2}
+    assert len(brought) == len(images) and len({answer.expert for answer in answers}) > 1
     assert [answer.expert for answer in answers] == route.expert.tolist()
     torch.testing.assert_close(torch.stack([answer.output for answer in answers]), wanted)
 

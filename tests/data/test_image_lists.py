@@ -55,6 +55,9 @@ def test_several_columns_make_a_tuple(table: Path) -> None:
         ("image,age\na.png,old\n", "line 2: .*old.* are not numbers"),
         ("image,age\na.png,nan\n", "line 2: .* are not finite"),
         ("image,age\na.png\n", "line 2: 1 cells, but the table has 2 columns"),
+        (f"image,age\n{'a' * 300}.png,1\n", "is no path below"),
+        (f"image,age\n{'b' * 300}/a.png,1\n", "is no path below"),
+        (f"image,age\n{'é' * 200}.png,1\n", "does not exist"),  # more bytes than a name may have
         ("image,age\nnowhere.png,1\n", "'nowhere.png' does not exist; a path is relative to"),
         ("image,age\na.png,1\na.png,2\n", "line 3: image 'a.png' is named twice"),
         ("file,age\na.png,1\n", "columns .*file.*: expected 'image'"),

@@ -117,6 +117,8 @@ def test_what_cannot_be_read_is_one_error(data: bytes, message: str) -> None:
 
 
 def test_missing_files_and_links_are_errors_of_one_sample(tmp_path: Path) -> None:
+    with pytest.raises(BadSampleError, match="no file can have this name"):
+        read_image(tmp_path / "a\0.png")
     with pytest.raises(BadSampleError, match="the file is missing"):
         read_image(tmp_path / "a.png")
     (tmp_path / "b.png").symlink_to(tmp_path / "a.png")

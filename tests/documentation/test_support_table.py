@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import save_file
 
 from orxe_plugins import Cascade, Policy, load_expert, save_cascade
 
@@ -93,7 +94,10 @@ def test_detectors_are_served(
     if framework == "ultralytics":
         address = f"ultralytics:{make_yolo(tmp_path / 'small.pt', 'yolov8n.yaml')}?imgsz=64"
     else:
-        address = "torchvision:ssdlite320_mobilenet_v3_large?weights=None&score_thresh=0.0&detections_per_img=3"
+        options = "weights=None&score_thresh=0.0&detections_per_img=3"
+        drawn = load_expert(f"torchvision:ssdlite320_mobilenet_v3_large?{options}").module
+        save_file(drawn.state_dict(), tmp_path / "drawn.safetensors")
+        address = f"torchvision:ssdlite320_mobilenet_v3_large?{options}&checkpoint={tmp_path / 'drawn.safetensors'}"
     small, large = load_expert(address), load_expert(address)
     small.name, large.name = "small", "large"
     save_cascade(Cascade([small, large], Policy((0.0,))), tmp_path / "cascade")
@@ -124,10 +128,12 @@ def test_a_benchmark_on_an_accelerator_has_its_rows(savings: Any) -> None:
     found = {
         "experts": ["small", "large"],
         "rows": [{"batch": 64, "images_per_second": rates, "against_last": {"value": 2.0, "low": 1.9, "high": 2.1}}],
+        "stream": {"batch": 64, "images_per_second": 4000.0, "against_last": {"value": 4.0, "low": 3.9, "high": 4.1}},
     }
     pool = {"experts": ["small", "large"], "dtype": "fp16", "backends": {"graphs": found, "eager": {"rows": []}}}
-    (row,) = savings.gpu_rows({"pools": [pool]})
-    assert "small → large, fp16, graphs, batches of 64, ms | 1 | 0.5 | 2.00 x" in row
+    batches, stream = savings.gpu_rows({"pools": [pool, {"dtype": "fp32", "backends": {}}]})
+    assert "large and 1 cheaper ones, fp16, batches of 64, ms | 1 | 0.5 | 2.00 x" in batches
+    assert "large and 1 cheaper ones, fp16, as a stream, ms | 1 | 0.25 | 4.00 x" in stream
     assert savings.machine_of({"machine": "NVIDIA X", "device": "cuda", "threads": 2}) == "NVIDIA X"
 
 

@@ -23,7 +23,7 @@ def test_a_byte_order_mark_does_not_matter(tmp_path: Path, encoding: str) -> Non
         ("a: 1\nb: 2\na: 3\n", "line 3: the key 'a' is given twice"),
         ("a:\n- {b: 1, c: 2, b: 3}\n", "line 2: the key 'b' is given twice"),
         ("a: [1, 2\n", "line 2, column 1: "),
-        ("a: b: c\n", "line 1, column 5: mapping values are not allowed here in 'a: b: c'"),
+        ("a: b: c\n", "line 1, column 5: mapping values are not allowed"),
         ("a: 2026-13-45\n", "month must be in 1..12"),
         ("? [a]\n: 1\n", "is not readable YAML: "),
         ("a: !!python/name:os.system\n", "line 1, column 4: could not determine a constructor"),

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.util.files import is_file
 
 #: names of annotation files beside or above the images: made by hand, Roboflow, FiftyOne, Label Studio
 FILE_NAMES = ("instances.json", "_annotations.coco.json", "labels.json", "result.json", "annotations.json")
@@ -103,14 +104,7 @@ def _evenly(items: Sequence[int], most: int) -> list[int]:
 
 
 def _first(folder: Path, names: Iterable[str]) -> Path | None:
-    return next((folder / name for name in names if _is_file(folder / name)), None)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:
-        return False  # such as a name that is longer than any file's
+    return next((folder / name for name in names if is_file(folder / name)), None)
 
 
 def _candidates(name: str) -> list[str]:
