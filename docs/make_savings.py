@@ -27,14 +27,16 @@ def main() -> None:
 
 def table(root: Path = ROOT) -> str:
     """The table in Markdown, and the machines that its times are from."""
+    notes: list[str] = []
     rows, machines = [demo_row((root / "docs" / "figures" / "digits.md").read_text(encoding="utf-8"))], []
     for name, make in (("speed.json", speed_rows), ("gpu.json", gpu_rows)):
         file = root / "benchmarks" / name
         if file.exists():
             result = json.loads(file.read_text(encoding="utf-8"))
             rows += make(result)
+            notes += better_alone(result)
             machines.append(machine_of(result["about"]))
-    return "\n".join([*HEAD, *rows, "", f"Times were measured on {', and on '.join(machines)}."])
+    return "\n".join([*HEAD, *rows, "", " ".join([f"Times were measured on {', and on '.join(machines)}.", *notes])])
 
 
 def demo_row(report: str) -> str:
@@ -59,6 +61,17 @@ def speed_rows(result: dict[str, Any]) -> list[str]:
         score = f"{gain['value']:+.1f} ({gain['low']:+.1f} to {gain['high']:+.1f}) points"
         rows.append(_row(label, f"{ms * speed['value']:.0f}", f"{ms:.0f}", _times(speed), score))
     return rows
+
+
+def better_alone(result: dict[str, Any]) -> list[str]:
+    """A sentence for each size of batches in which an expert alone is faster than what is chosen, and no worse."""
+    told = []
+    for batch, found in result.get("chosen", {}).get("batches", {}).items():
+        against = found["recommended"]["against"].items()
+        names = [name for name, ours in against if ours["speed"]["value"] < 1 and ours["gain"]["value"] <= 0]
+        if names:
+            told.append(f"In batches of {batch}, {' and '.join(names)} alone is the better answer for ImageNet.")
+    return told
 
 
 def gpu_rows(result: dict[str, Any]) -> list[str]:
