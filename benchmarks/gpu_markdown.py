@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from paired import machine_line, shown
+from speed_markdown import detector_table
 
 
 def to_markdown(result: dict[str, Any]) -> str:
@@ -19,7 +20,7 @@ def to_markdown(result: dict[str, Any]) -> str:
     if "classifiers" in result:
         parts.append(_classifiers(result["classifiers"]))
     if "detectors" in result:
-        parts.append(_detectors(result["detectors"]))
+        parts.append(detector_table(result["detectors"]))
     parts += [f"Not measured: {name}: {reason}." for name, reason in result["left_out"].items()]
     if "seconds" in result:
         parts.append(f"All of it took {result['seconds']:.0f} seconds.")
@@ -108,19 +109,4 @@ def _classifiers(data: dict[str, Any]) -> str:
         f"| {' | '.join(head)} |",
         "|---|---|" + "---|" * (len(head) - 2),
         *(f"| {' | '.join(row)} |" for row in rows),
-    ])  # fmt: skip
-
-
-def _detectors(data: dict[str, Any]) -> str:
-    rows = [
-        f"| {row['what']} | {row['size']} | {shown(row['ratio'])} | {data['images'] / row['seconds']:.0f} | "
-        f"{data['images'] / row['other_seconds']:.0f} | {'yes' if row['same_boxes'] else 'no'} |"
-        for row in data["rows"]
-    ]
-    return "\n".join([
-        "## `CascadeYOLO.predict` beside `YOLO.predict`",
-        "",
-        "| exit threshold | model alone at | ratio | cascade, images/s | alone, images/s | same boxes |",
-        "|---|---|---|---|---|---|",
-        *rows,
     ])  # fmt: skip

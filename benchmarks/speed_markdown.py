@@ -15,13 +15,14 @@ def to_markdown(result: dict[str, Any]) -> str:
         "took turns; "
         "above 1, what is named first is faster. Intervals are 95 %.",
     ]
-    sections = {"detectors": _detectors, "chosen": _chosen, "pools": _pools}
+    sections = {"detectors": detector_table, "chosen": _chosen, "pools": _pools}
     parts += [make(result[key]) for key, make in sections.items() if key in result]
     parts += [f"Not measured: {name}: {reason}." for name, reason in result["left_out"].items()]
     return "\n\n".join(parts) + "\n"
 
 
-def _detectors(data: dict[str, Any]) -> str:
+def detector_table(data: dict[str, Any]) -> str:
+    """CascadeYOLO beside YOLO, as :func:`speed_detectors.measure` gives it."""
     rows = [
         f"| {row['what']} | {row['size']} | {shown(row['ratio'])} | {data['images'] / row['seconds']:.1f} | "
         f"{data['images'] / row['other_seconds']:.1f} | {'yes' if row['same_boxes'] else 'no'} |"

@@ -13,6 +13,7 @@ from ultralytics.utils.checks import check_yolov5u_filename
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
 from orxe_plugins.experts.risks import is_address
+from orxe_plugins.util.files import is_there
 from orxe_plugins.util.trust import Risk, remember
 
 _YAML = (".yaml", ".yml")
@@ -45,7 +46,7 @@ def local_files(source: str) -> Iterator[Path]:
     named += [re.sub(r"(\d+)([nslmx])6(.+)?$", r"\1\2-p6\3", each) for each in described]
     for each in dict.fromkeys(named):
         # Longer names than a file can have are no files.
-        if len(each) < 4096 and "\0" not in each and _exists(Path(each)):
+        if len(each) < 4096 and "\0" not in each and is_there(Path(each)):
             yield Path(each)
 
 
@@ -68,10 +69,3 @@ def remember_fetched(source: str) -> None:
 
 def _does(path: Path) -> str:
     return "unpickles" if path.suffix == ".pt" else "runs the model in"
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:
-        return False

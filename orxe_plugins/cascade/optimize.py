@@ -281,11 +281,13 @@ def _choose_threads(
         # What cannot be optimized runs as before, on as many threads as the others are fastest on.
         except Exception:
             continue
-    before, took = torch.get_num_threads(), {}
+    if not works:
+        return {}
+    took = {}
     for count in options.threads:
         torch.set_num_threads(count)
         took[count] = sum(_ms(core, repeated(view, size)) for core, view in works for size in options.batch_sizes)
-    torch.set_num_threads(min(took, key=lambda count: took[count]) if works else before)
+    torch.set_num_threads(min(took, key=lambda count: took[count]))
     return took
 
 

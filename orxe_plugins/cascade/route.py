@@ -63,11 +63,11 @@ class Route:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            trace = self.__dict__.get("_trace")
-            if trace is None or name not in Route.__dataclass_fields__:
-                raise AttributeError(f"a Route has no attribute {name!r}")
-            self._settle()
-            return self.__dict__[name]
+            if name in Route.__dataclass_fields__:
+                self._settle()
+                if name in self.__dict__:  # another thread may have settled it
+                    return self.__dict__[name]
+            raise AttributeError(f"a Route has no attribute {name!r}")
 
     def __getstate__(self) -> dict[str, Any]:
         self._settle()

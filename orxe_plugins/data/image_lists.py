@@ -15,7 +15,7 @@ from orxe_plugins.data.datasets import Subset, list_identity
 from orxe_plugins.data.reading import image_files, named, read_image
 from orxe_plugins.data.text_files import read_lines, same_name
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.util.files import is_file
+from orxe_plugins.util.files import is_file_there
 
 TABLE = "targets.csv"
 
@@ -110,7 +110,7 @@ def _existing(root: Path, path: str, place: str) -> str:
     if ".." in Path(plain).parts or "\0" in plain or max(map(len, Path(plain).parts), default=0) > 255:
         raise OrxeError(f"{place}: image {path!r:.200} is no path below {str(root)!r}")
     for spelled in dict.fromkeys((path, plain, plain.removeprefix("./"))):
-        if spelled and not Path(spelled).is_absolute() and is_file(root / spelled):
+        if spelled and not Path(spelled).is_absolute() and is_file_there(root / spelled):
             return spelled.removeprefix("./")
     folder = (root / plain).parent
     if plain and folder.is_dir():

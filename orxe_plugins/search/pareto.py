@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 
@@ -26,9 +25,8 @@ from orxe_plugins.search.pool import PREFERENCES, select_pool
 from orxe_plugins.search.replay import replay
 from orxe_plugins.search.scores import SearchScores
 from orxe_plugins.util.arguments import check_count
-from orxe_plugins.util.pareto import pareto_front
+from orxe_plugins.util.pareto import pareto_front, thinned
 
-_T = TypeVar("_T")
 _BATCH = 16
 #: experts x samples x policies that are replayed, at most
 _REPLAYS = 2_000_000_000
@@ -71,16 +69,16 @@ def with_choices(
     explored = _explore(table, records, max_samples, expansions, seed)
     # A replay takes time in proportion to N x M: with very many samples, fewer policies are replayed.
     affordable = max(max_rows // 2, min(20 * max_rows, _REPLAYS // (records.n_experts * len(records))))
-    found = searched.with_errors(_replayed(records, _thinned(explored, affordable), table))
+    found = searched.with_errors(_replayed(records, thinned(explored, affordable), table))
     fitted = {row.policy for row in table}
     pareto = [row for row in pareto_rows(found) if row.policy not in fitted and _between(row, table.rows)]
     known: dict[Policy, PolicyRow] = {}
     for count in range(1, table.n_experts):
-        for row in pareto_rows(row for row in found if len(row.policy.reachable) <= count):
+        for row in pareto_rows(each for each in found if len(each.policy.reachable) <= count):
             known.setdefault(row.policy, row)
     compact = list(known.values())
     params = () if records.params is None else tuple(int(p) for p in records.params)
-    return replace(table, pareto=_thinned(pareto, max_rows), compact=_thinned(compact, max_rows), params=params)
+    return replace(table, pareto=thinned(pareto, max_rows), compact=thinned(compact, max_rows), params=params)
 
 
 def choose_experts(
@@ -176,10 +174,9 @@ def _explore(table: PolicyTable, records: Records, max_samples: int, expansions:
         waiting = [policy for policy in known if policy not in done]
         if not waiting:
             break
-        picks = np.unique(np.linspace(0, len(waiting) - 1, _BATCH).round().astype(int))
-        for pick in picks[: expansions - len(done)]:
-            done.add(waiting[pick])
-            known.update(lines.moves(waiting[pick]))
+        for pick in thinned(waiting, _BATCH)[: expansions - len(done)]:
+            done.add(pick)
+            known.update(lines.moves(pick))
         known = _unbeaten(known)
     return list(known)
 
@@ -221,13 +218,6 @@ def _replayed(records: Records, policies: Sequence[Policy], table: PolicyTable) 
 def _between(row: PolicyRow, fitted: Sequence[PolicyRow]) -> bool:
     """Whether every fitted row that is cheaper scores less, and every one that costs more scores more."""
     return all((row.cost - one.cost) * (row.score - one.score) > 0 for one in fitted)
-
-
-def _thinned(rows: Sequence[_T], count: int) -> tuple[_T, ...]:
-    """At most ``count`` of them, evenly chosen."""
-    if len(rows) <= count:
-        return tuple(rows)
-    return tuple(rows[i] for i in np.linspace(0, len(rows) - 1, count).round().astype(int))
 
 
 def _some(records: Records, count: int, seed: int) -> Records:

@@ -18,14 +18,6 @@ from orxe_plugins.errors import OrxeError, OrxeFileError
 _WRITER = re.compile(r"\.(\d{1,9})-[^.]*\.tmp")
 
 
-def is_file(path: Path) -> bool:
-    """Whether a file is there; False, too, for a name that no file can have, of which ``Path.is_file`` may raise."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
-
-
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Have ``write`` fill a temporary file beside ``path``, then put it in place by one rename.
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import ArrayLike
+
+_T = TypeVar("_T")
 
 
 def pareto_front(cost: ArrayLike, score: ArrayLike, size: ArrayLike | None = None) -> np.ndarray:
@@ -35,3 +40,10 @@ def pareto_front(cost: ArrayLike, score: ArrayLike, size: ArrayLike | None = Non
         kept[better[sizes[better] == most]] = True
     front: np.ndarray = order[kept]
     return front
+
+
+def thinned(points: Sequence[_T], count: int) -> tuple[_T, ...]:
+    """At most ``count`` of some points in a row, evenly chosen; the ends are among them."""
+    if len(points) <= count:
+        return tuple(points)
+    return tuple(points[i] for i in np.linspace(0, len(points) - 1, count).round().astype(int))

@@ -12,7 +12,7 @@ import yaml
 
 from orxe_plugins.errors import OrxeError
 
-#: the parser in C reads hundreds of times as much in a second
+#: the parser in C reads several times as much in a second
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "tag:yaml.org,2002:merge"
 #: people write some hundred lines; the parser needs seconds for this much

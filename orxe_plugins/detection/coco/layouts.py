@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.util.files import is_file
+from orxe_plugins.util.files import is_file_there
 
 #: names of annotation files beside or above the images: made by hand, Roboflow, FiftyOne, Label Studio
 FILE_NAMES = ("instances.json", "_annotations.coco.json", "labels.json", "result.json", "annotations.json")
@@ -104,7 +104,7 @@ def _evenly(items: Sequence[int], most: int) -> list[int]:
 
 
 def _first(folder: Path, names: Iterable[str]) -> Path | None:
-    return next((folder / name for name in names if is_file(folder / name)), None)
+    return next((folder / name for name in names if is_file_there(folder / name)), None)
 
 
 def _candidates(name: str) -> list[str]:

@@ -182,7 +182,7 @@ def _resolved(file: Path, path: Any, source: str) -> Path:
     base = file.absolute().parent
     roots = [Path(str(path)), base / str(path), base] if path else [base]
     tried = [root / each for root in roots for each in (source, source.removeprefix("../"))]
-    return Path(os.path.realpath(next((place for place in tried if _exists(place)), tried[0])))
+    return Path(os.path.realpath(next((place for place in tried if is_there(place)), tried[0])))
 
 
 def _is_path(text: str) -> bool:
@@ -190,13 +190,6 @@ def _is_path(text: str) -> bool:
     try:
         return b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
-        return False
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:
         return False
 
 

@@ -11,7 +11,7 @@ from orxe_plugins.policies.policy import Policy
 from orxe_plugins.records.records import Records
 from orxe_plugins.search.engine.grid import midpoint
 from orxe_plugins.search.replay import replay
-from orxe_plugins.util.pareto import pareto_front
+from orxe_plugins.util.pareto import pareto_front, thinned
 
 #: cuts of a line that are looked at, at most
 _CUTS = 64
@@ -73,9 +73,8 @@ class ExitLines:
         place, cost, score = _line(self._arrays, exits, skips, i, self._order[i])
         confidence = self.records.confidence[i][self._order[i]]
         found = {}
-        front = pareto_front(cost, score)
-        # Expected scores differ from sample to sample, so that thousands of cuts may be on it: neighbours are alike.
-        for k in front[np.unique(np.linspace(0, len(front) - 1, _CUTS).round().astype(int))]:
+        # Expected scores differ from sample to sample, so that thousands of cuts may be left: neighbours are alike.
+        for k in thinned(pareto_front(cost, score).tolist(), _CUTS):
             at = int(place[k])  # the first `at` samples exit, of those that come here
             above = confidence[at - 1] if at else np.float32(2)
             below = confidence[at] if at < len(confidence) else np.float32(-1)
