@@ -68,6 +68,12 @@ def graphed(cascade: Cascade, capture: StandIn, dtype: torch.dtype | None = None
     return report
 
 
+@pytest.fixture(autouse=True)
+def only_the_sizes_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sizes between are added by what was timed, and a busy machine's times are anything."""
+    monkeypatch.setattr("orxe_plugins.cascade.optimize.wide_step", lambda ms: [])
+
+
 @pytest.mark.parametrize("count", [1, 2, 5, 8, 9, 27])
 def test_graphs_answer_as_the_models_for_every_number_of_samples(count: int) -> None:
     batch, cascade = torch.randn(count, 3, 12, 12), pair()
