@@ -15,7 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, dropout, gelu,
 from orxe_plugins.confidence.provider import ConfidenceProvider, register_confidence
 from orxe_plugins.confidence.summary import summary_named
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.util.files import write_atomically
+from orxe_plugins.util.files import regular, write_atomically
 from orxe_plugins.util.json_files import WRONG_VALUES
 
 #: the one entry of a file's metadata: safetensors writes several in any order
@@ -81,7 +81,7 @@ class RankingGate(ConfidenceProvider):
         super().__init__()
         self.file = str(file)
         try:
-            with safe_open(self.file, "pt") as content:
+            with safe_open(regular(Path(self.file)), "pt") as content:
                 about = json.loads((content.metadata() or {})[_ABOUT])
                 weights = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
             self.summary = about["summary"]

@@ -21,6 +21,7 @@ from orxe_plugins.data.reading import (
     named,
 )
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.util.files import regular
 
 #: a class map of this name, in the data folder or beside the class folders, is used without being named
 CLASS_MAP = "synsets.txt"
@@ -207,7 +208,7 @@ class ImageFolder:
         """
         path = self.folder / self.sample_ids[index]
         try:
-            data = path.read_bytes()
+            data = regular(path).read_bytes()
         except FileNotFoundError as error:
             raise OrxeError(f"{path} is gone: the data folder changed since it was listed") from error
         except PermissionError as error:

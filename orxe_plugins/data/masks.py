@@ -15,6 +15,7 @@ from orxe_plugins.data.opening import opened
 from orxe_plugins.data.reading import BadSampleError, image_files, named
 from orxe_plugins.data.text_files import same_name
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.util.files import regular
 
 #: pixels of this class are not counted
 IGNORE = 255
@@ -41,7 +42,7 @@ class Mask:
             OrxeError: it holds colours, not classes.
         """
         try:
-            data = self.path.read_bytes()
+            data = regular(self.path).read_bytes()
             with opened(io.BytesIO(data)) as image:
                 values, mode, kind = np.asarray(image), image.mode, image.format
         except (OSError, ValueError, SyntaxError) as error:

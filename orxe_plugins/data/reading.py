@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 
 from orxe_plugins.data.opening import opened
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.util.files import regular
 
 # What PIL and its decoders raise on broken files.
 _DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
@@ -79,7 +80,7 @@ def read_image(path: str | Path, turn: bool = False) -> Image.Image:
         BadSampleError: the file is missing, may not be read, or cannot be decoded; the message does not name it.
     """
     try:
-        data = Path(path).read_bytes()
+        data = regular(Path(path)).read_bytes()
     except FileNotFoundError as error:
         kind = "a link to a file that does not exist" if Path(path).is_symlink() else "the file is missing"
         raise BadSampleError(kind) from error

@@ -7,6 +7,7 @@ import unicodedata
 from pathlib import Path
 
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.util.files import regular
 
 #: marks at the beginning of a file, and the encodings that they stand for; UTF-32 begins as UTF-16 does
 _MARKS = (
@@ -29,7 +30,7 @@ def read_text(path: Path, kind: str) -> str:
         OrxeError: there is no such file, it may not be read, or it is of another encoding.
     """
     try:
-        data = path.read_bytes()
+        data = regular(path).read_bytes()
     except FileNotFoundError as error:
         raise OrxeError(f"{kind} {str(path)!r} does not exist") from error
     except OSError as error:

@@ -12,6 +12,7 @@ from PIL import Image
 from orxe_plugins.data.opening import opened
 from orxe_plugins.detection.notes import note
 from orxe_plugins.errors import OrxeWarning
+from orxe_plugins.util.files import regular
 
 #: EXIF's tag of the orientation, and its values that swap width and height
 _ORIENTATION, _SWAPS = 0x0112, (5, 6, 7, 8)
@@ -27,7 +28,7 @@ def stored_and_shown(path: Path, verify: bool = False) -> tuple[tuple[int, int],
         verify: also look for damage that Pillow finds without decoding the pixels.
     """
     try:
-        with opened(path) as image:
+        with opened(regular(path)) as image:
             # The method of PNG files would decode all pixels in search of a tag behind them.
             size, turned = image.size, Image.Image.getexif(image).get(_ORIENTATION)
             if verify:

@@ -15,7 +15,7 @@ from orxe_plugins.errors import OrxeError
 from orxe_plugins.esn.network import ExitNetwork, NetworkShape
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.fingerprint import weights_fingerprint
-from orxe_plugins.util.files import write_atomically
+from orxe_plugins.util.files import regular, write_atomically
 from orxe_plugins.util.json_files import WRONG_VALUES
 
 _ABOUT = "exits"
@@ -73,7 +73,7 @@ def load_exits(file: str | Path) -> TrainedExits:
         OrxeError: the file is not there, or holds no exits.
     """
     try:
-        with safe_open(str(file), "pt") as content:
+        with safe_open(str(regular(Path(file))), "pt") as content:
             about = json.loads((content.metadata() or {})[_ABOUT])
             weights = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
         shape = NetworkShape.from_dict(about["shape"])

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.util.files import regular
 
 _PACKAGE = "package:"
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar")
@@ -107,6 +108,7 @@ def read_checkpoint(path: Path) -> Any:
         OrxeError: the file cannot be read, or holds objects that only code can build.
     """
     try:
+        regular(path)
         if path.suffix == ".safetensors":
             return load_file(path)
         with warnings.catch_warnings(), torch.serialization.safe_globals(_harmless()):

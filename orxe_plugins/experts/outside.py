@@ -52,7 +52,7 @@ def without_outside(spec: ExpertSpec, folder: Path | None) -> ExpertSpec | None:
         return None if any(_leads_out(text, folder) for text in _texts_in(value)) else value
 
     adapter, name, options = parse_address(spec.address)
-    if any(_leads_out(text, folder) for text in _pieces(name)):
+    if any(_leads_out(text, folder) for text in _texts(ExpertSpec(f"{adapter}:{name}"))):
         return None
     return replace(
         spec,
@@ -72,8 +72,9 @@ def places_of(spec: ExpertSpec) -> list[Risk]:
 
 def _texts(spec: ExpertSpec) -> Iterator[str]:
     """Every text of a spec that may be a path."""
-    _, name, options = parse_address(spec.address)
-    yield from _pieces(name)
+    adapter, name, options = parse_address(spec.address)
+    if not (name.startswith("//") and adapter in ("http", "https")):
+        yield from _pieces(name)
     for file in (spec.checkpoint, (spec.confidence or {}).get("file")):
         yield from _pieces(file) if isinstance(file, str) else ()
     yield from _texts_in({**options, **spec.options})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from orxe_plugins.util.files import regular
+
 #: bytes that are read at once
 _BLOCK = 1 << 20
 
@@ -16,7 +18,7 @@ def file_fingerprint(path: Path) -> str:
         OSError: it cannot be read.
     """
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -127,6 +129,19 @@ def distinct_name(text: str) -> str:
 def folder_name(text: str) -> str:
     """The text itself where every file system takes it; else a distinct name."""
     return text if text and text == safe_name(text) else distinct_name(text)
+
+
+def regular(path: Path) -> Path:
+    """The same path, if reading it ends: a pipe or a device that lies in a folder, or behind a link, may have no end.
+
+    Raises:
+        OSError: it is one, or there is nothing at the path.
+    """
+    mode = path.stat().st_mode
+    # What a shell hands over as a file, by its own name, is what the caller wants to be read.
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or str(path).startswith("/dev/")):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, and no file", str(path))
+    return path
 
 
 def is_there(path: str | Path) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.util.files import regular
 from orxe_plugins.util.validation import explain
 
 #: a manifest or a table is never larger; who writes one that is wants the memory of who reads it
@@ -37,7 +38,7 @@ def read_json(path: str | Path, what: str = "", most_bytes: int | None = _MOST_B
     try:
         if most_bytes is not None and path.stat().st_size > most_bytes:
             raise OrxeError(f"{label} has {path.stat().st_size:,} bytes: expected at most {most_bytes:,}")
-        return parse_json(path.read_bytes(), label)
+        return parse_json(regular(path).read_bytes(), label)
     except OSError as error:
         raise OrxeError(f"{label} cannot be read: {error.strerror or error}") from error
 

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.util.files import regular
 
 #: the parser in C reads several times as much in a second
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -42,7 +43,7 @@ def read_yaml(path: str | Path, what: str = "") -> Any:
     try:
         if Path(path).stat().st_size > _MOST_BYTES:
             raise OrxeError(f"{label} has {Path(path).stat().st_size:,} bytes: expected at most {_MOST_BYTES:,}")
-        data = Path(path).read_bytes()
+        data = regular(Path(path)).read_bytes()
         text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
     except OSError as error:
         raise OrxeError(f"{label} cannot be read: {error.strerror or error}") from error

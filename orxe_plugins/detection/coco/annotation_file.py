@@ -16,6 +16,7 @@ from orxe_plugins.detection.coco.ground_truth import GroundTruth
 from orxe_plugins.detection.labels import normalise_label
 from orxe_plugins.detection.notes import counted, note, some
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.util.files import regular
 from orxe_plugins.util.json_files import WRONG_VALUES
 
 #: characters of five bits each that a run length may have
@@ -82,7 +83,7 @@ def read_annotations(file: Path) -> AnnotationFile:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        data = file.read_bytes()
+        data = regular(file).read_bytes()
         if data.startswith(_WIDE) or b"\0" in data[:4]:
             raise OrxeError(f"{file} is a UTF-16 text: save it as UTF-8, which all tools for COCO read")
         content = json.loads(data.decode("utf-8-sig"))
