@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 import torch
+
+from orxe_plugins.cascade.threads import Detached
 
 _Result = TypeVar("_Result")
 
@@ -18,13 +22,21 @@ class Call(Generic[_Result]):
 
     Args:
         work: what to do.
+        told: where the call is put as soon as the work is done.
+
+    Attributes:
+        begun: when the work began, on the clock of ``time.monotonic``; None as long as no thread got round to it.
+        seconds: how long it took; None as long as it is not done.
     """
 
-    def __init__(self, work: Callable[[], _Result]) -> None:
+    def __init__(self, work: Callable[[], _Result], told: SimpleQueue[Call[_Result]] | None = None) -> None:
         self._work = work
+        self._told = told
         self._modes = _Modes()
         self._done = threading.Event()
         self._error: BaseException | None = None
+        self.begun: float | None = None
+        self.seconds: float | None = None
         _start(self)
 
     def wait(self, seconds: float | None = None) -> bool:
@@ -39,6 +51,7 @@ class Call(Generic[_Result]):
 
     def run(self) -> None:
         """Do the work, in this thread."""
+        self.begun = time.monotonic()
         try:
             with self._modes.taken_over():
                 self._result = self._work()
@@ -46,7 +59,10 @@ class Call(Generic[_Result]):
         except BaseException as error:
             self._error = error
         finally:
+            self.seconds = time.monotonic() - self.begun
             self._done.set()
+            if self._told is not None:
+                self._told.put(self)
 
 
 class Series(Generic[_Result]):
@@ -60,6 +76,11 @@ class Series(Generic[_Result]):
         self._results = results
         self._ready: SimpleQueue[_Result] = SimpleQueue()
         self._call = Call(self._run)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took to make all of them; None as long as they are not there."""
+        return self._call.seconds
 
     def wait(self, seconds: float | None = None) -> bool:
         """Whether all of them are there, after at most so many seconds."""
@@ -107,19 +128,24 @@ def _kinds() -> tuple[str, ...]:
     return ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 
 
-class _Worker(threading.Thread):
-    """A thread that does one call after the other; one that hangs takes no more of them, and keeps no program alive."""
+class _Worker(Detached):
+    """A thread that does one call after the other; one that hangs takes no more of them."""
 
     def __init__(self) -> None:
-        super().__init__(name="orxe expert", daemon=True)
-        self.calls: SimpleQueue[Call] = SimpleQueue()
+        super().__init__("orxe expert")
+        self.calls: SimpleQueue[Call | None] = SimpleQueue()
 
     def run(self) -> None:
-        while True:
-            self.calls.get().run()
+        while (call := self.calls.get()) is not None:
+            call.run()
+            del call  # what it holds is not to be kept until the next one comes
             with _LOCK:
                 _count(-1)
                 _IDLE.append(self)
+
+    def stop(self) -> None:
+        super().stop()
+        self.calls.put(None)
 
 
 #: workers that have nothing to do: each thread of torch's own costs time to make
@@ -148,3 +174,15 @@ def _start(call: Call) -> None:
 def _count(change: int) -> None:
     global _under_way
     _under_way += change
+
+
+def _forget() -> None:
+    """Begin anew: a process that was forked has none of its parent's threads."""
+    global _LOCK
+    _LOCK = threading.Lock()
+    _IDLE.clear()
+    _count(-_under_way)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

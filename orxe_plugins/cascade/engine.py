@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -13,9 +14,10 @@ import torch
 from orxe_plugins.cascade.calls import Call, has_room
 from orxe_plugins.cascade.faults import NOT_FINITE, ExpertTimeoutError, Fault, checked, in_words
 from orxe_plugins.cascade.parcel import Outcome, Parcel
-from orxe_plugins.cascade.pieces import Piece, Started, of_rows, told_by
+from orxe_plugins.cascade.pieces import Piece, Started, told_by
 from orxe_plugins.cascade.plan import host_cost, stages_of
 from orxe_plugins.cascade.routing import Limit
+from orxe_plugins.cascade.singles import Singles
 from orxe_plugins.data.batch import samples_of
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.absent import AbsentExpert
@@ -157,8 +159,8 @@ class Engine:
         return [piece for part in parts for piece in self._halved(expert, parcel, part)]
 
     def _hedged(self, expert: int, parcel: Parcel, timeout: float, patience: float) -> Iterator[Outcome]:
-        """The same within so many seconds: after some of them, each sample is also tried by itself."""
-        end = time.monotonic() + timeout
+        """The same where a call may take so many seconds: after some of them, each sample is also tried by itself."""
+        end = math.inf if self._deadline is None else time.monotonic() + timeout
         whole = self._call(expert, parcel)
         in_singles = self._tolerant and len(parcel) > 1 and has_room(len(parcel))
         if whole.wait(min(patience, timeout) if in_singles else timeout):
@@ -166,25 +168,22 @@ class Engine:
             return
         if not self._tolerant:
             raise self._hangs(expert, timeout)
-        left = np.arange(len(parcel))
-        singles: dict[int, tuple[Parcel, Call[list[Piece]]]] = {}
-        for k in left.tolist() if in_singles else ():
-            one = parcel.take(np.array([k]), parcel.since)
-            singles[k] = one, self._call(expert, one)
-        while len(left) and not whole.wait(min(0.01, max(end - time.monotonic(), 0))) and time.monotonic() < end:
-            done = [k for k in left.tolist() if k in singles and singles[k][1].wait(0)]
-            left = left[~np.isin(left, done)]
-            if done:
-                yield Outcome.joined(
-                    [self._settled(expert, one, call.result()) for one, call in map(singles.pop, done)]
-                )
-        if len(left):
-            hung: list[Piece] = [(np.arange(len(left)), self._hangs(expert, timeout))]
-            pieces = of_rows(whole.result(), left) if whole.wait(0) else hung
-            yield self._settled(expert, parcel.take(left, parcel.since), pieces)
+        if not in_singles:
+            yield self._settled(expert, parcel, self._hung(expert, parcel, timeout))
+            return
+        singles = Singles(lambda one: self._pieces(expert, one), parcel, whole, timeout, patience, end)
+        for part, pieces in singles.answers():
+            given = self._hung(expert, part, timeout) if pieces is None else pieces
+            yield self._settled(expert, part, given)
+
+    def _hung(self, expert: int, parcel: Parcel, timeout: float) -> list[Piece]:
+        return [(np.arange(len(parcel)), self._hangs(expert, timeout))]
+
+    def _pieces(self, expert: int, parcel: Parcel) -> list[Piece]:
+        return self._halved(expert, parcel, np.arange(len(parcel)))
 
     def _call(self, expert: int, parcel: Parcel) -> Call[list[Piece]]:
-        return Call(lambda: self._halved(expert, parcel, np.arange(len(parcel))))
+        return Call(lambda: self._pieces(expert, parcel))
 
     def _hangs(self, expert: int, timeout: float) -> Exception:
         return ExpertTimeoutError(f"expert {self._experts[expert].name!r} gave no answer within {timeout:.3g} s")

@@ -16,13 +16,16 @@ from orxe_plugins.data.views import ImageView
 from orxe_plugins.detection.calibration import calibration_from_dict
 from orxe_plugins.errors import OrxeError, shortened
 from orxe_plugins.experts.absent import AbsentExpert
+from orxe_plugins.experts.checkpoints import is_package
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.label_space import ANY_SPACE, LabelSpace
+from orxe_plugins.experts.outside import is_address
 from orxe_plugins.experts.registry import load_experts
 from orxe_plugins.experts.risks import FILE_OPTIONS, remember_specs
 from orxe_plugins.experts.spec import ExpertSpec, parse_address
 from orxe_plugins.policies.table import PolicyTable
-from orxe_plugins.util.files import remove_leftovers, write_json
+from orxe_plugins.util.files import is_there, remove_leftovers, write_json
+from orxe_plugins.util.inside import is_inside
 from orxe_plugins.util.json_files import checked, read_json, values_of
 from orxe_plugins.util.trust import Origin
 
@@ -253,14 +256,17 @@ def _written(spec: ExpertSpec, folder: Path) -> ExpertSpec:
 
 
 def _read_files(spec: ExpertSpec, folder: Path) -> ExpertSpec:
-    """The inverse: files relative to the folder by their full path."""
+    """The inverse: files relative to the folder by their full path; nothing outside of it is looked at for that."""
+    root = os.path.realpath(folder)
 
     def absolute(file: str) -> str:
-        return str((folder / file).resolve())
+        return os.path.normpath(Path(root, file))
 
     def known(file: str) -> str:
-        # A checkpoint may also be something that only its adapter knows, such as an installed package.
-        return absolute(file) if (folder / file).exists() else file
+        if is_package(file) or is_address(file):
+            return file
+        # A checkpoint may also be something that only its adapter knows.
+        return absolute(file) if not is_inside(file, root) or is_there(Path(root, file)) else file
 
     return _with_files(spec, known, gate=absolute)
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
+from orxe_plugins.cascade.threads import Detached
+
 
 class Unreadable:
     """A sample that could not be read.
@@ -69,7 +71,7 @@ class Ahead:
         self._source = source
         self._ready: queue.Queue[Any] = queue.Queue(most)
         self._stopped = threading.Event()
-        threading.Thread(target=self._read, name="orxe source", daemon=True).start()
+        Detached("orxe source", self._read).start()
 
     def get(self, seconds: float | None) -> Any:
         """The next sample.

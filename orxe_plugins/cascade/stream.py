@@ -6,7 +6,7 @@ import queue
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -27,6 +27,14 @@ _MOST_BATCHES = 32
 #: seconds after which late calls are looked at again
 _POLL = 0.01
 _NOW = time.monotonic
+
+
+class _Late(NamedTuple):
+    """A batch that an expert works on: what it gives, the expert's index, and the number of its oldest sample."""
+
+    parts: Series[Outcome]
+    expert: int
+    oldest: int
 
 
 class Stream:
@@ -50,8 +58,8 @@ class Stream:
         self._pulled = 0
         self._done: dict[int, StreamAnswer] = {}
         self._next = 0
-        self._late: list[tuple[Series[Outcome], int]] = []  # each with the number of its oldest sample
-        self._longest = [0.0] * len(self._experts)
+        self._late: list[_Late] = []
+        self._usual = [0.0] * len(self._experts)  # seconds, about the most of an expert's last batches
         # While a device runs one batch, the host tells the answers of the one before and gathers the next.
         self._overlaps = options.max_wait is None and _on_device(self._experts)
         self._running: Started | None = None
@@ -179,7 +187,7 @@ class Stream:
         if not self._options.ordered or self._pulled - self._next <= most:
             return False
         waiting = [self._oldest(expert) for expert, parcels in enumerate(self._queues) if parcels]
-        late = [number for _, number in self._late]
+        late = [one.oldest for one in self._late]
         return self._pulled - min(waiting + late, default=self._pulled) > most
 
     def _oldest(self, expert: int) -> int:
@@ -198,11 +206,10 @@ class Stream:
             if not self._overlaps:
                 self._settle()
             return
-        begun, patience, oldest = _NOW(), self._patience(expert), int(parcel.number.min())
+        patience, oldest = self._patience(expert), int(parcel.number.min())
         parts = Series(self._engine.parts(expert, parcel, min(3 * patience, self._options.timeout / 2)))
-        if parts.wait(patience):
-            self._longest[expert] = max(self._longest[expert], _NOW() - begun)
-        self._late.append((parts, oldest))
+        parts.wait(patience)
+        self._late.append(_Late(parts, expert, oldest))
         self._collect(wait=False)
 
     def _settle(self) -> None:
@@ -213,9 +220,17 @@ class Stream:
 
     def _patience(self, expert: int) -> float:
         """Seconds after which others go on without a batch: several times what the expert took so far."""
-        timeout, longest = self._options.timeout, self._longest[expert]
+        timeout, usual = self._options.timeout, self._usual[expert]
         assert timeout is not None
-        return min(timeout, 4 * longest + 0.05) if longest else timeout / 10
+        return min(timeout, 4 * usual + 0.05) if usual else timeout / 10
+
+    def _learn(self, late: _Late) -> None:
+        """Note how long a batch took, unless an expert hung on some of it."""
+        seconds, usual, timeout = late.parts.seconds, self._usual[late.expert], self._options.timeout
+        if seconds is not None and timeout is not None and seconds < timeout:
+            # One that was late because the machine was busy counts, but not at once in full: it may have hung.
+            most = min(seconds, 2 * usual + 0.1) if usual else seconds
+            self._usual[late.expert] = max(0.95 * usual, most)
 
     def _next_batch(self, expert: int) -> Parcel:
         parcels, size = self._queues[expert], self._options.batch_size
@@ -233,14 +248,16 @@ class Stream:
     def _collect(self, wait: bool) -> None:
         """Take in what late calls gave; ``wait`` until one gave something."""
         while True:
-            over = [parts for parts, _ in self._late if parts.wait(0)]
-            given = [outcome for parts, _ in self._late for outcome in parts.taken()]
-            self._late = [one for one in self._late if one[0] not in over]
+            over = [late for late in self._late if late.parts.wait(0)]
+            given = [outcome for late in self._late for outcome in late.parts.taken()]
+            self._late = [late for late in self._late if late not in over]
+            for late in over:
+                self._learn(late)
             for outcome in given:
                 self._take_in(outcome)
             if not wait or over or given:
                 return
-            self._late[0][0].wait(_POLL)
+            self._late[0].parts.wait(_POLL)
 
     # --- answers go out -----------------------------------------------------------------------
 

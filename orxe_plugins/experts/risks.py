@@ -13,14 +13,15 @@ from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.adapters import adapter_names, load_adapter
 from orxe_plugins.experts.checkpoints import is_package
 from orxe_plugins.experts.label_space import LABEL_OPTIONS
+from orxe_plugins.experts.outside import is_address, outside_of, places_of, without_outside
 from orxe_plugins.experts.spec import ExpertSpec, adapter_in, parse_address
-from orxe_plugins.util.trust import Origin, Risk, check_trusted, is_trusting, remember
+from orxe_plugins.util.inside import is_inside
+from orxe_plugins.util.trust import Origin, Risk, check_trusted, is_remembered, is_trusting, remember
 
 __all__ = ["FILE_OPTIONS", "check_specs", "is_address", "remember_specs", "risks_of"]
 
 #: options of an expert, or of an expert inside of its options, that name a file
 FILE_OPTIONS = ("checkpoint", "esn")
-_REMOTE = re.compile(r"[A-Za-z][\w+.-]+:/", re.ASCII)
 #: suffixes of files that can hold code
 _CODE = re.compile(r"\.(py|pyc|pt|pth|pkl|pickle|bin|ckpt|tar|npy|npz|so|dll|zip|ya?ml|json|engine)$", re.IGNORECASE)
 #: before this release of torch, even the reader of weights alone could be made to run code (CVE-2025-32434)
@@ -38,7 +39,7 @@ def check_specs(specs: Iterable[ExpertSpec]) -> None:
     risks: dict[Origin, list[Risk]] = {}
     for spec in specs:
         if spec.origin is not None:
-            risks.setdefault(spec.origin, []).extend(risks_of(spec, spec.origin))
+            risks.setdefault(spec.origin, []).extend(_seen_from_inside(spec, spec.origin))
     for origin, found in risks.items():
         check_trusted(found, origin)
 
@@ -53,7 +54,7 @@ def remember_specs(specs: Iterable[ExpertSpec], folder: Path | None = None) -> N
     for spec in specs:
         if spec.origin is None:
             try:
-                remember(risks_of(spec, Origin("", folder)))
+                remember([*risks_of(spec, Origin("", folder)), *places_of(spec)])
             except (OrxeError, ImportError):
                 continue  # it cannot be built on this machine: then there is nothing to trust
 
@@ -65,9 +66,11 @@ def risks_of(spec: ExpertSpec, origin: Origin) -> list[Risk]:
     return [risk for risk in found if risk.runs or not _is_inside(risk.path, origin.folder)]
 
 
-def is_address(text: str) -> bool:
-    """Whether a text names something to fetch, as ``https://...`` does."""
-    return _REMOTE.match(text) is not None
+def _seen_from_inside(spec: ExpertSpec, origin: Origin) -> list[Risk]:
+    """The same; nobody looks outside of the folder, be it only to say what lies there, before the user trusts that."""
+    outside = [risk for risk in outside_of(spec, origin.folder) if not is_remembered(risk)]
+    rest = without_outside(spec, origin.folder) if outside else spec
+    return outside + (risks_of(rest, origin) if rest is not None else [])
 
 
 def _of_files(spec: ExpertSpec, named: str) -> Iterator[Risk]:
@@ -131,7 +134,7 @@ def _of_nested(values: Mapping[str, Any], named: str) -> list[Risk]:
 
 def _is_inside(path: Path | None, folder: Path | None) -> bool:
     """Whether a path lies in a folder, all links followed."""
-    return path is not None and folder is not None and path.resolve().is_relative_to(folder.resolve())
+    return path is not None and folder is not None and is_inside(path.absolute(), folder)
 
 
 def _torch_version() -> tuple[int, ...]:

@@ -1,7 +1,8 @@
 """What loading a file of others would run, fetch or read, and what this user has trusted before.
 
-A :class:`Risk` has a key that is made of contents and addresses, not of places: what was trusted stays trusted in
-another folder, and is not trusted any more once its content is another one.
+A :class:`Risk` has a key that is made of contents and addresses: what was trusted is not trusted any more once its
+content is another one. To read a file outside of the folder that it came with, the user must have used a file beside it
+before: until then nobody looks there, not even for what it holds.
 """
 
 from __future__ import annotations
@@ -67,13 +68,21 @@ class Risk:
         return cls(what, _hash("file" if runs else "read", content), path, runs)
 
     @classmethod
+    def of_place(cls, what: str, path: str) -> Risk:
+        """A risk that reading a file brings, whatever is in it; it goes by the folder of the file, and nothing is read.
+
+        A ``~`` and links stay as they are written.
+        """
+        return cls(what, _hash("place", str(Path(os.path.abspath(path)).parent)))  # noqa: PTH100
+
+    @classmethod
     def of_text(cls, what: str, *text: str) -> Risk:
         """A risk that an address, a name or an option brings; it goes by these texts."""
         return cls(what, _hash("text", *text))
 
 
 def _hash(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @contextlib.contextmanager

@@ -63,7 +63,7 @@ def samples(total: int, kinds: tuple[int, ...], every: int = 50) -> Tensor:
 KINDS = (RAISES, NOT_A_NUMBER, INFINITE, MISCOUNTS)
 #: with those that hang, which takes as long as the timeout for each batch
 WITH_HANGS = pytest.mark.parametrize(
-    ("kinds", "timeout"), [(KINDS, None), pytest.param((*KINDS, HANGS), 1.0, marks=pytest.mark.long)]
+    ("kinds", "timeout"), [(KINDS, None), pytest.param((*KINDS, HANGS), 3.0, marks=pytest.mark.long)]
 )
 
 
@@ -166,8 +166,8 @@ def test_samples_that_share_a_batch_with_hung_ones_do_not_wait_for_the_timeout(r
     assert sorted(answer.index for answer in answers) == list(range(len(items)))
 
 
-@pytest.mark.parametrize("on_error", ["raise", "best_available"])
-def test_a_route_returns_within_its_timeout(on_error: str) -> None:
+@pytest.mark.parametrize(("on_error", "timeout"), [("raise", 0.5), ("best_available", 3.0)])
+def test_a_route_returns_within_its_timeout(on_error: str, timeout: float) -> None:
     released = threading.Event()
     batch = samples(40, (HANGS,), every=20)
     cascade = picking(2, Policy((0.7,)), Picked(0), Faulty(1, released))
@@ -175,12 +175,12 @@ def test_a_route_returns_within_its_timeout(on_error: str) -> None:
     try:
         if on_error == "raise":
             with pytest.raises(ExpertTimeoutError, match="'e1' gave no answer within"):
-                cascade.route(batch, on_error=on_error, timeout=1.0)
+                cascade.route(batch, on_error=on_error, timeout=timeout)
         else:
-            outputs, route = cascade.route(batch, on_error=on_error, timeout=1.0)
+            outputs, route = cascade.route(batch, on_error=on_error, timeout=timeout)
             marked = {fault.row for fault in route.faults}
             check(batch, [(i, outputs[i], int(route.expert[i]), i in marked) for i in range(40)])
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < 20
     finally:
         released.set()
 

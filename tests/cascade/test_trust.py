@@ -233,6 +233,71 @@ def test_files_of_a_shared_cascade_lie_in_its_folder(shared: Path, marker: Path)
     refused(shared, "gate.safetensors', which is outside of the folder", marker)
 
 
+OUTSIDE = ("sub/../../../beside/w.pth", "BESIDE/w.pth", "linked/w.pth", "~/w.pth")
+
+
+@pytest.mark.parametrize("place", OUTSIDE)
+@pytest.mark.parametrize(
+    "expert",
+    [
+        {**TIMM, "checkpoint": "PLACE"},
+        {**TIMM, "confidence": {"kind": "ranking_gate", "file": "PLACE"}},
+        {"address": "timm:local-dir:PLACE"},
+        {"address": "timm:test_resnet?exit=1", "options": {"esn": "PLACE", "saver": "timm:x"}},
+        {"address": "timm:test_resnet?exit=1", "options": {"saver": {"address": "timm:x", "checkpoint": "PLACE"}}},
+        {"address": "timm:orxe_metamodel", "options": {"experts": ["ultralytics:PLACE"]}},
+        {"address": "ultralytics:PLACE"},
+        {"address": "ultralytics:yolov8n.pt", "checkpoint": "PLACE"},
+        {"address": "mmdet:PLACE"},
+        {"address": "mmdet:rtmdet_tiny_8xb32-300e_coco@PLACE"},
+        {"address": "mmdet:rtmdet_tiny_8xb32-300e_coco", "options": {"repo": "PLACE"}},
+        {"address": "mmdet:rtmdet_tiny_8xb32-300e_coco?repo=PLACE"},
+    ],
+)
+def test_nobody_looks_outside_of_the_folder_before_it_is_refused(
+    shared: Path, marker: Path, monkeypatch: pytest.MonkeyPatch, expert: dict[str, Any], place: str
+) -> None:
+    for framework in ("timm", "ultralytics", "mmdet"):
+        pytest.importorskip(framework)
+    beside = shared.parent / "beside"
+    beside.mkdir()
+    (beside / "w.pth").write_bytes(b"")
+    (shared / "linked").symlink_to(beside)
+    (shared / "work").mkdir()
+    monkeypatch.chdir(shared / "work")
+    text, named = json.dumps(expert), place.replace("BESIDE", str(beside))
+    if place == "~/w.pth" and "ranking_gate" in text:
+        pytest.skip("a gate is always a file of the folder")
+    if place == "linked/w.pth" and not any(key in text for key in ('"checkpoint"', '"file"', '"esn"')):
+        named = str(shared / place)  # names and other options start at the working folder
+    describe(shared, json.loads(text.replace("PLACE", named)))
+    load_adapters()
+    looked: list[str] = []
+    for name in ("stat", "lstat", "readlink", "open", "scandir", "listdir"):
+        monkeypatch.setattr(os, name, spied(getattr(os, name), looked))
+    monkeypatch.setattr("builtins.open", spied(open, looked))
+    refused(shared, "outside of the folder", marker)
+    outside = (f"{beside}/", f"{shared}/linked/", os.path.expanduser("~/w.pth"))  # noqa: PTH111
+    assert not [path for path in looked if path == str(beside) or path.startswith(outside)]
+
+
+def load_adapters() -> None:
+    """What importing them opens is not to be noted."""
+    from orxe_plugins.experts.adapters import load_adapter
+
+    for name in ("timm", "ultralytics", "mmdet"):
+        assert hasattr(load_adapter(name), "risks")
+
+
+def spied(function: Any, looked: list[str]) -> Any:
+    def call(path: Any = ".", *more: Any, **options: Any) -> Any:
+        if isinstance(path, (str, os.PathLike)):
+            looked.append(os.path.abspath(os.fsdecode(path)))  # noqa: PTH100
+        return function(path, *more, **options)
+
+    return call
+
+
 def test_the_folder_of_a_run_holds_its_experts(tmp_path: Path) -> None:
     timm = pytest.importorskip("timm")
     run = tmp_path / "run"
