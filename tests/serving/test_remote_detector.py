@@ -154,7 +154,7 @@ def test_where_the_far_side_is_cut_off_the_near_one_answers_marked(
     if how == "refused":
         address = address.replace(address.split("/")[2], "127.0.0.1:9")  # nobody listens there
     elif how == "silent":
-        model.delay = 5.0
+        model.delay = 20.0
     elif how == "other labels":
         address = address.replace("[cat,dog]", "[cat,cow]")
     else:
@@ -166,7 +166,7 @@ def test_where_the_far_side_is_cut_off_the_near_one_answers_marked(
     cascade = near_and(load_expert(address))
     start = time.monotonic()
     _, route = cascade.route(images[:2], on_error="best_available", timeout=3.0)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 15
     assert route.expert.tolist() == [0, 0] and {fault.row for fault in route.faults} == {0, 1}
 
 
