@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from orxe_plugins.data.image_lists import ImageList
+from orxe_plugins.data.opening import opened
 from orxe_plugins.data.reading import BadSampleError, image_files, named
 from orxe_plugins.data.text_files import same_name
 from orxe_plugins.errors import OrxeError
@@ -41,9 +42,9 @@ class Mask:
         """
         try:
             data = self.path.read_bytes()
-            with Image.open(io.BytesIO(data)) as image:
+            with opened(io.BytesIO(data)) as image:
                 values, mode, kind = np.asarray(image), image.mode, image.format
-        except (OSError, ValueError, SyntaxError, ImportError) as error:
+        except (OSError, ValueError, SyntaxError) as error:
             raise BadSampleError(f"mask {str(self.path)!r} cannot be read: {error}") from error
         if kind != "PNG" or values.ndim != 2:
             found = f"{mode} pixels" if kind == "PNG" else f"{kind} content"

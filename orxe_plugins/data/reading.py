@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from orxe_plugins.data.opening import opened
 from orxe_plugins.errors import OrxeError
 
 # What PIL and its decoders raise on broken files.
@@ -60,13 +61,12 @@ def decode(data: bytes, turn: bool = False) -> Image.Image:
     if not data:
         raise BadSampleError("the file is empty")
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with opened(io.BytesIO(data)) as image:
             image.load()
             return _narrow(_turned(image) if turn else image, image.format).convert("RGB")
     except BadSampleError:
         raise
-    except (Image.UnidentifiedImageError, ImportError) as error:
-        # Other packages replace Image.open by a function that asks for a plug-in where it knows no format.
+    except Image.UnidentifiedImageError as error:
         raise BadSampleError("not an image file") from error
     except _DECODE_ERRORS as error:
         raise BadSampleError(f"cannot be decoded: {error}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from orxe_plugins.data.opening import opened
 from orxe_plugins.detection.notes import note
 from orxe_plugins.errors import OrxeWarning
 
@@ -26,13 +27,12 @@ def stored_and_shown(path: Path, verify: bool = False) -> tuple[tuple[int, int],
         verify: also look for damage that Pillow finds without decoding the pixels.
     """
     try:
-        with Image.open(path) as image:
+        with opened(path) as image:
             # The method of PNG files would decode all pixels in search of a tag behind them.
             size, turned = image.size, Image.Image.getexif(image).get(_ORIENTATION)
             if verify:
                 image.verify()
-    # ImportError: other packages replace Image.open by a function that asks for a plug-in where it knows no format.
-    except (OSError, ValueError, SyntaxError, ImportError, Image.DecompressionBombError, struct.error):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, struct.error):
         return None
     return size, (size[1], size[0]) if turned in _SWAPS else size
 

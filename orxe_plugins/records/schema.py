@@ -20,7 +20,7 @@ class DatasetContent(_Part):
 
     name: str
     fingerprint: str
-    samples: _Count
+    samples: _Size
     task: str
     path: str
     input_view: dict[str, Any] | None = None

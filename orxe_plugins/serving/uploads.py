@@ -10,6 +10,7 @@ from typing import Any
 
 from PIL import Image
 
+from orxe_plugins.data.opening import opened
 from orxe_plugins.data.reading import BadSampleError, decode
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.serving.options import Limits
@@ -69,7 +70,7 @@ def _read(text: str, name: str, limits: Limits, turn: bool) -> Image.Image:
 def _check_header(data: bytes, name: str, limits: Limits) -> None:
     """Refuse other kinds of files, and images that would fill the memory, by what their first bytes say."""
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with opened(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
     except Image.DecompressionBombError as error:
         raise RequestError(f"{name} has more than {limits.max_pixels:,} pixels", 413) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -72,10 +73,16 @@ def _expert(name: str, **options: Any) -> ClassifierExpert:
 
 
 def register() -> None:
-    """The adapter ``made``, whose experts are a layer each and run nothing."""
+    """The adapter ``made``, whose experts are a layer each and run nothing; frameworks that files name are imported.
+
+    What an installed package does when it is imported is not what reading a file does.
+    """
     module: Any = SimpleNamespace(load_expert=_expert, risks=lambda name, options: ())
     sys.modules["orxe_fuzz_adapter"] = module
     adapters._REGISTERED["made"] = "orxe_fuzz_adapter"
+    for name in ("timm", "torchvision", "ultralytics", "mmdet"):
+        with contextlib.suppress(ImportError, OrxeError):
+            adapters.load_adapter(name)
 
 
 def _table() -> dict[str, Any]:

@@ -121,13 +121,14 @@ def main(count: int, seed: str, names: list[str]) -> None:
     os.chdir(folder)
     # Whatever goes wrong, the machine stays usable: much less than it has, beside what libraries have mapped so far.
     limit = _mapped() + 6 * _BYTES
+    output, sys.stdout = sys.stdout, sys.stderr  # for the results alone, whatever a package prints
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     for name in names or list(FORMATS):
         made = folder / name.replace(" ", "-")
         results[name] = check(FORMATS[name], made, count, f"{seed}-{name}", watch)
         print(name, file=sys.stderr, flush=True)
     shutil.rmtree(folder)
-    print(json.dumps(results))
+    print(json.dumps(results), file=output)
 
 
 def _mapped() -> int:

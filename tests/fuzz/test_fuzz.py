@@ -115,6 +115,10 @@ def test_what_a_long_run_of_spoiled_files_found_is_an_error_by_name(tmp_path: Pa
     manifest.write_text(json.dumps({k: v for k, v in json.loads(manifest.read_text()).items() if k != "cost"}))
     with pytest.raises(OrxeError, match="cost"):
         FORMATS["expert.json"].read(tmp_path / "records")
+    dataset = FORMATS["dataset.json"].make(tmp_path / "other")
+    dataset.write_text(json.dumps({**json.loads(dataset.read_text()), "samples": 0}))
+    with pytest.raises(OrxeError, match="samples"):
+        FORMATS["dataset.json"].read(tmp_path / "other")
 
 
 def fuzz(count: int, seed: int, *formats: str) -> dict[str, Any]:
