@@ -153,8 +153,9 @@ class Entrances:
         """Move the experts to a device and let each run there in the way that is measured to be the fastest.
 
         The answers are the same but for rounding; they carry no gradients. It holds for this cascade alone, and until
-        the weights change or move: experts then run as ever until it is called again. Experts that no policy of the
-        table uses stay in the host's memory until one does.
+        the weights change or move, or parts of a model are exchanged: experts then run as ever until it is called
+        again (what is written through ``weight.data`` is not seen). Experts that no policy of the table uses stay in
+        the host's memory until one does.
 
         Args:
             device: where to run; by default where the last expert is.
