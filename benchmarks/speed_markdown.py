@@ -121,9 +121,8 @@ def _pools(data: dict[str, Any]) -> str:
     return "\n".join([
         "## Where GMACs and milliseconds disagree",
         "",
-        f"Depthwise and dense models of timm with random weights at {data['size']} pixels; scores and confidences "
-        "are made "
-        "up, so that each model is as good as its kind is on ImageNet.",
+        f"Depthwise models and dense ones (LeViT) of timm with random weights at {data['size']} pixels; scores and "
+        "confidences are made up, so that each model is as good as its kind is on ImageNet.",
         "",
         f"| expert | made-up top-1 | GMACs | ms per image in batches of {size} |",
         "|---|---|---|---|",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,11 +92,9 @@ def _answer(k: int, output: Any, route: Route) -> StreamAnswer:
     faults = tuple(fault for fault in route.faults if fault.row == k)
     error = OrxeError(faults[-1].message) if expert < 0 and faults else None
     confidence, cost = float(np.float32(route.confidence[k])), float(route.cost[k])
-    return StreamAnswer(k, output if expert >= 0 else None, expert, confidence, cost, error, faults)
+    ran = tuple(np.flatnonzero(route.ran[k].numpy()).tolist())
+    return StreamAnswer(k, output if expert >= 0 else None, expert, confidence, cost, error, faults, ran)
 
 
 def _numbered(answer: StreamAnswer, number: int) -> StreamAnswer:
-    faults = tuple(fault._replace(row=number) for fault in answer.faults)
-    return StreamAnswer(
-        number, answer.output, answer.expert, answer.confidence, answer.cost, answer.error, faults
-    )  # fmt: skip
+    return replace(answer, index=number, faults=tuple(fault._replace(row=number) for fault in answer.faults))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from orxe_plugins.cascade.faults import checked
+from orxe_plugins.cascade.faults import checked, not_finite
 from orxe_plugins.cascade.plan import Costs
 from orxe_plugins.cascade.route import Route
 from orxe_plugins.data.batch import Rows, put_rows, take_rows
@@ -36,6 +36,8 @@ def route_budgeted(
     expert = torch.zeros_like(confidence, dtype=torch.int64)
     ran = torch.zeros((size, len(experts)), dtype=torch.bool, device=confidence.device)
     ran[:, 0] = True
+    seen = torch.full(ran.shape, float("nan"), device=confidence.device)
+    seen[:, 0] = confidence.detach()
     rows = torch.arange(size, device=confidence.device)
     for i, count in enumerate(onward, start=1):
         count = min(count, len(rows))
@@ -46,16 +48,21 @@ def route_budgeted(
         rows = rows.index_select(0, least_sure.sort().values)
         answers = _run(experts[i], batch, context, rows)
         outputs = put_rows(outputs, Rows(rows), answers.outputs, size)
-        confidence = confidence.index_copy(0, rows, _number(answers.confidence).to(confidence.device))
+        sure = _number(answers.confidence).to(confidence.device)
+        confidence = confidence.index_copy(0, rows, sure)
+        seen[:, i] = seen[:, i].index_copy(0, rows, sure.detach())
         expert = expert.index_fill(0, rows, i)
         ran[:, i] = ran[:, i].index_fill(0, rows, True)
-    return outputs, Route(expert, confidence, Costs.of_experts(experts, ran.device).of(ran, expert), ran)
+    cost = Costs.of_experts(experts, ran.device).of(ran, expert)
+    unsound = not_finite(experts[-1], outputs)
+    return outputs, Route(expert, confidence, cost, ran, unsound=unsound, confidences=seen)
 
 
 def _check_onward(onward: Sequence[int], n_experts: int) -> None:
-    if len(onward) != n_experts - 1:
+    if not hasattr(onward, "__len__") or len(onward) != n_experts - 1:
+        given = f"{len(onward)} numbers" if hasattr(onward, "__len__") else "no list of numbers"
         raise OrxeError(
-            f"onward has {len(onward)} numbers for {n_experts} experts: expected {n_experts - 1}, one for every expert "
+            f"onward is {onward!r}, {given} for {n_experts} experts: expected {n_experts - 1}, one for every expert "
             "but the last"
         )
     for count in onward:

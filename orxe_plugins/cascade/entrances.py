@@ -20,6 +20,7 @@ from orxe_plugins.cascade.stream import Stream
 from orxe_plugins.cascade.stream_answer import StreamAnswer, StreamOptions, check_seconds
 from orxe_plugins.cascade.tolerant import route_tolerant
 from orxe_plugins.cost.sharing import positions_of
+from orxe_plugins.errors import OrxeError
 from orxe_plugins.policies.policy import Policy
 from orxe_plugins.util.exporting import is_exporting
 
@@ -35,6 +36,20 @@ class Guard(Protocol):
 
     def route(self, batch: Any, *, on_error: str = "raise", timeout: float | None = None) -> tuple[Any, Route]:
         """Outputs for B samples, and the route of each: see :meth:`Cascade.route`."""
+
+
+def refuse_guarded(guard: Guard | None, what: str) -> None:
+    """Raise where a guard is to keep a budget, by whose policies not everything goes.
+
+    Args:
+        guard: the cascade's guard; None for none.
+        what: what goes by policies of its own.
+    """
+    if guard is not None:
+        raise OrxeError(
+            f"{what}, whatever the cascade's {type(guard).__name__} allows: set cascade.guard = None first, or use "
+            "cascade.route or cascade.stream"
+        )
 
 
 class Entrances:
@@ -136,8 +151,10 @@ class Entrances:
                 more go on than came.
 
         Raises:
-            OrxeError: the numbers are not one for each expert but the last, or are below 0.
+            OrxeError: the numbers are not one for each expert but the last, or are below 0; or a guard keeps the
+                cascade's budget.
         """
+        refuse_guarded(self.guard, "route_budgeted lets fixed numbers of samples go on")
         count_unknown(self.members, Policy.uniform(1.0, len(self.members)), batch)
         return route_budgeted(self.members, onward, batch, self.context(batch))
 
@@ -153,8 +170,9 @@ class Entrances:
         """Move the experts to a device and let each run there in the way that is measured to be the fastest.
 
         The answers are the same but for rounding; they carry no gradients. It holds for this cascade alone, and until
-        the weights change or move: experts then run as ever until it is called again. Experts that no policy of the
-        table uses stay in the host's memory until one does.
+        the weights change or move, or parts of a model are exchanged: experts then run as ever until it is called
+        again (what is written through ``weight.data`` is not seen). Experts that no policy of the table uses stay in
+        the host's memory until one does.
 
         Args:
             device: where to run; by default where the last expert is.

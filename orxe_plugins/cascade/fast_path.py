@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from orxe_plugins.cascade.watch import Watch, numbers_of
 from orxe_plugins.data.batch import joined
 from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.classifier import ClassifierExpert
@@ -140,21 +141,25 @@ class FastPath:
         self._buckets = dict(buckets or {})
         self._chunks = list(chunks)
         # Graphs read the weights where they lay: whatever lies elsewhere or changed since is not answered from here.
-        self._weights = list(expert.module.parameters())
-        self._held = [weight.detach() for weight in self._weights]
-        self._ends = self._weights[:1] + self._weights[-1:]
+        self._watch = Watch([expert.module, expert.confidence])
+        weights = list(expert.module.parameters())
+        self._ends = weights[:1] + weights[-1:]
         self._made_of = self._state()
+        self._is_out_of_date = False
 
     def run(self, batch: Any, context: BatchContext) -> Answers | None:
         """The expert's answers; None where this way does not serve and the expert has to run as ever."""
         expert = self._expert
-        if expert.training or self._state() != self._made_of:
+        if expert.training or self._is_out_of_date or self._state() != self._made_of:
             return None
         view = expert.prepare(expert.as_if_alone(batch, context))
         if not isinstance(view, Tensor) or (view.shape[1:], view.dtype, view.device) != self._like or not view.shape[0]:
             return None
         with torch.no_grad():
-            return Answers(*self._answer(view))
+            answers = Answers(*self._answer(view))
+        # Every part is looked at only now, while the device works.
+        self._is_out_of_date = not self._watch.holds()
+        return None if self._is_out_of_date else answers
 
     def _answer(self, view: Tensor) -> Pair:
         count = view.shape[0]
@@ -179,8 +184,10 @@ class FastPath:
         return next((core for most, core in self._cores.items() if size <= most), list(self._cores.values())[-1])
 
     def _state(self) -> tuple[Any, ...]:
-        """What tells other weights from those that this was made of; it is asked for with each batch."""
-        found: list[Any] = [id(self._expert.module), id(self._expert.confidence)]
+        """What tells another model or other answers from those that this was made of, at a glance."""
+        expert = self._expert
+        found: list[Any] = [id(expert.module), id(expert.confidence), numbers_of(expert.confidence)]
+        found.append(expert.num_classes if isinstance(expert, ClassifierExpert) else None)
         for weight in self._ends:
             found += (weight.data_ptr(), None if weight.is_inference() else weight._version)
         return tuple(found)

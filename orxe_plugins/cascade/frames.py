@@ -9,6 +9,7 @@ import torch
 
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.counting import count_unknown
+from orxe_plugins.cascade.entrances import refuse_guarded
 from orxe_plugins.cascade.routing import route_batch
 from orxe_plugins.cascade.stream_answer import StreamAnswer
 from orxe_plugins.data.batch import samples_of, stacked
@@ -36,6 +37,7 @@ class Frames:
         self._hold = check_count("hold", hold)
         self._left = 0
         self._last = -1
+        self._policy: Policy | None = None
         self.n_frames = 0
         self.changes = 0
 
@@ -45,10 +47,13 @@ class Frames:
         return self.changes / max(self.n_frames - 1, 1)
 
     def answers(self, frames: Iterable[Any]) -> Iterator[StreamAnswer]:
-        """One answer for each frame, at once.
+        """One answer for each frame, at once. A policy that is switched meanwhile is in force from the next frame on.
 
         Args:
             frames: single frames, as :meth:`orxe_plugins.Cascade.stream` takes them.
+
+        Raises:
+            OrxeError: a guard keeps the cascade's budget, of which a held expert would know nothing.
         """
         for frame in frames:
             with torch.no_grad():
@@ -56,7 +61,10 @@ class Frames:
             yield answer
 
     def _answer(self, batch: Any) -> StreamAnswer:
+        refuse_guarded(self._cascade.guard, "Frames holds an expert")
         experts, policy = self._cascade.members, self._cascade.policy
+        if policy != self._policy:
+            self._policy, self._left = policy, 0
         is_held, first = self._left > 0, policy.enabled[0]
         if is_held:
             self._left -= 1

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
 
 from orxe_plugins.cascade.threads import Detached
+from orxe_plugins.errors import OrxeError
 
 
 class Unreadable:
@@ -29,7 +30,20 @@ def samples(items: Iterable[Any]) -> Iterator[Any]:
 
     What can be numbered is gone through by number, so that one sample that cannot be read ends nothing. A generator
     that raises is over: its error is raised.
+
+    Raises:
+        OrxeError: they are one thing, not many.
     """
+    if isinstance(items, (str, bytes, Mapping)) or not (hasattr(items, "__iter__") or hasattr(items, "__getitem__")):
+        raise OrxeError(
+            f"the samples are given as a {type(items).__name__}: expected a list of them, a generator or a data set"
+        )
+    if isinstance(items, Tensor) and items.ndim == 0:
+        raise OrxeError("the samples are given as a tensor without dimensions: expected (B, ...)")
+    return _samples(items)
+
+
+def _samples(items: Iterable[Any]) -> Iterator[Any]:
     if hasattr(items, "__getitem__") and hasattr(items, "__len__") and not isinstance(items, Tensor):
         pull, total = _by_number(items)
     else:

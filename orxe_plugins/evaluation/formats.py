@@ -76,8 +76,11 @@ class Formats:
 
     @staticmethod
     def change(ratio: float) -> str:
-        """A ratio of costs as the change in percent: 0.36 is -64 %."""
-        return "-" if math.isnan(ratio) else f"{signed(100 * (ratio - 1), 0)} %"
+        """A ratio of costs as the change in percent: 0.36 is -64 %, and 0.002 is -99.8 %, for it is not free."""
+        if math.isnan(ratio):
+            return "-"
+        text = signed(100 * (ratio - 1), 0)
+        return f"{signed(100 * (ratio - 1), 1) if text == '-100' and ratio > 0 else text} %"
 
     @classmethod
     def change_interval(cls, ratio: Estimate) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from orxe_plugins.report.document import Document, Picture
@@ -65,6 +66,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["split_interval"] = split_interval
+    environment.filters["code"] = code
     return environment
 
 
@@ -76,6 +78,15 @@ def split_interval(cell: str) -> tuple[str, str]:
     """
     found = re.fullmatch(r"(\S+) (\(.+ to .+\))", cell)
     return (found[1], found[2]) if found else (cell, "")
+
+
+def code(text: str) -> Markup:
+    """A text in which what stands between backticks is set as code; all of it is escaped.
+
+    >>> code("`orxe check` shows <them>")
+    Markup('<code>orxe check</code> shows &lt;them&gt;')
+    """
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _drawn(picture: Picture) -> _Drawn:

@@ -188,6 +188,7 @@ def test_streams_and_faults_are_guarded_too() -> None:
     assert [answer.index for answer in answers] == list(range(300))
     assert (windows([answer.cost for answer in answers], 100) <= 1.05 * 1.5 + 1e-6).all()
     assert {answer.expert for answer in answers} == {0, 1}
+    assert all(answer.ran == tuple(range(answer.expert + 1)) for answer in answers)
 
     items[7] = ValueError("cannot be read")  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="cannot be read"):

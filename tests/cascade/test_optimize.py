@@ -242,3 +242,54 @@ def test_experts_that_no_policy_uses_stay_on_the_host_until_one_does() -> None:
 def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(OrxeError, match=message):
         pair().optimize(**options)
+
+
+def _new_head(module: nn.Sequential) -> None:
+    module[-1] = nn.Linear(16, 5)
+
+
+@torch.no_grad()
+def _one_weight(module: nn.Sequential) -> None:
+    module[1].bias.add_(1.0)
+
+
+@torch.no_grad()
+def _one_buffer(module: nn.Sequential) -> None:
+    module[1].running_mean.sub_(1.0)
+
+
+def _one_address(module: nn.Sequential) -> None:
+    module[1].bias.data = module[1].bias.data + 1.0
+
+
+def _one_more_part(module: nn.Sequential) -> None:
+    module.append(nn.Tanh())
+
+
+@pytest.mark.parametrize("change", [_new_head, _one_weight, _one_buffer, _one_address, _one_more_part])
+def test_parts_inside_of_a_model_that_change_or_are_exchanged_are_seen(
+    change: Callable[[nn.Sequential], None],
+) -> None:
+    cascade, batch = pair(0.0), torch.randn(4, 3, 12, 12)
+    capture = StandIn()
+    graphed(cascade, capture, torch.bfloat16)  # from copied weights
+    before = cascade.route(batch)[0]
+    assert capture.replays
+    change(cascade.members[0].module)
+    for _ in range(2):
+        capture.replays.clear()
+        found = cascade.route(batch)[0]
+        torch.testing.assert_close(found, cascade.members[0].module(batch))
+        assert not torch.allclose(found, before.float(), atol=1e-2)
+    assert not capture.replays, "what is out of date is not run again and again"
+
+
+def test_settings_of_a_confidence_that_change_are_seen() -> None:
+    cascade, batch = pair(0.0), torch.randn(4, 3, 12, 12)
+    capture = StandIn()
+    graphed(cascade, capture)
+    cascade.members[0].confidence.temperature = 3.0
+    capture.replays.clear()
+    route = cascade.route(batch)[1]
+    assert not capture.replays
+    assert torch.equal(route.confidence, Margin(3.0)(cascade.members[0].module(batch)))

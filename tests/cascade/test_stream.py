@@ -194,3 +194,9 @@ def test_options_out_of_range_are_refused_at_once(options: dict[str, Any], messa
     cascade = Cascade([Expert("one", nn.Identity(), cost=1.0)])
     with pytest.raises(OrxeError, match=message):
         cascade.stream([], **options)
+
+
+@pytest.mark.parametrize("items", [None, 3, "images/", {"image": torch.zeros(4, 2, 3)}, torch.tensor(1.0)])
+def test_what_is_no_row_of_samples_is_refused_at_once(items: Any) -> None:
+    with pytest.raises(OrxeError, match="the samples are given as"):
+        picking(2, Policy((0.5,))).stream(items)

@@ -82,7 +82,10 @@ def test_what_does_not_vary_has_no_interval() -> None:
     assert TOP1.change_interval(fixed) == "-50 %"
 
 
-@pytest.mark.parametrize(("ratio", "text"), [(0.36, "-64 %"), (1.0, "0 %"), (1.004, "0 %"), (1.5, "+50 %")])
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [(0.36, "-64 %"), (1.0, "0 %"), (1.004, "0 %"), (1.5, "+50 %"), (0.002, "-99.8 %"), (0, "-100 %")],
+)
 def test_a_ratio_is_written_as_a_change(ratio: float, text: str) -> None:
     assert TOP1.change(ratio) == text
 

@@ -134,3 +134,20 @@ def test_the_page_never_scrolls_sideways(browser: Any, width: int) -> None:
 
 def test_names_are_text(browser: Any) -> None:
     assert "</script><script>x()</script>" in browser.say("document.querySelector('.keys').textContent")
+
+
+def test_the_choice_is_seen_wherever_it_lies_and_a_sheet_is_drawn_as_wide_as_it_is(browser: Any) -> None:
+    browser.resize(1280)
+    assert browser.say("document.getElementById('enlarge').checked")
+    inside = "(m => { const b = document.querySelector('#chart-box svg').viewBox.baseVal; " \
+        "return m.cx.baseVal.value > 0 && m.cx.baseVal.value < b.width && m.cy.baseVal.value > 0 && " \
+        "m.cy.baseVal.value < b.height; })(document.getElementById('marker'))"  # fmt: skip
+    for preference in (0, 0.5, 1):
+        set_value(browser, "preference", preference)
+        assert browser.say(inside)
+    wide = "document.querySelector('#chart-box svg').viewBox.baseVal.width"
+    before = browser.say(wide)
+    browser.say("window.dispatchEvent(new Event('beforeprint'))")
+    assert browser.say(wide) == 660
+    browser.say("window.dispatchEvent(new Event('afterprint'))")
+    assert browser.say(wide) == before > 660

@@ -138,12 +138,15 @@
     return found;
   }
 
-  function draw() {
-    const zoomed = data.floor !== null && byId("enlarge").checked;
+  function draw(across = box.clientWidth, tall = 400) {
+    const row = rows[now.row];
+    // What the reader chose is always seen: below the enlarged part, the whole is drawn.
+    const below = row.score[0] !== null && row.score[0] < data.floor;
+    const zoomed = data.floor !== null && byId("enlarge").checked && !below;
     const span = extent(zoomed ? data.floor : null);
     if (!span) return;
-    const width = Math.max(220, box.clientWidth);
-    const height = width < 520 ? 300 : 400;
+    const width = Math.max(220, across);
+    const height = width < 520 ? 300 : tall;
     const edge = { left: 52, right: 14, top: 26, bottom: 44 };
     const logarithmic = span.least > 0 && span.most > 10 * span.least;
     const scaled = logarithmic ? Math.log10 : (v) => v;
@@ -155,7 +158,6 @@
     const svg = document.createElementNS(svgName, "svg");
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.setAttribute("role", "img");
-    const row = rows[now.row];
     svg.setAttribute("aria-label", `${data.metric_axis} against ${data.cost_axis}; your choice: ` +
       `${row.text.cost} ${data.unit}, ${data.metric} ${row.text.score}`);
     axes(svg, { x, y, width, height, edge, span, logarithmic, least, most });
@@ -270,7 +272,7 @@
     put("budget-note", `Costs ${Number(rows[row].fit_cost.toPrecision(3))} ${data.unit} on the fitting split.`);
     show();
   });
-  byId("enlarge").addEventListener("change", draw);
+  byId("enlarge").addEventListener("change", () => draw());
   byId("copy").addEventListener("click", () => {
     const text = byId("snippet").textContent;
     const said = (worked) => { put("copy", worked ? "Copied" : "Press Ctrl+C"); setTimeout(() => put("copy", "Copy"), 1500); };
@@ -278,8 +280,10 @@
     if (navigator.clipboard) navigator.clipboard.writeText(text).then(() => said(true), select); else select();
   });
   let waiting = 0;
-  window.addEventListener("resize", () => { cancelAnimationFrame(waiting); waiting = requestAnimationFrame(draw); });
-  window.addEventListener("beforeprint", draw);
+  window.addEventListener("resize", () => { cancelAnimationFrame(waiting); waiting = requestAnimationFrame(() => draw()); });
+  // A sheet is narrower than most windows: text is drawn as large as it is to be read.
+  window.addEventListener("beforeprint", () => draw(660, 310));
+  window.addEventListener("afterprint", () => draw());
 
   document.querySelector(".chooser-controls").hidden = false;
   byId("choice").hidden = byId("chart-legend").hidden = false;
