@@ -122,6 +122,13 @@ def test_an_expert_that_is_none_is_named(
     assert not (here / "recipe.yaml").exists()
 
 
+def test_weights_of_an_installed_package_are_named_as_such(tiny_recipe: Path, here: Path, orxe: Orxe) -> None:
+    name = "test_resnet@package:some_weights"
+    assert orxe("init", name, "--data", tiny_recipe / "images", "--out", "mine.yaml").code == 0
+    (entry,) = yaml.safe_load((here / "mine.yaml").read_text())["experts"]
+    assert entry == {"name": "test_resnet", "address": "timm:test_resnet", "checkpoint": "package:some_weights"}
+
+
 def test_data_that_is_none_is_named(here: Path, orxe: Orxe) -> None:
     (here / "empty").mkdir()
     assert "--data gone does not exist" in orxe("init", "test_resnet", "--data", "gone").err
