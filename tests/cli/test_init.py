@@ -122,11 +122,11 @@ def test_an_expert_that_is_none_is_named(
     assert not (here / "recipe.yaml").exists()
 
 
-def test_weights_of_an_installed_package_are_named_as_such(tiny_recipe: Path, here: Path, orxe: Orxe) -> None:
-    name = "test_resnet@package:some_weights"
-    assert orxe("init", name, "--data", tiny_recipe / "images", "--out", "mine.yaml").code == 0
-    (entry,) = yaml.safe_load((here / "mine.yaml").read_text())["experts"]
-    assert entry == {"name": "test_resnet", "address": "timm:test_resnet", "checkpoint": "package:some_weights"}
+def test_weights_of_a_package_that_is_not_installed_are_an_error_with_the_way_out(
+    tiny_recipe: Path, here: Path, orxe: Orxe
+) -> None:
+    done = orxe("init", "test_resnet@package:some_weights", "--data", tiny_recipe / "images", "--out", "mine.yaml")
+    assert done.code == 2 and "no package 'some_weights' is installed" in done.err and "pip install" in done.err
 
 
 def test_data_that_is_none_is_named(here: Path, orxe: Orxe) -> None:
