@@ -194,6 +194,7 @@ class Cascade(Entrances, nn.Module):
         confidence: float | None = None,
         max_experts: int | None = None,
         max_params: float | None = None,
+        safety: float | None = None,
     ) -> Policy:
         """Switch the policy at run time; nothing is loaded and no batch sees half a change.
 
@@ -210,7 +211,7 @@ class Cascade(Entrances, nn.Module):
         """
         asked = Selection.of(
             preference, budget=budget, target=target, max_drop=max_drop,
-            confidence=confidence, max_experts=max_experts, max_params=max_params,
+            confidence=confidence, max_experts=max_experts, max_params=max_params, safety=safety,
         )  # fmt: skip
         self.policy = self._unfitted(asked) if self.table is None else self.table.choose(asked).policy
         return self.policy

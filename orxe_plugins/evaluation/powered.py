@@ -59,7 +59,9 @@ def prediction_powered(
 def with_unlabelled(
     results: Mapping[Policy, Result], records: Records, unlabelled: Records, model: ExpectedScores, level: float
 ) -> dict[Policy, Result]:
-    """Results whose scores and differences are prediction-powered; what does not vary on the labelled samples stays.
+    """Results whose scores and differences are prediction-powered.
+
+    What does not vary on the labelled samples stays; of scores in [0, 1], with the exact interval that it leaves.
 
     Args:
         results: of policies on ``records``; the differences are those to the last expert.
@@ -83,11 +85,40 @@ def with_unlabelled(
         mean, difference = result.score, result.score_difference
         if np.ptp(score):
             mean = prediction_powered(score, expected, expected_other, level)
+        elif _are_shares(records.score):
+            mean = unvaried(mean.value, len(score), 0.0, level)
         change = score - records.score[-1].astype(score.dtype)
+        change_other = expected_other - other.score[-1]
         if np.ptp(change):
-            difference = prediction_powered(change, expected - known.score[-1], expected_other - other.score[-1], level)
+            difference = prediction_powered(change, expected - known.score[-1], change_other, level)
+        elif change_other.any() and _are_shares(records.score):  # none changes anything where the last one answers all
+            difference = unvaried(difference.value, len(score), -1.0, level)
         found[policy] = replace(result, score=mean, score_difference=difference)
     return found
+
+
+def unvaried(value: float, n: int, least: float, level: float = 0.95) -> Estimate:
+    """The mean of something of which n samples show the same value, with an interval.
+
+    That n samples hold none of the others says how many others there can be: the exact interval of Clopper and Pearson.
+
+    Args:
+        value: what all of them show.
+        n: number of samples, at least 1.
+        least: the least that there can be; the greatest is 1.
+        level: confidence level of the interval.
+
+    >>> round(unvaried(1.0, 20, least=0.0).low, 3)  # all of 20 are right
+    0.832
+    """
+    share = 1 - ((1 - level) / 2) ** (1 / n)
+    low, high = value + share * (least - value), value + share * (1.0 - value)
+    return Estimate(value, float(low), float(high))
+
+
+def _are_shares(score: np.ndarray) -> bool:
+    """Whether scores lie between 0 and 1."""
+    return bool(score.min() >= 0 and score.max() <= 1)
 
 
 def powered_sentence(records: Records, unlabelled: Records) -> str:

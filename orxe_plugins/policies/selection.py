@@ -37,8 +37,8 @@ class Selection:
             :mod:`orxe_plugins.policies.safety`. 0 goes by the table's figures as if they were exact.
 
     Raises:
-        OrxeError: not exactly one goal is given, a value is no number or out of range, or ``confidence`` goes with
-            another goal than ``max_drop``.
+        OrxeError: not exactly one goal is given, a value is no number or out of range, ``confidence`` goes with
+            another goal than ``max_drop``, or ``safety`` with one that it says nothing of.
     """
 
     preference: float | None = None
@@ -60,6 +60,9 @@ class Selection:
         check_number("safety", self.safety)
         if self.safety is not None and self.safety < 0:
             raise OrxeError(f"safety is {self.safety!r}: expected a number of standard errors of at least 0")
+        if self.safety is not None and (self.goal == "preference" or self.confidence is not None):
+            other = "preference" if self.confidence is None else "a promised drop (confidence)"
+            raise OrxeError(f"safety={self.safety!r} goes with budget, target or max_drop, not with {other}")
         if self.preference is not None:
             object.__setattr__(self, "preference", check_preference(self.preference))
         for name in GOALS[1:]:

@@ -130,6 +130,15 @@ def check_details(more: Mapping[str, Any], shape: tuple[int, int]) -> dict[str, 
                     f"{name} has shape {checked[name].shape}: expected {expected}, one for each "
                     f"{'sample' if name == 'labels' else 'expert'}"
                 )
+    given = checked.get("predictions")
+    if given is not None and not isinstance(given, Mapping):
+        raise OrxeTypeError(
+            f"predictions is {shortened(given)}: expected a mapping, such as "
+            "{'classes': integers (N, M, K), the most probable ones first}"
+        )
+    classes = np.asarray((given or {}).get("classes", np.zeros((n, m, 1))))
+    if classes.ndim != 3 or classes.shape[:2] != (n, m):
+        raise OrxeError(f"predictions['classes'] has shape {classes.shape}: expected ({n}, {m}, K), K of each sample")
     if not isinstance(checked.get("cost_unit", ""), str):
         raise OrxeTypeError(f"cost_unit is {shortened(checked['cost_unit'])}: expected a name, such as 'GMACs'")
     return checked

@@ -62,6 +62,8 @@ def test_a_selection_asks_for_what_its_fields_ask_for() -> None:
     cascade = Cascade(experts(), table=TABLE)
     model = Model(cascade)
     assert cascade.set_preference(Selection(budget=1.5)) == cascade.set_preference(budget=1.5) == TABLE[0].policy
+    asked = {"max_drop": 0.05, "safety": 0.0}
+    assert cascade.set_preference(**asked) == TABLE.choose(**asked).policy  # type: ignore[arg-type]
     assert model.set_preference(Selection(target=0.85)) == model.set_preference(target=0.85) == TABLE[1].policy
     with pytest.raises(OrxeError, match="say all of it in one Selection"):
         cascade.set_preference(Selection(0.5), max_experts=1)

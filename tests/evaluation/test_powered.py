@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from orxe_plugins import OrxeError, Records, evaluate, fit_policies
-from orxe_plugins.evaluation import IntervalSettings, Metric, prediction_powered
+from orxe_plugins.evaluation import IntervalSettings, Metric, clopper_pearson, prediction_powered
 
 
 @pytest.mark.parametrize("wrong", [0.0, 0.3])
@@ -34,6 +36,22 @@ def test_what_is_expected_of_nothing_changes_nothing() -> None:
     assert found.value == pytest.approx(score.mean())
     with pytest.raises(OrxeError, match="two labelled samples or more"):
         prediction_powered(score[:1], score[:1], score)
+
+
+@pytest.mark.parametrize("n", [8, 40])
+def test_few_samples_that_all_show_the_same_do_not_make_sure(n: int) -> None:
+    fit, more = _records(300, 1), _records(2000, 3)
+    table = fit_policies(fit, [0.5])
+    right = replace(_records(n, 2), score=np.ones((2, n), dtype=np.uint8))
+    found = evaluate(table, right, fitted_on=fit, unlabelled=more, intervals=IntervalSettings(resamples=100))
+    small, large = (one.result for one in found.experts)
+    low, high = clopper_pearson(n, n)
+    for result in (small, large):
+        assert (result.score.value, result.score.high) == (1, high)
+        assert result.score.low == pytest.approx(low)
+    assert small.score_difference.value == 0 > small.score_difference.low == pytest.approx(low - 1)
+    assert small.score_difference.high == pytest.approx(1 - low)
+    assert (large.score_difference.low, large.score_difference.high) == (0, 0)
 
 
 def _records(m: int, seed: int) -> Records:

@@ -38,6 +38,8 @@ def test_exactly_one_goal_is_asked_for(names: set[str]) -> None:
         ({}, "but got none"),
         ({"budget": 1.0, "target": 0.5}, "but got budget and target"),
         ({"budget": 1.0, "confidence": 0.9}, "confidence=0.9 goes with max_drop, not with budget"),
+        ({"preference": 0.5, "safety": 2}, "safety=2 goes with budget, target or max_drop, not with preference"),
+        ({"max_drop": 0.1, "confidence": 0.9, "safety": 0}, "safety=0 goes with .* not with a promised drop"),
         ({"max_drop": 0.1, "confidence": 95}, "confidence is 95: expected a number between 0 and 1"),
         ({"preference": 1.5}, r"preference is 1.5: expected a number in \[0, 1\]"),
         ({"preference": "0.5"}, "preference is '0.5'"),
