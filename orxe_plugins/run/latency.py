@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from functools import cache, cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from orxe_plugins.cost.latency import LatencyTable
 from orxe_plugins.cost.time_cost import TimeCost
 from orxe_plugins.data.views import ImageView
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.errors import OrxeError, OrxeWarning
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.measure import Timing, machine, measure_latency
 from orxe_plugins.experts.registry import load_expert
@@ -111,14 +112,27 @@ def latency_table(run: Run, view: ImageView | None, specs: Iterable[ExpertSpec] 
     if not cost.in_time:
         return None
     if cost.table is not None:
-        return LatencyTable.load(str(cost.table))
+        return _reaching(LatencyTable.load(str(cost.table)), cost.batch_size, str(cost.table))
     again = run.fresh and run.recipe.gates is not None
     if latency_file(run).is_file() and not again:
-        return LatencyTable.load(latency_file(run))
+        return _reaching(LatencyTable.load(latency_file(run)), cost.batch_size, str(latency_file(run)))
     meter = LatencyMeter(run, view)
     for expert in run.experts() if specs is None else map(load_expert, specs):
         meter.add(expert)
     return meter.save()
+
+
+def _reaching(table: LatencyTable, batch_size: int, file: str) -> LatencyTable:
+    """The table, with a warning where it was measured at smaller batches alone than are asked for."""
+    largest = table.batch_sizes[-1]
+    if batch_size > largest:
+        warnings.warn(
+            f"cost.batch_size is {batch_size}, but {file} was measured at {largest} at most: larger batches are taken "
+            "to cost as much per sample as those. Measure with cost.batch_sizes up to it",
+            OrxeWarning,
+            stacklevel=2,
+        )
+    return table
 
 
 def profile_file(run: Run, device: torch.device, dtype: str) -> Path:
