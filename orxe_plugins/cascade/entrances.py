@@ -22,6 +22,7 @@ from orxe_plugins.cascade.tolerant import route_tolerant
 from orxe_plugins.cost.sharing import positions_of
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.policies.policy import Policy
+from orxe_plugins.util.devices import usable_device
 from orxe_plugins.util.exporting import is_exporting
 
 if TYPE_CHECKING:
@@ -190,11 +191,11 @@ class Entrances:
             How each expert runs, why where it runs as before, and what time and memory it took.
 
         Raises:
-            OrxeError: an argument is out of range.
+            OrxeError: an argument is out of range, or there is no such device.
         """
-        where = self.members[-1].device if device is None else torch.device(device)
+        where = self.members[-1].device if device is None else usable_device(device)
         chosen = backend or ("graphs" if where.type == "cuda" else "compile")
-        options = OptimizeOptions(where, dtype, tuple(batch_sizes), chosen, tuple(threads))
+        options = OptimizeOptions(where, dtype, batch_sizes, chosen, threads)
         used = self._used()
         for i, expert in enumerate(self.members):
             if i not in used:

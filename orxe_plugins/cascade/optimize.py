@@ -20,7 +20,7 @@ from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.batch_context import BatchContext, CascadeSetup
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.expert import Expert
-from orxe_plugins.util.arguments import check_count
+from orxe_plugins.util.arguments import check_counts
 
 BACKENDS = ("graphs", "compile", "eager")
 #: between powers of two, so that few rows of a graph are wasted
@@ -39,19 +39,17 @@ class OptimizeOptions:
 
     device: torch.device
     dtype: torch.dtype | None = None
-    batch_sizes: tuple[int, ...] = BATCH_SIZES
+    batch_sizes: Sequence[int] = BATCH_SIZES
     backend: str = "eager"
-    threads: tuple[int, ...] = ()
+    threads: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
             raise OrxeError(f"backend is {self.backend!r}: expected {', '.join(map(repr, BACKENDS))}")
+        for name in ("batch_sizes", "threads"):
+            object.__setattr__(self, name, check_counts(name, getattr(self, name), 1))
         if not self.batch_sizes:
             raise OrxeError("batch_sizes is empty: expected at least one batch size")
-        for size in self.batch_sizes:
-            check_count("batch_sizes", size, 1)
-        for count in self.threads:
-            check_count("threads", count, 1)
         if self.threads and self.device.type != "cpu":
             raise OrxeError(f"threads is {list(self.threads)}: they are tried on a CPU alone, not on {self.device}")
         if self.dtype == torch.float32:

@@ -20,6 +20,7 @@ from orxe_plugins.experts.registry import load_expert
 from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.run.run import Run
+from orxe_plugins.util.devices import usable_device
 from orxe_plugins.util.files import safe_name
 
 #: runs of a single sample: enough for a 99th percentile
@@ -197,12 +198,7 @@ def device_named(name: str) -> torch.device:
     Raises:
         OrxeError: there is no such device, or it cannot be used.
     """
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise OrxeError(f"device {name!r} cannot be used: {reason}. The processor is called cpu") from error
+    device = usable_device(name)
     if device.type == "meta":
         raise OrxeError("device 'meta' computes nothing: name one that does, such as cpu")
     return device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Iterable
 from typing import Any
 
 from orxe_plugins.errors import OrxeError, OrxeTypeError, shortened
@@ -25,6 +26,22 @@ def check_count(name: str, value: Any, least: int = 0) -> int:
     if value < least:
         raise OrxeError(f"{name} is {value}: {expected}")
     return int(value)
+
+
+def check_counts(name: str, values: Any, least: int = 0) -> tuple[int, ...]:
+    """Several whole numbers of at least ``least``, as ints.
+
+    >>> check_counts("threads", 2, least=1)
+    Traceback (most recent call last):
+    orxe_plugins.errors.OrxeTypeError: threads is 2: expected a list of whole numbers, such as [2]
+
+    Raises:
+        OrxeTypeError: ``values`` is no list, or one of them is no whole number.
+        OrxeError: one of them is too small.
+    """
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise OrxeTypeError(f"{name} is {shortened(values)}: expected a list of whole numbers, such as [2]")
+    return tuple(check_count(name, value, least) for value in values)
 
 
 def check_real(name: str, value: Any) -> None:

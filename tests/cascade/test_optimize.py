@@ -236,6 +236,9 @@ def test_experts_that_no_policy_uses_stay_on_the_host_until_one_does() -> None:
         ({"backend": "fast"}, "backend is 'fast': expected 'graphs', 'compile', 'eager'"),
         ({"batch_sizes": ()}, "batch_sizes is empty"),
         ({"batch_sizes": (0,)}, "batch_sizes is 0"),
+        ({"batch_sizes": 3}, "batch_sizes is 3: expected a list of whole numbers"),
+        ({"threads": 2}, "threads is 2: expected a list of whole numbers"),
+        ({"device": "nope"}, "device 'nope' cannot be used"),
         ({"dtype": torch.int8}, "dtype is torch.int8"),
     ],
 )
