@@ -66,7 +66,9 @@ def without_outside(spec: ExpertSpec, folder: Path | None) -> ExpertSpec | None:
 
 def places_of(spec: ExpertSpec) -> list[Risk]:
     """The folders of all files that an expert of one's own reads, to be remembered."""
-    found = dict.fromkeys(os.path.realpath(text) for text in _texts(spec) if is_there(text))
+    # A text that is no file by itself, such as ``CONFIG@CHECKPOINT``, is known as it is written.
+    paths = [text for text in _texts(spec) if PurePath(text).anchor or is_there(text)]
+    found = dict.fromkeys(os.path.realpath(text) if is_there(text) else text for text in paths)
     return [Risk.of_place(f"expert {spec.name or spec.address!r} reads {path!r}", path) for path in found]
 
 
