@@ -70,13 +70,13 @@ def _bytes(data: bytes, rng: Random) -> bytes:
 
 def _values(data: bytes, kind: str, paths: bool, rng: Random) -> bytes | None:
     content = json.loads(data) if kind == "json" else yaml.safe_load(data)
-    for _ in range(rng.randint(1, 3)):
-        _change(content, rng, paths)
     try:
+        for _ in range(rng.randint(1, 3)):
+            _change(content, rng, paths)
         text = json.dumps(content) if kind == "json" or rng.random() < 0.5 else yaml.safe_dump(content)
         # Values in values in values: a file of gigabytes says nothing of a format.
         return text.encode("utf-8", "surrogatepass") if len(text) < 2**20 else None
-    # Several deep values in one another: nothing here can write them, though a file may hold them.
+    # Several deep values in one another: nothing here can copy or write them, though a file may hold them.
     except (ValueError, RecursionError, yaml.YAMLError):
         return None
 
