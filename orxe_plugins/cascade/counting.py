@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 
+from orxe_plugins.cascade.faults import in_words
 from orxe_plugins.cascade.plan import stages_of
 from orxe_plugins.cost.sharing import positions_of
 from orxe_plugins.data.batch import batch_size, take_rows
@@ -54,7 +55,8 @@ def _count(expert: Expert, batch: Any) -> None:
         _TRIES[expert] = _TRIES.get(expert, 0) + 1
         if _TRIES[expert] == _MOST_TRIES:
             warnings.warn(
-                f"the cost of expert {expert.name!r} cannot be counted and is NaN in every route: {error}. Give cost=",
+                f"the cost of expert {expert.name!r} cannot be counted and is NaN in every route: "
+                f"{in_words(error)}. Give cost=",
                 OrxeWarning,
                 stacklevel=4,
             )

@@ -17,6 +17,9 @@ from orxe_plugins.experts.expert import Answers, Expert
 ON_ERROR = ("raise", "best_available")
 NOT_FINITE = "its output is not finite"
 
+#: characters of a message that are kept: torch may list all that an operation takes, for each sample anew
+_LONGEST = 500
+
 
 class Fault(NamedTuple):
     """What went wrong with one sample at one expert.
@@ -48,8 +51,9 @@ def check_on_error(value: str) -> str:
 
 
 def in_words(error: BaseException) -> str:
-    """An error's kind and its message, on one line."""
+    """An error's kind and its message, on one line; the beginning of a long message."""
     text = " ".join(str(error).split())
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -248,7 +248,7 @@ def optimize_experts(
                 paths[expert], one = optimize_expert(expert, setup, options, example, capture)
             # Whatever a compiler or a capture raises: the expert runs as before, and the report says why.
             except Exception as error:
-                reason = str(error) if isinstance(error, UnfitError) else in_words(error)[:300]
+                reason = str(error) if isinstance(error, UnfitError) else in_words(error)
                 one = OptimizedExpert(expert.name, {}, {}, {}, reason)
             told.append(one)
     on_host = tuple(expert.name for i, expert in enumerate(experts) if i not in used)

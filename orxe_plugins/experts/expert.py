@@ -131,8 +131,21 @@ class Expert(nn.Module):
 
         Args:
             batch: B samples.
+
+        Raises:
+            OrxeError: they are a list of tensors, and the model takes no list.
         """
-        return self.module(self.prepare(batch))
+        view = self.prepare(batch)
+        try:
+            return self.module(view)
+        except (TypeError, AttributeError) as error:
+            if not (isinstance(view, list) and view and all(isinstance(one, Tensor) for one in view)):
+                raise
+            shapes = sorted({tuple(one.shape) for one in view})
+            raise OrxeError(
+                f"the model of expert {self.name!r} takes no list of samples (here of shapes {str(shapes[:3])[1:-1]}): "
+                "hand it samples of one shape as one tensor (B, ...), as torch.stack makes it"
+            ) from error
 
     def run(self, batch: Any, context: BatchContext | None = None) -> Answers:
         """Outputs and confidence for a batch of B samples.

@@ -15,7 +15,7 @@ from made_up_experts import Picked, logits, picking, same
 from torch import Tensor, nn
 
 from orxe_plugins import Cascade, Expert, ExpertSpec, OrxeError, Policy, PolicyRow, PolicyTable
-from orxe_plugins.cascade.faults import NOT_FINITE, ExpertTimeoutError
+from orxe_plugins.cascade.faults import NOT_FINITE, ExpertTimeoutError, in_words
 from orxe_plugins.cascade.file import CascadeFile, cascade_of
 from orxe_plugins.experts import registry
 from orxe_plugins.experts.absent import AbsentExpert
@@ -360,3 +360,9 @@ def test_a_cascade_is_loaded_without_the_experts_that_cannot_be(
     broken = {"a", "b"}
     with pytest.raises(torch.cuda.OutOfMemoryError):
         cascade_of(file, on_error="best_available")
+
+
+def test_long_messages_are_cut_and_stand_on_one_line() -> None:
+    assert in_words(ValueError("first\n  second")) == "ValueError: first second"
+    assert len(in_words(ValueError("word " * 1000))) < 600
+    assert in_words(ValueError("x" * 1000)).startswith("ValueError: xxx")

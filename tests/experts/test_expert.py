@@ -30,6 +30,15 @@ def test_a_plain_module_is_an_expert_as_it_is() -> None:
     assert expert.params == 15
 
 
+@pytest.mark.parametrize("model", [nn.Conv2d(3, 4, 3), nn.Flatten()])
+def test_a_model_that_takes_no_list_says_which_samples_it_was_handed(model: nn.Module) -> None:
+    some = [torch.rand(3, 8, 8), torch.rand(3, 10, 8)]
+    with pytest.raises(OrxeError, match=r"expert 'plain' takes no list .*\(3, 8, 8\), \(3, 10, 8\).*one tensor"):
+        Expert("plain", model).run(some)
+    with pytest.raises((TypeError, AttributeError)):
+        Expert("plain", model).run(["a text", *some])
+
+
 def test_the_confidence_is_a_plug_in_and_always_float32() -> None:
     expert = Expert("half", nn.Linear(4, 3).double(), confidence=Margin())
     assert expert.run(torch.randn(2, 4, dtype=torch.float64)).confidence.dtype == torch.float32
