@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> None:
             "test_dataloader": {"dataset": {"pipeline": [{"type": "LoadImageFromFile"}, {"type": "PackDetInputs"}]}},
         }
     )
-    model = init_detector(config, device="cpu")
+    model = init_detector(config, device="cpu", palette="random")  # else it asks the data for its colours
     for image in images:
         sample = inference_detector(model, image)
         print(
