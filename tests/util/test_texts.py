@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from pathlib import Path
@@ -78,9 +77,7 @@ def test_a_name_holds_no_control_character(bad: str) -> None:
         Expert(bad, torch.nn.Identity())
 
 
-def test_nothing_that_is_printed_takes_over_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    for stream in (console.out, console.err):
-        monkeypatch.setattr(stream, "file", io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict"))
+def test_nothing_that_is_printed_takes_over_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     odd = "caf\udce9 \x1b[2J\x07 \x9b31m"
     console.tell(odd)
     table = Table(odd)
@@ -89,9 +86,7 @@ def test_nothing_that_is_printed_takes_over_the_terminal(monkeypatch: pytest.Mon
     console.say(odd)
     with pytest.raises(SystemExit), console.friendly_errors():
         raise OrxeError(odd)
-    for stream in (console.out, console.err):
-        stream.file.seek(0)
-        written = stream.file.read()
+    for written in capfd.readouterr():
         assert "\\x1b[2J" in written and not set(written) & set("\x1b\x07\x9b")
 
 
