@@ -13,6 +13,7 @@ from orxe_plugins.detection.detections import Detections
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.classifier import ClassifierExpert
 from orxe_plugins.experts.expert import Answers, Expert
+from orxe_plugins.util.texts import printable
 
 ON_ERROR = ("raise", "best_available")
 NOT_FINITE = "its output is not finite"
@@ -52,7 +53,7 @@ def check_on_error(value: str) -> str:
 
 def in_words(error: BaseException) -> str:
     """An error's kind and its message, on one line; the beginning of a long message."""
-    text = " ".join(str(error).split())
+    text = printable(" ".join(str(error).split()))
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

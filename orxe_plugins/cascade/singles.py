@@ -1,4 +1,4 @@
-"""Samples that share a batch with one that an expert hangs on: each is tried by itself."""
+"""Samples or requests that share a batch with one that an expert hangs on: each is tried by itself, a few at once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -14,8 +15,59 @@ from orxe_plugins.cascade.calls import Call
 from orxe_plugins.cascade.parcel import Parcel
 from orxe_plugins.cascade.pieces import Piece, of_rows
 
-#: samples that are tried at the same time: on a busy machine, hundreds of threads would hinder one another
+#: what is tried at the same time: on a busy machine, hundreds of threads would hinder one another
 _AT_ONCE = 8
+_Result = TypeVar("_Result")
+
+
+class FewAtOnce(Generic[_Result]):
+    """Does work in threads, a few pieces of it at the same time; one that takes long makes room for the next.
+
+    Args:
+        count: number of pieces.
+        begin: gives the work of a piece, by its number; None: it is not wanted any more.
+        pause: seconds after which a piece makes room, at most.
+        spent: seconds within which the last ones are to be begun.
+    """
+
+    def __init__(
+        self, count: int, begin: Callable[[int], Callable[[], _Result] | None], pause: float, spent: float
+    ) -> None:
+        self._begin = begin
+        self._pause = min(pause, spent / math.ceil(count / _AT_ONCE))
+        self._waiting = deque(range(count))
+        self._running: dict[Call[_Result], int] = {}
+        self._over: SimpleQueue[Call[_Result]] = SimpleQueue()
+
+    def step(self) -> Iterator[tuple[int, Call[_Result]]]:
+        """Begin what there is room for; then those that are done, after a moment."""
+        now = time.monotonic()
+        room = _AT_ONCE - sum(call.begun is None or now - call.begun < self._pause for call in self._running)
+        while room > 0 and self._waiting:
+            number = self._waiting.popleft()
+            work = self._begin(number)
+            if work is not None:
+                self._running[Call(work, self._over)] = number
+                room -= 1
+        try:
+            call = self._over.get(timeout=min(0.01, max(self._pause, 0.001)))
+        except Empty:
+            return
+        while True:
+            number = self._running.pop(call, -1)
+            if number >= 0:
+                yield number, call
+            if self._over.empty():
+                return
+            call = self._over.get()
+
+    def given_up(self, seconds: float) -> Iterator[int]:
+        """Those that have run for so many seconds; nobody waits for them any more."""
+        now = time.monotonic()
+        for call, number in list(self._running.items()):
+            if call.begun is not None and now - call.begun >= seconds:
+                del self._running[call]
+                yield number
 
 
 class Singles:
@@ -46,18 +98,16 @@ class Singles:
         self._timeout, self._end = timeout, end
         # The last ones are begun within the time of one call, or when half of the time for all is left, at the latest.
         spent = min(timeout, max(end - time.monotonic(), 0.0) / 2)
-        self._pause = min(pause, spent / math.ceil(len(parcel) / _AT_ONCE))
-        self._waiting = deque(range(len(parcel)))
-        self._running: dict[Call[list[Piece]], tuple[int, Parcel]] = {}
-        self._over: SimpleQueue[Call[list[Piece]]] = SimpleQueue()
+        self._few: FewAtOnce[list[Piece]] = FewAtOnce(len(parcel), self._begin, pause, spent)
+        self._begun: dict[int, Parcel] = {}
         self._left = np.ones(len(parcel), dtype=bool)
 
     def answers(self) -> Iterator[tuple[Parcel, list[Piece] | None]]:
         """Parts of the parcel with what the expert made of them, as they come; None: it hangs on these samples."""
         while self._left.any():
             now = time.monotonic()
-            self._begin(now)
-            yield from self._ended()
+            for place, call in self._few.step():
+                yield self._taken(place), call.result()
             if not self._left.any():
                 return
             if self._whole.wait(0):
@@ -65,41 +115,18 @@ class Singles:
             elif now >= self._end:
                 yield self._rest(None)
             else:
-                yield from self._hung()
+                for place in self._few.given_up(self._timeout):
+                    yield self._taken(place), None
+
+    def _begin(self, place: int) -> Callable[[], list[Piece]]:
+        one = self._begun[place] = self._parcel.take(np.array([place]), self._parcel.since)
+        return lambda: self._run(one)
+
+    def _taken(self, place: int) -> Parcel:
+        self._left[place] = False
+        return self._begun.pop(place)
 
     def _rest(self, pieces: list[Piece] | None) -> tuple[Parcel, list[Piece] | None]:
         places = np.flatnonzero(self._left)
         self._left[:] = False
         return self._parcel.take(places, self._parcel.since), pieces
-
-    def _begin(self, now: float) -> None:
-        """Begin with as many more samples as there is room for."""
-        young = sum(call.begun is None or now - call.begun < self._pause for call in self._running)
-        for _ in range(min(_AT_ONCE - young, len(self._waiting))):
-            place = self._waiting.popleft()
-            one = self._parcel.take(np.array([place]), self._parcel.since)
-            self._running[Call(lambda one=one: self._run(one), self._over)] = place, one  # type: ignore[misc]
-
-    def _ended(self) -> Iterator[tuple[Parcel, list[Piece]]]:
-        """Those that are done, after a moment."""
-        try:
-            call = self._over.get(timeout=min(0.01, max(self._pause, 0.001)))
-        except Empty:
-            return
-        while True:
-            place, one = self._running.pop(call, (-1, self._parcel))
-            if place >= 0:
-                self._left[place] = False
-                yield one, call.result()
-            if self._over.empty():
-                return
-            call = self._over.get()
-
-    def _hung(self) -> Iterator[tuple[Parcel, None]]:
-        """Those whose time is over."""
-        now = time.monotonic()
-        for call, (place, one) in list(self._running.items()):
-            if call.begun is not None and now - call.begun >= self._timeout:
-                del self._running[call]
-                self._left[place] = False
-                yield one, None

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -20,13 +20,25 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 
 from orxe_plugins.cli.progress_lines import ProgressLines
 from orxe_plugins.errors import OrxeError, OrxeWarning
+from orxe_plugins.util.texts import printable
+
+
+class _Harmless(Console):
+    """A terminal that no name in a file can take over, and that any name of a file can be printed to."""
+
+    def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """See rich: with control characters in texts as escapes."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
 
 #: results go to standard output, everything else to standard error
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = _Harmless(highlight=False, soft_wrap=True)
+err = _Harmless(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Bars:

@@ -65,14 +65,14 @@ def report_run(run: Run, fitted: Fitted, images: bool = True, trackers: Sequence
 
 
 def _search_extras(table: PolicyTable) -> dict[str, Sequence[float]]:
-    """More columns for each row, from the search."""
+    """More columns for each row, from the search; what is not a number for each row, nobody here wrote."""
     extras = {}
     if (gap := table.details.get("search", {}).get("gap")) is not None:
         extras["Gap"] = gap
     if (latency := table.details.get("latency")) is not None:
         kind = "a stream, batches of" if latency.get("kind") == "throughput" else "batches of"
         extras[f"ms in {kind} {latency['batch_size']}"] = latency["expected_ms"]
-    return extras
+    return {name: values for name, values in extras.items() if len(values) == len(table)}
 
 
 def _counted(run: Run, splits: Splits) -> Records | None:

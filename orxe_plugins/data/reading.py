@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from orxe_plugins.data.opening import opened
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.util.files import regular
+from orxe_plugins.util.texts import is_utf8, printable
 
 # What PIL and its decoders raise on broken files.
 _DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
@@ -25,6 +26,7 @@ _NOT_READ = frozenset({"BUFR", "GRIB", "HDF5", "MPEG", "EPS", "WMF"})
 _SIXTEEN_BIT = frozenset({"PNG", "PPM"})
 #: what operating systems and tools leave in folders, in lower case; so do names that begin with a dot
 _LITTER = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "__pycache__"})
+_NO_UTF8 = "name is no valid UTF-8"
 
 
 class BadSampleError(OrxeError):
@@ -184,11 +186,6 @@ def named(names: Sequence[str], most: int = 3) -> str:
     return f"{listed} and {len(names) - most} more" if len(names) > most else listed
 
 
-def printable(name: str) -> str:
-    """A file's name as any terminal and file can hold it: bytes that are no UTF-8 become escapes."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def is_litter(name: str) -> bool:
     """Whether a file or folder of this name is left by a system or a tool, and holds nobody's data."""
     return name.startswith(".") or name.lower() in _LITTER
@@ -217,6 +214,9 @@ def _walk(folder: Path, prefix: str, above: list[tuple[int, int]]) -> Iterator[t
             yield name, 0, "link to nothing" if entry.is_symlink() else "cannot be read"
             continue
         if stat.S_ISDIR(status.st_mode):
+            if not is_utf8(entry.name):
+                yield name, 0, _NO_UTF8
+                continue
             identity = _identity(entry.path)
             if identity in above:
                 yield name, 0, "link back to a folder that holds it"
@@ -233,7 +233,7 @@ def _reason(name: str, mode: int) -> str | None:
     if not stat.S_ISREG(mode):
         return "no regular file"
     # A name of this kind can stand neither in a table nor in a message.
-    return None if printable(name) == name else "name is no valid UTF-8"
+    return None if is_utf8(name) else _NO_UTF8
 
 
 def _identity(folder: str | os.PathLike[str]) -> tuple[int, int]:

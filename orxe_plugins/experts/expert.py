@@ -17,6 +17,7 @@ from orxe_plugins.cost.macs import cached_macs, count_macs
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.features import FeatureTap
+from orxe_plugins.util.texts import check_name
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Expert(nn.Module):
         needs: str | None = None,
     ) -> None:
         super().__init__()
-        self.name = name
+        self.name = check_name("the expert's name", name)
         self.module = module
         self.confidence = confidence if confidence is not None else MaxSoftmax()
         self.cost = cost

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.util.validation import NO_KEY, explain
+from orxe_plugins.util.validation import NO_KEY, Name, Text, explain
 from orxe_plugins.util.yaml_files import parse_yaml
 
 _ADDRESS = re.compile(r"(?P<adapter>[A-Za-z_][\w-]*):(?P<name>[^?]+)(\?(?P<query>.*))?", re.DOTALL)
@@ -45,16 +45,16 @@ class ExpertSpec:
     {'address': 'timm:resnet18', 'name': 'small'}
     """
 
-    address: str
-    name: str | None = None
-    checkpoint: str | None = None
+    address: Name
+    name: Name | None = None
+    checkpoint: Text | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     confidence: Mapping[str, Any] | None = None
     calibration: Mapping[str, Any] | None = None
     cost: _Cost | None = None
     shared_cost: _Cost = 0.0
-    needs: str | None = None
-    fingerprint: str | None = None
+    needs: Name | None = None
+    fingerprint: Text | None = None
     origin: Any = field(default=None, compare=False, repr=False, metadata=NO_KEY)
 
     @classmethod

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from orxe_plugins.data.datasets import Dataset, files_of
 from orxe_plugins.util.files import write_atomically
+from orxe_plugins.util.texts import printable
 
 #: beside ``dataset.json``: size, time and hash of each file; without it, all files are read again
 FILE_NAME = "contents.parquet"
@@ -75,7 +76,8 @@ def _read(file: Path) -> _Known:
 
 def _write(file: Path, known: _Known) -> None:
     columns = {
-        "path": pa.array(list(known), pa.string()),
+        # A path that is no UTF-8 is not found again under its escapes, and its file is read anew each time.
+        "path": pa.array([printable(path) for path in known], pa.string()),
         "size": pa.array([value[0] for value in known.values()], pa.int64()),
         "time": pa.array([value[1] for value in known.values()], pa.int64()),
         "hash": pa.array([value[2] for value in known.values()], pa.string()),

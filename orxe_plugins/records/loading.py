@@ -20,6 +20,7 @@ from orxe_plugins.records.manifest import OF_FILES, SAID, recording_mark
 from orxe_plugins.records.records import Records
 from orxe_plugins.records.shards import COLUMNS
 from orxe_plugins.records.store import RecordStore
+from orxe_plugins.util.json_files import values_of
 
 #: prediction columns that take more memory than this stay on disk until they are asked for
 _LARGE_BYTES = 512 * 2**20
@@ -49,7 +50,13 @@ def load_records(folder: str | Path, experts: Sequence[str] | None = None) -> Re
     names = store.experts() if experts is None else tuple(experts)
     if dataset is None or not names:
         raise OrxeError(f"{store.folder} holds no records: make some by `orxe record RECIPE --out {store.folder}`")
-    manifests = _in_routing_order([store.known_expert(name) for name in names])
+    with values_of(str(store.folder)):
+        return _loaded(store, dataset, [store.known_expert(name) for name in names])
+
+
+def _loaded(store: RecordStore, dataset: Mapping[str, Any], experts: Sequence[dict[str, Any]]) -> Records:
+    """The records of experts, by what the manifests say."""
+    manifests = _in_routing_order(experts)
     names = tuple(manifest["name"] for manifest in manifests)
     units = sorted({manifest["cost_unit"] for manifest in manifests})
     if len(units) != 1:
@@ -111,7 +118,7 @@ def load_gate_inputs(folder: str | Path, expert: str, sample_ids: Iterable[str])
 
 def _in_routing_order(manifests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for manifest in manifests:
-        if "cost" not in manifest:
+        if manifest.get("cost") is None:
             raise OrxeError(f"the record of expert {manifest['name']!r} lacks its cost: record it again by --fresh")
     cost = {manifest["name"]: manifest["cost"] for manifest in manifests}
     shared = np.array([manifest.get("shared_cost", 0.0) for manifest in manifests])

@@ -274,4 +274,9 @@ def _read_json(path: Path) -> dict[str, Any] | None:
         raise OrxeError(f"{path} has schema {found}: this version reads schema {SCHEMA}")
     kind = DatasetContent if path.name == _DATASET else ExpertContent
     checked(kind, manifest, str(path), _WAY_OUT)
+    if kind is ExpertContent and path.parent.name != distinct_name(manifest["name"]):
+        raise OrxeError(
+            f"{path} is about expert {shortened(manifest['name'])}, whose folder would be "
+            f"{distinct_name(manifest['name'])!r}{_WAY_OUT}"
+        )
     return manifest

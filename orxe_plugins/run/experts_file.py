@@ -14,6 +14,7 @@ from orxe_plugins.experts.checkpoints import is_package
 from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.util.json_files import checked, values_of
 from orxe_plugins.util.trust import Origin
+from orxe_plugins.util.validation import Name
 from orxe_plugins.util.yaml_files import read_yaml
 
 _VIEW_KEYS = ("input_size", "mean", "std", "interpolation", "crop_pct", "crop_mode")
@@ -24,7 +25,7 @@ _SOURCE_KEYS = ("address", "timm", "builder")
 class _Entry(ExpertSpec):
     """An expert, with shorter ways to name a timm model and how its images are prepared."""
 
-    address: str = ""
+    address: Name = ""
     timm: str | None = None
     builder: str | None = None
     variant: str | None = None

@@ -11,6 +11,7 @@ from PIL import Image
 
 from orxe_plugins.cascade.calls import Call, has_room
 from orxe_plugins.cascade.route import Route
+from orxe_plugins.cascade.singles import FewAtOnce
 from orxe_plugins.serving.answering import Answering, raw_of
 from orxe_plugins.serving.metrics import Counts
 from orxe_plugins.serving.options import Limits
@@ -47,8 +48,8 @@ class Desk:
     """Answers several requests at once: those of images share batches, and a request that fails fails alone.
 
     A batch that takes several times as long as those before it is late: the next ones go on without it, and each of its
-    requests is also tried by itself, so that those alone wait that an expert hangs on. With a budget guard, which
-    decides over one batch after the other, all wait.
+    requests is also tried by itself, a few at the same time, so that those alone wait that an expert hangs on. With a
+    budget guard, which decides over one batch after the other, all wait.
 
     Args:
         answering: the cascade.
@@ -87,7 +88,7 @@ class Desk:
         if not waiting:
             return
         if self._answering.guard is not None or self._answering.timeout is None:
-            self._answer_all(waiting)
+            self._answer_all(waiting, self._answering.timeout)
             return
         self._late = [call for call in self._late if not call.wait(0)]
         if len(self._late) >= _MOST_LATE:
@@ -105,16 +106,33 @@ class Desk:
     def _conduct(self, jobs: Sequence[_Job]) -> None:
         """Answer jobs together; where that takes too long, also each by itself."""
         start = time.monotonic()
-        together = Call(lambda: self._answer_all(jobs))
-        if together.wait(self._patience(12)):
+        timeout = self._answering.timeout
+        assert timeout is not None
+        # Each by itself ends in time, so that all together need no watch of their own.
+        in_singles = len(jobs) > 1 and has_room(2 * len(jobs))
+        together = Call(lambda: self._answer_all(jobs, None if in_singles else timeout))
+        patience = self._patience(12)
+        if together.wait(patience if in_singles else None):
             self._usual = max(0.9 * self._usual, time.monotonic() - start)
+            self._check(together, jobs)
             return
-        alone = []
-        for job in jobs if len(jobs) > 1 else ():
-            if has_room(2):
-                alone.append(Call(lambda job=job: self._answer_alone(job)))  # type: ignore[misc]
-        for call in (together, *alone):
-            call.wait()
+
+        def begin(number: int) -> Callable[[], None] | None:
+            job, left = jobs[number], max(start + timeout - time.monotonic(), 0.001)
+            return None if job.is_done else lambda: self._answer_alone(job, left)
+
+        few = FewAtOnce(len(jobs), begin, patience, timeout / 4)
+        while not all(job.is_done for job in jobs):
+            for number, call in few.step():
+                self._check(call, jobs[number : number + 1])
+
+    def _check(self, call: Call[None], jobs: Sequence[_Job]) -> None:
+        """What ended a call before its requests had their replies becomes their reply."""
+        try:
+            call.result()
+        except Exception as error:
+            for job in jobs:
+                self._reply(job, refusal(error))
 
     # --- answering ----------------------------------------------------------------------------
 
@@ -133,19 +151,20 @@ class Desk:
         except Exception as error:
             self._reply(job, refusal(error))
 
-    def _answer_all(self, jobs: Sequence[_Job]) -> None:
-        self._answer_images([job for job in jobs if isinstance(job.request, Ask)])
+    def _answer_all(self, jobs: Sequence[_Job], timeout: float | None) -> None:
+        self._answer_images([job for job in jobs if isinstance(job.request, Ask)], timeout)
         for job in jobs:
             if not job.is_done:
-                self._answer_alone(job)
+                self._answer_alone(job, timeout)
 
-    def _answer_images(self, jobs: Sequence[_Job]) -> None:
+    def _answer_images(self, jobs: Sequence[_Job], timeout: float | None) -> None:
         """Answer requests of images in common batches; those of a batch that fails are left for one at a time."""
         if len(jobs) < 2:
             return
         images = [image for job in jobs for image in job.batch]
         try:
-            told = self._told(images, any(job.request.outputs for job in jobs if isinstance(job.request, Ask)))
+            raw = any(job.request.outputs for job in jobs if isinstance(job.request, Ask))
+            told = self._told(images, raw, timeout)
         # Whatever an expert raises: each request is tried alone, and gets its own error.
         except Exception:
             return
@@ -155,22 +174,22 @@ class Desk:
             start += len(job.batch)
             self._reply(job, reply_of(own, job.request), own)
 
-    def _answer_alone(self, job: _Job) -> None:
+    def _answer_alone(self, job: _Job, timeout: float | None) -> None:
         try:
             if isinstance(job.request, Infer):
-                outputs, route = self._routed(job.batch)
+                outputs, route = self._routed(job.batch, timeout)
                 self._reply(job, inferred(outputs, route, job.request), self._answering.named(route))
             else:
-                told = self._told(job.batch, job.request.outputs)
+                told = self._told(job.batch, job.request.outputs, timeout)
                 self._reply(job, reply_of(told, job.request), told)
         # Whatever an expert raises is answered: a server that stops helps nobody.
         except Exception as error:
             self._reply(job, refusal(error))
 
-    def _told(self, images: list[Image.Image], raw: bool) -> list[dict[str, Any]]:
+    def _told(self, images: list[Image.Image], raw: bool, timeout: float | None) -> list[dict[str, Any]]:
         told: list[dict[str, Any]] = []
         for start in range(0, len(images), self._size):
-            outputs, route = self._routed(images[start : start + self._size])
+            outputs, route = self._routed(images[start : start + self._size], timeout)
             part = self._answering.told(outputs, route)
             numbers = raw_of(outputs) if raw else None
             if numbers is not None:
@@ -179,9 +198,9 @@ class Desk:
             told += part
         return told
 
-    def _routed(self, batch: Any) -> tuple[Any, Route]:
+    def _routed(self, batch: Any, timeout: float | None) -> tuple[Any, Route]:
         start = time.perf_counter()
-        outputs, route = self._answering.route(batch)
+        outputs, route = self._answering.route(batch, timeout)
         if self._counts is not None:
             guard = self._answering.guard
             self._counts.batch(time.perf_counter() - start, None if guard is None else guard.state)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orxe_plugins.errors import OrxeError, OrxeFileError
+from orxe_plugins.util.texts import encoded
 
 #: the number of the process in the name of a temporary file
 _WRITER = re.compile(r"\.(\d{1,9})-[^.]*\.tmp")
@@ -103,8 +104,9 @@ def _is_alive(process: int) -> bool:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    """Write a text file atomically, in UTF-8. Bytes of a file's name that are none become escapes, as JSON has them."""
+    data = text.encode("utf-8", "backslashreplace")
+    write_atomically(path, lambda temporary: temporary.write_bytes(data))
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -123,7 +125,7 @@ def safe_name(text: str, longest: int = 80) -> str:
 
 def distinct_name(text: str) -> str:
     """A safe name with a short hash of the text: different texts have different names."""
-    return f"{safe_name(text)}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f"{safe_name(text)}-{hashlib.sha256(encoded(text)).hexdigest()[:8]}"
 
 
 def folder_name(text: str) -> str:

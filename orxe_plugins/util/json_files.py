@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.util.files import regular
+from orxe_plugins.util.texts import check_texts
 from orxe_plugins.util.validation import explain
 
 #: a manifest or a table is never larger; who writes one that is wants the memory of who reads it
@@ -47,15 +48,18 @@ def parse_json(data: bytes | str, label: str) -> Any:
     """The same for a file's content, or a part of one.
 
     Raises:
-        OrxeError: it is no JSON.
+        OrxeError: it is no JSON, or holds a text that no system can write.
     """
     try:
-        return json.loads(data.decode("utf-8-sig") if isinstance(data, bytes) else data)
+        text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
+        values = json.loads(text)
     except RecursionError as error:
         raise OrxeError(f"{label} cannot be read: it is nested too deeply") from error
     # A ValueError is text that is no UTF-8, no JSON, or a number of thousands of digits.
     except ValueError as error:
         raise OrxeError(f"{label} cannot be read: it is no JSON ({error})") from error
+    check_texts(values, label, text)
+    return values
 
 
 def checked(model: type[_Model], raw: Any, label: str, way_out: str = "") -> _Model:

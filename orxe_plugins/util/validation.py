@@ -8,7 +8,9 @@ import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
+
+from orxe_plugins.util.texts import wrong_in_name, wrong_in_text
 
 #: error types of pydantic that mean: a key that the model does not have
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
@@ -54,6 +56,23 @@ _EXPECTED = {
 NO_KEY = {"no_key": True}
 #: a longer value is left out of the message
 _LONGEST_VALUE = 80
+
+
+def _name(text: str) -> str:
+    if (problem := wrong_in_name(text)) is not None:
+        raise ValueError(problem)
+    return text
+
+
+def _text(text: str) -> str:
+    if (problem := wrong_in_text(text)) is not None:
+        raise ValueError(problem)
+    return text
+
+
+#: a name that people read, of an expert say, and a text that becomes a path or an address
+Name = Annotated[str, AfterValidator(_name)]
+Text = Annotated[str, AfterValidator(_text)]
 
 
 def explain(error: ValidationError, prefix: str = "", model: Any = None) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
-from orxe_plugins.errors import OrxeError
+from orxe_plugins.errors import OrxeError, shortened
 from orxe_plugins.util.files import regular
+from orxe_plugins.util.texts import wrong_in_text
 
 #: the parser in C reads several times as much in a second
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -60,6 +61,8 @@ def parse_yaml(text: str, label: str) -> Any:
         text: in YAML.
         label: what messages call it.
     """
+    if (problem := wrong_in_text(text)) is not None:
+        raise OrxeError(f"{label} is not readable YAML: {problem}")
     brackets = _open_brackets(text)
     if brackets > _MOST_BRACKETS or brackets * len(text) > _MOST_WORK:
         raise OrxeError(f"{label} is not readable YAML: it is nested too deeply")
@@ -94,7 +97,7 @@ def _check_size(root: yaml.Node, label: str) -> None:
     """Refuse what a few aliases make of a small file: values that would fill the memory, or that hold themselves.
 
     Raises:
-        OrxeError: it holds too many values, or is nested too deeply.
+        OrxeError: it holds too many values, is nested too deeply, or holds a text that no system can write.
     """
     sizes: dict[int, int] = {}
     open_now: set[int] = set()
@@ -103,6 +106,8 @@ def _check_size(root: yaml.Node, label: str) -> None:
     while waiting:
         node, depth, done = waiting.pop()
         below = _below(node)
+        if isinstance(node, yaml.ScalarNode) and (problem := wrong_in_text(node.value)) is not None:
+            raise OrxeError(f"{label}, line {node.start_mark.line + 1}: {shortened(node.value)}: {problem}")
         if done:
             open_now.discard(id(node))
             sizes[id(node)] = 1 + sum(sizes[id(each)] for each in below)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from orxe_plugins import OrxeError
 from orxe_plugins.experts.spec import ExpertSpec, adapter_in
 
-texts = st.text(min_size=1)
+texts = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1)
 specs = st.builds(
     ExpertSpec,
     address=st.just("timm:resnet18"),

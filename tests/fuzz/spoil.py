@@ -82,10 +82,10 @@ def _values(data: bytes, kind: str, paths: bool, rng: Random) -> bytes | None:
 
 
 def _change(content: Any, rng: Random, paths: bool) -> None:
-    places = _places(content)
-    if not places:
+    found = places(content)
+    if not found:
         return
-    holder, key = rng.choice(places)
+    holder, key = rng.choice(found)
     odd = rng.choice(PATHS) if paths and rng.random() < 0.25 else deepcopy(rng.choice(ODD))
     kind = rng.randrange(6)
     if kind == 0:
@@ -103,7 +103,8 @@ def _change(content: Any, rng: Random, paths: bool) -> None:
         holder[key] = odd
 
 
-def _places(content: Any) -> list[tuple[Any, Any]]:
+def places(content: Any) -> list[tuple[Any, Any]]:
+    """Every value in plain values, by what holds it and its key there."""
     found: list[tuple[Any, Any]] = []
     waiting = [content]
     while waiting:

@@ -26,15 +26,18 @@ from orxe_plugins.util.yaml_files import parse_yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
 from formats import FORMATS, register
+from spoil import places
 
 #: files of every format in the default suite, and in the long run
 FEW, MANY = 12, 1_000
 
 register()
 
+#: with halves of pairs of UTF-16 and control characters
+texts = st.text(st.characters(), max_size=8)
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just(10**400),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    st.none() | st.booleans() | st.integers() | st.floats() | texts | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=12,
 )
 
@@ -69,7 +72,7 @@ def test_any_values_are_an_object_or_an_error_by_name(kind: str, data: st.DataOb
         assert str(error)
 
 
-@given(text=st.text(max_size=60))
+@given(text=st.text(st.characters(), max_size=60))
 @example("a: &a [*a]")
 @example("&x {? *x : 1}")
 @example("a: 2001-99-99")
@@ -82,6 +85,32 @@ def test_any_text_is_yaml_or_an_error(text: str) -> None:
             parse()
         except OrxeError as error:
             assert str(error)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Manifests, each in a folder that is sound apart from what is done to it."""
+    return {name: FORMATS[name].make(tmp_path_factory.mktemp("made")) for name in ("dataset.json", "expert.json")}
+
+
+@pytest.mark.parametrize("name", ["dataset.json", "expert.json"])
+@given(data=st.data())
+def test_any_value_anywhere_in_a_manifest_is_read_or_named(
+    folders: dict[str, Path], name: str, data: st.DataObject
+) -> None:
+    path = folders[name]
+    folder = next(each for each in path.parents if (each / "records").is_dir())
+    whole = path.read_text()
+    content = json.loads(whole)
+    holder, key = data.draw(st.sampled_from(places(content)))
+    holder[key] = data.draw(plain)
+    path.write_text(json.dumps(content))
+    try:
+        FORMATS[name].read(folder)
+    except OrxeError as error:
+        assert str(folder) in str(error)
+    finally:
+        path.write_text(whole)
 
 
 def test_a_row_with_a_number_of_hundreds_of_digits_is_an_error() -> None:

@@ -35,8 +35,8 @@ def store(tmp_path: Path) -> RecordStore:
 
 
 #: what every ``expert.json`` has
-EXPERT = {"fingerprint": "f", "parts": {"confidence": {}, "weights": "w"}, "params": 1, "cost_unit": "GMACs",
-          "shard_size": 2, "batch_size": 2}  # fmt: skip
+EXPERT = {"fingerprint": "f", "parts": {"confidence": {"kind": "k"}, "weights": "w"}, "params": 1,
+          "cost_unit": "GMACs", "shard_size": 2, "batch_size": 2}  # fmt: skip
 
 
 def test_what_is_written_can_be_read(store: RecordStore) -> None:
@@ -191,3 +191,46 @@ def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytes
     said = "has no locks.* record into an --out folder on a local disk"
     with pytest.raises(OrxeError, match=said), folder_lock(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value"),
+    [
+        ("dataset.json", "samples", "4"),
+        ("dataset.json", "class_names", ["a", 1]),
+        ("dataset.json", "contents", None),
+        ("dataset.json", "seed", 0.5),
+        ("dataset.json", "input_view", {"size": [8, 8], "resize": 8, "mean": ["x"]}),
+        ("expert.json", "cost", "1"),
+        ("expert.json", "cost", -1.0),
+        ("expert.json", "shared_cost", None),
+        ("expert.json", "needs", 3),
+        ("expert.json", "weights", ["w"]),
+        ("expert.json", "files", {"address": 1}),
+        ("expert.json", "name", "a\nb"),
+        ("expert.json", "parts.confidence", {"kind": 1}),
+        ("expert.json", "parts.confidence", {}),
+        ("expert.json", "parts.labels", {"names": ["a", "b"], "columns": [0]}),
+        ("expert.json", "parts.labels", {"names": None}),
+    ],
+)
+def test_a_value_of_a_manifest_that_does_not_fit_is_named(
+    store: RecordStore, file: str, key: str, value: object
+) -> None:
+    path = next(store.folder.rglob(file))
+    content = json.loads(path.read_text())
+    *parents, last = key.split(".")
+    place = content
+    for parent in parents:
+        place = place[parent]
+    place[last] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(OrxeError, match=rf"{re.escape(str(path))}.*{last}"):
+        store.dataset() if file == "dataset.json" else store.experts()
+
+
+def test_a_manifest_in_the_folder_of_another_expert_is_refused(store: RecordStore) -> None:
+    path = next(store.folder.rglob("expert.json"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "name": "other"}))
+    with pytest.raises(OrxeError, match="is about expert 'other', whose folder would be 'other-"):
+        store.experts()

@@ -60,9 +60,9 @@ def check(kinds: list[int], replies: list[tuple[int, dict[str, Any]]]) -> None:
             assert "gave no answer within" in answer["faults"][0]["error"]
 
 
-def desk_of(folder: Path, timeout: float) -> Desk:
+def desk_of(folder: Path, timeout: float, batch_size: int = 32) -> Desk:
     served = load_served(folder, ServeOptions(Selection(0.5)))
-    return Desk(Answering.of(served, timeout), Limits(), batch_size=32)
+    return Desk(Answering.of(served, timeout), Limits(), batch_size=batch_size)
 
 
 @pytest.mark.usefixtures("_hanging")
@@ -102,6 +102,58 @@ def test_requests_that_hang_alone_wait(folder: Path) -> None:
         desk.take(asked, lambda k, reply, start=start: give(start + k, reply))  # type: ignore[misc]
     assert sound_are_there.wait(50)
     assert sorted(replies) == [i for i, kind in enumerate(kinds) if kind == SOUND]
+
+
+@pytest.mark.usefixtures("_hanging")
+def test_a_few_requests_of_a_late_batch_are_tried_at_the_same_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = desk_of(folder, 60.0, batch_size=64)
+    desk.answer([Ask(image=text_of(i, SOUND)) for i in range(64)])  # how long a batch takes is known then
+    route, lock, now, most = Answering.route, threading.Lock(), 0, 0
+
+    def counted(self: Answering, batch: Any, timeout: float | None) -> Any:
+        nonlocal now, most
+        if len(batch) > 1:
+            return route(self, batch, timeout)
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.01)
+        try:
+            return route(self, batch, timeout)
+        finally:
+            with lock:
+                now -= 1
+
+    monkeypatch.setattr(Answering, "route", counted)
+    replies: dict[int, Reply] = {}
+    sound_are_there = threading.Event()
+
+    def give(number: int, reply: Reply) -> None:
+        replies[number] = reply
+        if len(replies) == 63:
+            sound_are_there.set()
+
+    desk.take([Ask(image=text_of(i, HANGS if i == 3 else SOUND)) for i in range(64)], give)
+    assert sound_are_there.wait(50)
+    assert sorted(replies) == [i for i in range(64) if i != 3]
+    assert {reply.status for reply in replies.values()} == {200} and 1 < most <= 8
+
+
+def test_what_ends_a_whole_batch_is_the_reply_to_each_of_its_requests(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = desk_of(folder, 60.0)
+
+    def fail(*_: object) -> None:
+        raise ValueError("nobody expected this")
+
+    monkeypatch.setattr(desk, "_answer_all", fail)
+    replies = desk.answer([Ask(image=text_of(i, SOUND)) for i in range(3)])
+    assert [(reply.status, reply.content) for reply in replies] == [
+        (500, {"error": "ValueError: nobody expected this"})
+    ] * 3
 
 
 @pytest.mark.long
