@@ -9,7 +9,7 @@ from orxe_plugins.util.wording import short_names, significant
 
 #: what each unit of cost means; a unit that is not listed here is shown as it is
 COST_UNITS = {
-    "GMACs": "GMACs = 10^9 multiply-accumulates per image; 1 MAC = 2 FLOPs",
+    "GMACs": "GMACs = 10⁹ multiply-accumulates per image; 1 MAC = 2 FLOPs",
     "ms": "ms = milliseconds per image",
     "mJ": "mJ = millijoules per image",
 }
