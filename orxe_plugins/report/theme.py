@@ -92,6 +92,9 @@ def styled(theme: Theme) -> Iterator[None]:
         "grid.color": theme.grid,
         "grid.linewidth": 0.7,
         "text.color": theme.ink,
+        # Ticks are whole numbers, not steps of a power of ten that stands in a corner.
+        "axes.formatter.limits": (-9, 12),
+        "axes.formatter.useoffset": False,
         "text.usetex": False,
         "text.parse_math": False,
         "xtick.color": theme.muted,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -179,7 +180,7 @@ def class_table(evaluation: Evaluation, evidence: Evidence) -> Table | None:
 def class_names(evidence: Evidence) -> Sequence[str]:
     """Names of the classes, or of the boxes' labels, by their numbers; empty where the data set names none."""
     names: Sequence[str] = tuple(getattr(evidence.dataset, "class_names", ()))
-    targets = getattr(evidence.dataset, "targets", ())
+    targets: Sequence[Any] = getattr(evidence.dataset, "targets", ())
     return names or (targets[0].names if len(targets) and isinstance(targets[0], GroundTruth) else ())
 
 

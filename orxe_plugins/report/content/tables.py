@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from orxe_plugins.evaluation.results import Evaluation, ExpertResult, PolicyResult, Result
 from orxe_plugins.policies.policy import Policy
-from orxe_plugins.report.formats import Formats, cost_unit_meaning, metric_head, preference_range, short_names
+from orxe_plugins.report.formats import Formats, cost_unit_meaning, metric_head, plain, preference_range, short_names
 from orxe_plugins.report.tables import Column, Table
 
 _EXTRA_HINTS = {"Gap": "objective on the fitting split minus a lower bound for every policy"}
@@ -101,7 +101,7 @@ def _policy_row(
         _preferences(group),
         *_figures(first.result, formats),
         formats.difference(first.optimism),
-        *(f"{first.extras[name]:.4g}" if name in first.extras else "" for name in extras),
+        *(plain(first.extras[name]) if name in first.extras else "" for name in extras),
         answering,
         *(formats.share(share[i]) for i in used),
     )
