@@ -46,15 +46,19 @@ def threshold_table(evaluation: Evaluation) -> Table:
 
 
 def thresholds_text(policy: Policy) -> str:
-    """The thresholds in words: "#1 exits at 0.620, #3 exits at 0.801 and is skipped below 0.200, #8"."""
-    parts = []
-    for place, i in enumerate(policy.enabled[:-1]):
-        text = f"#{i + 1} exits at {policy.exit_thresholds[i]:.3f}"
+    """The thresholds in words: "#1 exits at 0.620, #3 exits at 0.801 and is skipped below 0.200, #8 answers the rest".
+
+    Experts that no sample can reach are left out.
+    """
+    parts: list[str] = []
+    for i in policy.enabled:
         # Before the first expert that runs there is no confidence that could be below a skip threshold.
-        if place and policy.skip_thresholds[i] > 0:
-            text += f" and is skipped below {policy.skip_thresholds[i]:.3f}"
-        parts.append(text)
-    return ", ".join([*parts, f"#{policy.n_experts}"])
+        skipped = bool(parts) and i < policy.n_experts - 1 and policy.skip_thresholds[i] > 0
+        if i == policy.n_experts - 1 or (policy.exit_thresholds[i] == 0 and not skipped):
+            return ", ".join([*parts, f"#{i + 1} answers {'the rest' if parts else 'all'}"])
+        below = f" and is skipped below {policy.skip_thresholds[i]:.3f}" if skipped else ""
+        parts.append(f"#{i + 1} exits at {policy.exit_thresholds[i]:.3f}{below}")
+    raise AssertionError("the last expert always runs")
 
 
 def expert_table(evaluation: Evaluation) -> Table:
