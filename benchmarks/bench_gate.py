@@ -27,6 +27,7 @@ from orxe_plugins.experts.batch_context import BatchContext
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.features import pool
 from orxe_plugins.training.gate import GateSettings, fit_gate
+from orxe_plugins.util.wording import plain
 
 #: small experts of every adapter, with random weights: models that people use, the smallest that the tests put a
 #: gate on (tests/adapters/test_gates.py), and toys that show where a gate is no longer cheap
@@ -158,7 +159,8 @@ def to_markdown(rows: list[dict[str, Any]]) -> str:
         name = row["expert"].partition("?")[0]
         lines.append(
             f"| {row['kind']} | {name} | {row['gmacs']:.3g} | {row['batch']} | {row['expert_ms']:.1f} | "
-            f"{100 * row['macs_share']:.2g} | {100 * row['time_share']:.2f} ({100 * low:.2f} to {100 * high:.2f}) |"
+            f"{plain(100 * row['macs_share'], 2)} | {100 * row['time_share']:.2f} "
+            f"({100 * low:.2f} to {100 * high:.2f}) |"
         )
     return "\n".join(lines)
 

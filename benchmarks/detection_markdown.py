@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from orxe_plugins.util.wording import plain
+
 
 def to_markdown(result: dict[str, Any]) -> str:
     """All tables with what they were measured with."""
@@ -25,7 +27,7 @@ def to_markdown(result: dict[str, Any]) -> str:
     for row in result["ends"]:
         gap = abs(row["cascade"] - row["alone"])
         lines.append(
-            f"| {row['threshold']} | {row['expert']} | {row['cascade']:.5f} | {row['alone']:.5f} | {gap:.1e} |"
+            f"| {row['threshold']} | {row['expert']} | {row['cascade']:.5f} | {row['alone']:.5f} | {plain(gap, 2)} |"
         )
     lines += [
         "",
@@ -42,7 +44,7 @@ def to_markdown(result: dict[str, Any]) -> str:
         threshold = "never" if row["threshold"] is None else f"{row['threshold']:g}"
         lines.append(
             f"| {threshold} | {row['gmacs']:.3f} | {row['answered_by_first']:.0%} | {row['val']:.4f} "
-            f"| {row['val_replayed']:.4f} | {abs(row['val'] - row['val_replayed']):.1e} | {row['coco_ap']:.4f} "
+            f"| {row['val_replayed']:.4f} | {plain(abs(row['val'] - row['val_replayed']), 2)} | {row['coco_ap']:.4f} "
             f"| {low:+.1f} to {high:+.1f} | {row['coco_ap_at_random']:.4f} |"
         )
     lines += [
@@ -73,4 +75,4 @@ def to_markdown(result: dict[str, Any]) -> str:
 
 
 def _pixels(distance: float) -> str:
-    return f"{distance:.1e} pixels"
+    return f"{plain(distance, 2)} pixels"

@@ -7,6 +7,8 @@ from typing import Any
 from paired import machine_line, shown
 from speed_markdown import detector_table
 
+from orxe_plugins.util.wording import plain
+
 
 def to_markdown(result: dict[str, Any]) -> str:
     """Tables of everything that was measured."""
@@ -36,8 +38,8 @@ def _pool(pool: dict[str, Any]) -> list[str]:
         f"Random weights, inputs on the device; thresholds at quantiles, so that {reach} % of the images reach the "
         "experts. "
         f"Routes of {routes['rows']} images are those of the replay of the device's own confidences; "
-        f"{routes['differing']} of them differ from the CPU's, all within {routes['band']:.2g} of a threshold, as "
-        f"much as confidences differ.{waits}",
+        f"{routes['differing']} of them differ from the CPU's, all within {plain(routes['band'], 2)} of a threshold, "
+        f"as much as confidences differ.{waits}",
     ]
     for backend, found in pool["backends"].items():
         parts += [_table(backend, found), _verdict(found)]

@@ -20,6 +20,7 @@ from orxe_plugins.detection.rows import BoxRows
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.detector import DetectorExpert
 from orxe_plugins.experts.expert import Expert
+from orxe_plugins.util.wording import plain
 from orxe_ultralytics.suppression import DetectSettings
 from orxe_ultralytics.yolo import YoloExpert
 
@@ -188,11 +189,12 @@ def describe(cascade: Cascade) -> Iterable[str]:
     policy = cascade.policy
     exits = ["answers all other images"] * len(cascade.members)
     for i, threshold in enumerate(policy.exit_thresholds):
-        exits[i] = "never runs" if threshold is None else f"answers from confidence {threshold:.4g} on"
+        exits[i] = "never runs" if threshold is None else f"answers from confidence {plain(threshold)} on"
     yield f"Cascade of {len(cascade.members)} experts (1 MAC = 2 FLOPs):"
     for expert, what in zip(cascade.members, exits, strict=True):
         yield (
-            f"  {expert.name}: {expert.params:,} parameters, {expert.measure_cost():.4g} GMACs{_size(expert)}, {what}"
+            f"  {expert.name}: {expert.params:,} parameters, {plain(expert.measure_cost())} GMACs{_size(expert)}, "
+            f"{what}"
         )
 
 

@@ -13,6 +13,7 @@ from orxe_plugins.cascade.routing import Route
 from orxe_plugins.detection.labels import normalise_label
 from orxe_plugins.detection.rows import BoxRows
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.util.wording import plain
 from orxe_ultralytics.cascade_model import CascadeModel, Routed, wanted
 from orxe_ultralytics.data import read_rgb
 from orxe_ultralytics.letterbox import Placement
@@ -98,7 +99,7 @@ class CascadeValidator(DetectionValidator):
         route = _joined(self.routes)
         shares = zip(self.cascade_model.cascade.members, route.exit_share().tolist(), strict=True)
         listed = ", ".join(f"{share:.1%} by {expert.name}" for expert, share in shares)
-        LOGGER.info(f"Cascade: {route.cost.mean().item():.4g} GMACs per image (1 MAC = 2 FLOPs); answered {listed}")
+        LOGGER.info(f"Cascade: {plain(route.cost.mean().item())} GMACs per image (1 MAC = 2 FLOPs); answered {listed}")
 
 
 def _joined(routes: list[Route]) -> Route:

@@ -23,6 +23,7 @@ from orxe_plugins.policies.policy import Policy
 from orxe_plugins.policies.row import PolicyRow
 from orxe_plugins.policies.selection import check_number
 from orxe_plugins.util.arguments import check_count
+from orxe_plugins.util.wording import plain
 
 #: a policy that is expected to use less than this part of the budget leaves much of it
 _USED = 0.9
@@ -216,16 +217,16 @@ class BudgetGuard:
         least = min(map(self._costs.alone, range(len(self.cascade.members))))
         if budget < least:
             raise OrxeError(
-                f"per_sample is {budget:g} {unit}, but the cheapest expert alone costs {least:.4g} {unit}: no policy "
-                "keeps within that budget"
+                f"per_sample is {budget:g} {unit}, but the cheapest expert alone costs {plain(least)} {unit}: no "
+                "policy keeps within that budget"
             )
         if not tolerance > 0:
             raise OrxeError(f"tolerance is {tolerance:g}: expected a share above 0, such as 0.05")
         needed = (self._dearest - budget) / (tolerance * budget)
         if self.window < needed:
             raise OrxeError(
-                f"window is {self.window}: one sample that goes through all experts costs {self._dearest:.4g} {unit}, "
-                f"above the tolerance of so few; give at least {int(np.ceil(needed))}, or a larger tolerance"
+                f"window is {self.window}: one sample that goes through all experts costs {plain(self._dearest)} "
+                f"{unit}, above the tolerance of so few; give at least {int(np.ceil(needed))}, or a larger tolerance"
             )
 
 

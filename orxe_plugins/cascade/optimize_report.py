@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from orxe_plugins.util.wording import plain
+
 
 @dataclass(frozen=True)
 class OptimizedExpert:
@@ -61,10 +63,11 @@ class OptimizeReport:
                 lines.append(f"  {one.name}: as before, {one.reason}")
             for size, way in one.ways.items():
                 lines.append(
-                    f"  {one.name}, batch {size}: {way}, {one.ms[size]:.3g} ms; {one.eager_ms[size]:.3g} ms before"
+                    f"  {one.name}, batch {size}: {way}, {plain(one.ms[size], 3)} ms; "
+                    f"{plain(one.eager_ms[size], 3)} ms before"
                 )
         if self.threads:
-            tried = ", ".join(f"{count} ({ms:.3g} ms)" for count, ms in self.threads.items())
+            tried = ", ".join(f"{count} ({plain(ms, 3)} ms)" for count, ms in self.threads.items())
             lines.append(f"  threads tried: {tried}; from now on {min(self.threads, key=self.threads.__getitem__)}")
         if self.on_host:
             lines.append(f"  on the host, as no policy uses them: {', '.join(self.on_host)}")

@@ -12,6 +12,7 @@ from orxe_plugins.report.formats import short_names
 from orxe_plugins.report.tables import Column, Table
 from orxe_plugins.run.check import DataCheck, ExpertCheck, check_data, check_experts
 from orxe_plugins.run.run import Run
+from orxe_plugins.util.wording import plain
 
 
 def print_check(run: Run, cost: bool, time: bool = True) -> bool:
@@ -57,7 +58,7 @@ def _expert_table(run: Run, experts: Sequence[ExpertCheck]) -> Table:
             row.name,
             row.weights or "unknown",
             "yes" if row.built else "no",
-            "" if row.gmacs is None else f"{row.gmacs:.4g}",
+            "" if row.gmacs is None else plain(row.gmacs),
             "" if row.classes is None else f"{row.classes:,}",
             "" if row.seconds is None else f"about {duration(row.seconds)}",
         )

@@ -13,6 +13,7 @@ from orxe_plugins.run.draft_data import draft_data
 from orxe_plugins.run.draft_experts import draft_experts
 from orxe_plugins.run.recipe_file import load_recipe
 from orxe_plugins.util.files import write_text
+from orxe_plugins.util.wording import plain
 
 
 def write_recipe(
@@ -50,7 +51,7 @@ def write_recipe(
         raise
     console.tell(f"{out}: {found.task}, {len(drafts)} experts, {len(found.dataset):,} images")
     for draft in drafts:
-        cost = "cost not known" if draft.cost is None else f"{draft.cost:.4g} GMACs"
+        cost = "cost not known" if draft.cost is None else f"{plain(draft.cost)} GMACs"
         console.tell(f"  {draft.spec.name}: {cost}" + ("" if draft.has_weights else ", downloaded by the first run"))
     console.tell_notes(recipe.notes)
     console.tell(f"next: orxe check {shlex.quote(str(out))}")

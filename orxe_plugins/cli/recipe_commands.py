@@ -21,6 +21,7 @@ from orxe_plugins.cli.options import (
     TrustOption,
     open_run,
 )
+from orxe_plugins.util.wording import plain
 
 
 def run(
@@ -152,6 +153,6 @@ def search(
         console.say(f"Warning: {warning}")
     costs = [row.cost for row in file.table]
     console.tell(
-        f"{len(file.table)} policies from {min(costs):.4g} to {max(costs):.4g} {file.table.cost_unit} "
+        f"{len(file.table)} policies from {plain(min(costs))} to {plain(max(costs))} {file.table.cost_unit} "
         f"in {run.cascade_folder}"
     )

@@ -66,9 +66,10 @@ def report_run(run: Run, fitted: Fitted, images: bool = True, trackers: Sequence
 
 def _search_extras(table: PolicyTable) -> dict[str, Sequence[float]]:
     """More columns for each row, from the search; what is not a number for each row, nobody here wrote."""
-    extras = {}
+    extras: dict[str, Sequence[float]] = {}
     if (gap := table.details.get("search", {}).get("gap")) is not None:
-        extras["Gap"] = gap
+        # Less than this is rounding.
+        extras["Gap"] = [round(value, 12) for value in gap]
     if (latency := table.details.get("latency")) is not None:
         kind = "a stream, batches of" if latency.get("kind") == "throughput" else "batches of"
         extras[f"ms in {kind} {latency['batch_size']}"] = latency["expected_ms"]

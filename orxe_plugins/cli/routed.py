@@ -24,6 +24,7 @@ from orxe_plugins.run.run import Run
 from orxe_plugins.run.samples import samples_of
 from orxe_plugins.run.searching import Fitted
 from orxe_plugins.search.replay import replay
+from orxe_plugins.util.wording import plain
 
 
 def print_routed(run: Run, fitted: Fitted, preference: float) -> None:
@@ -63,7 +64,7 @@ def _timed_run(run: Run, cascade: Cascade, dataset: Dataset, mode: str) -> tuple
 
 
 def _each(seconds: float, dataset: Dataset) -> str:
-    return f"{1000 * seconds / max(len(dataset), 1):.3g}"
+    return plain(1000 * seconds / max(len(dataset), 1), 3)
 
 
 def print_shift(run: Run, fitted: Fitted) -> None:
@@ -86,7 +87,7 @@ def print_shift(run: Run, fitted: Fitted) -> None:
 
 
 def _routed_row(what: str, cost: float, score: float, share: Any, differ: str, ms: str) -> tuple[str, ...]:
-    return (what, f"{cost:.4g}", f"{100 * score:.2f}", ms, *(f"{100 * part:.1f}" for part in share), differ)
+    return (what, plain(cost), f"{100 * score:.2f}", ms, *(f"{100 * part:.1f}" for part in share), differ)
 
 
 def _routed_table(rows: Sequence[tuple[str, ...]], records: Records, score_name: str, preference: float) -> Table:

@@ -15,6 +15,7 @@ from orxe_plugins.policies.policy import Policy, check_shares
 from orxe_plugins.records.records import Records
 from orxe_plugins.search.replay import replay
 from orxe_plugins.util.hull import upper_hull
+from orxe_plugins.util.wording import plain
 
 #: so many prices of cost are tried for the oracle
 _PRICES = 64
@@ -36,7 +37,7 @@ class Baseline:
     steps: bool = False
 
     def __repr__(self) -> str:
-        ends = ", ".join(f"{what} {low:.4g} to {high:.4g}" for what, low, high in self._spans())
+        ends = ", ".join(f"{what} {plain(low)} to {plain(high)}" for what, low, high in self._spans())
         return f"Baseline({self.name!r}, {len(self.cost)} points: {ends})"
 
     def _spans(self) -> list[tuple[str, float, float]]:

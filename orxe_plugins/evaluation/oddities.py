@@ -10,7 +10,7 @@ from orxe_plugins.evaluation.merging import merge_adjacent
 from orxe_plugins.policies.row import PolicyRow
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.records.records import Records
-from orxe_plugins.util.wording import short_names, significant
+from orxe_plugins.util.wording import plain, short_names, significant
 
 #: fewer samples than this say little of anything
 FEW = 30
@@ -118,8 +118,8 @@ def odd_choice(chosen: Chosen, last_cost: float, names: tuple[str, ...], cost_un
     asked, better = chosen.candidate, chosen.beaten_by
     if better is not None:
         found.append(
-            f"on the fitting split {_named(better, names)} scores {better.score:.4g} at {significant(better.cost)} "
-            f"{cost_unit}, better than what was asked for ({asked.score:.4g} at {significant(asked.cost)})"
+            f"on the fitting split {_named(better, names)} scores {plain(better.score)} at {significant(better.cost)} "
+            f"{cost_unit}, better than what was asked for ({plain(asked.score)} at {significant(asked.cost)})"
         )
     if asked.cost > last_cost:
         found.append(

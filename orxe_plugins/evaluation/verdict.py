@@ -14,7 +14,7 @@ from statistics import NormalDist
 from orxe_plugins.evaluation.candidates import NEARLY_ALL, Candidate, Chosen
 from orxe_plugins.evaluation.formats import Formats
 from orxe_plugins.evaluation.results import Estimate, ExpertResult, PolicyResult, Verdict
-from orxe_plugins.util.wording import short_names, signed, significant
+from orxe_plugins.util.wording import plain, short_names, signed, significant
 
 #: a loss (or a gain) is likely where its probability is at least this
 _LIKELY = 0.9
@@ -211,7 +211,7 @@ def _higher(chosen: Chosen, words: Words) -> tuple[str, ...]:
     cost = words.formats.cost(chosen.higher.cost)
     return (
         f"More can be had: a policy that costs {cost} {words.formats.cost_unit} scores {gain}{words.unit} on the "
-        f"fitting split (budget={chosen.higher.cost:.4g}).",
+        f"fitting split (budget={plain(chosen.higher.cost)}).",
     )
 
 

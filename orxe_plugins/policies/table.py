@@ -15,6 +15,7 @@ from orxe_plugins.policies.schema import TableContent
 from orxe_plugins.policies.selection import Selection, check_number
 from orxe_plugins.util.arguments import check_count, check_real
 from orxe_plugins.util.json_files import checked
+from orxe_plugins.util.wording import plain
 
 
 @dataclass(frozen=True, repr=False)
@@ -180,7 +181,7 @@ class PolicyTable:
             cheapest = min(row.cost for row in self.offered)
             raise OrxeError(
                 f"no policy costs at most {budget:g} {self.cost_unit}: "
-                f"the cheapest one costs {cheapest:.4g} {self.cost_unit}"
+                f"the cheapest one costs {plain(cheapest)} {self.cost_unit}"
             )
         margin = BUDGET_SAFETY if safety is None else safety
         safe = [row for row in fits if row.cost + margin * row.cost_error <= budget]
@@ -197,7 +198,7 @@ class PolicyTable:
             best = max(self.offered, key=lambda row: (row.score, -row.cost))
             raise OrxeError(
                 f"no policy scores at least {target:g}: the best one scores {best.score:.4f} "
-                f"at {best.cost:.4g} {self.cost_unit}"
+                f"at {plain(best.cost)} {self.cost_unit}"
             )
         return row
 
@@ -347,5 +348,5 @@ def _check_rows(name: str, rows: Any, kind: type) -> None:
 
 
 def _span(values: list[float]) -> str:
-    low, high = f"{min(values):.4g}", f"{max(values):.4g}"
+    low, high = plain(min(values)), plain(max(values))
     return low if low == high else f"{low} to {high}"

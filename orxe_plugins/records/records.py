@@ -23,6 +23,7 @@ from orxe_plugins.records.arrays import (
     checked_scores,
 )
 from orxe_plugins.util.arguments import check_count
+from orxe_plugins.util.wording import plain
 
 #: more experts than this are not all named in a ``repr``
 _NAMED = 4
@@ -139,7 +140,7 @@ class Records:
 
     def __repr__(self) -> str:
         names = self.names if self.n_experts <= _NAMED else (*self.names[: _NAMED - 1], "…", self.names[-1])
-        costs = [f"{cost:.4g}" for cost in (self.standalone_cost[0], self.standalone_cost[-1])]
+        costs = [plain(cost) for cost in (self.standalone_cost[0], self.standalone_cost[-1])]
         return (
             f"Records({len(self):,} samples, {self.n_experts} experts: {', '.join(names)}; "
             f"cost {' to '.join(dict.fromkeys(costs))} {self.cost_unit})"

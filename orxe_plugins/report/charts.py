@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from orxe_plugins.util.wording import plain
+
 #: size of a chart in CSS pixels: as wide as a phone shows it whole
 WIDTH, HEIGHT = 320, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 12, 40
@@ -30,7 +32,7 @@ class Axis:
 
     def marks(self) -> tuple[tuple[float, str], ...]:
         """The given ticks, or about five at round values."""
-        return self.ticks or tuple((value, f"{value:g}") for value in round_values(self.low, self.high))
+        return self.ticks or tuple((value, plain(value, 6)) for value in round_values(self.low, self.high))
 
     def part(self, value: float) -> float:
         """Where a value lies on the axis, 0 to 1."""

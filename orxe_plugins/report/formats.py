@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orxe_plugins.evaluation.formats import Formats
-from orxe_plugins.util.wording import short_names, significant
+from orxe_plugins.util.wording import plain, short_names, significant
 
 #: what each unit of cost means; a unit that is not listed here is shown as it is
 COST_UNITS = {
-    "GMACs": "GMACs = 10^9 multiply-accumulates per image; 1 MAC = 2 FLOPs",
+    "GMACs": "GMACs = 10⁹ multiply-accumulates per image; 1 MAC = 2 FLOPs",
     "ms": "ms = milliseconds per image",
     "mJ": "mJ = millijoules per image",
 }
 __all__ = [
-    "COST_UNITS", "Formats", "cost_unit_meaning", "metric_axis", "metric_head", "preference_range", "short_names",
-    "significant",
+    "COST_UNITS", "Formats", "cost_unit_meaning", "metric_axis", "metric_head", "plain", "preference_range",
+    "short_names", "significant",
 ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from orxe_plugins.report.document import Document, Picture
-from orxe_plugins.report.theme import DARK, LIGHT, Theme, styled
+from orxe_plugins.report.theme import DARK, LIGHT, NARROW_WIDTH, Theme, styled
 
 _REM_PER_INCH = 5.4
 
@@ -26,6 +26,7 @@ class _Drawn:
         name, caption: those of the picture.
         width: largest width in CSS units.
         light, dark: the picture in both themes, as data URIs.
+        narrow: (light, dark) for a phone; None where the picture has no such form, so that it is scrolled.
     """
 
     name: str
@@ -33,6 +34,7 @@ class _Drawn:
     width: str
     light: str
     dark: str
+    narrow: tuple[str, str] | None = None
 
 
 def to_html(document: Document, version: str = "") -> str:
@@ -47,7 +49,7 @@ def to_html(document: Document, version: str = "") -> str:
         .get_template("report.html.j2")
         .render(
             document=document,
-            pictures=[_drawn(picture) for picture in document.pictures],
+            pictures=[_drawn(picture, _fallback(picture, document)) for picture in document.pictures],
             tables=[table.for_files() for table in document.tables],
             chooser=document.chooser,
             version=version,
@@ -89,11 +91,27 @@ def code(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
-def _drawn(picture: Picture) -> _Drawn:
+def _fallback(picture: Picture, document: Document) -> bool:
+    """Whether the picture is only seen where scripts do not run, as the chooser draws its own."""
+    return picture.name == "frontier" and document.chooser is not None
+
+
+def _drawn(picture: Picture, fallback: bool) -> _Drawn:
     light, dark = picture.draw(LIGHT), picture.draw(DARK)
     # Text is as large in a wide picture as in a narrow one.
     width = f"{_REM_PER_INCH * light.get_figwidth():.1f}rem"
-    return _Drawn(picture.name, picture.caption, width, _data_uri(light, LIGHT), _data_uri(dark, DARK))
+    narrow = None if fallback else _narrow(picture)
+    return _Drawn(picture.name, picture.caption, width, _data_uri(light, LIGHT), _data_uri(dark, DARK), narrow)
+
+
+def _narrow(picture: Picture) -> tuple[str, str] | None:
+    """The picture for a phone in both themes; None where it is not drawn narrower than a phone needs."""
+    themes = [replace(theme, narrow=True) for theme in (LIGHT, DARK)]
+    figures = [picture.draw(theme) for theme in themes]
+    if figures[0].get_figwidth() > NARROW_WIDTH:
+        return None
+    light, dark = (_data_uri(figure, theme) for figure, theme in zip(figures, themes, strict=True))
+    return light, dark
 
 
 def _data_uri(figure: Figure, theme: Theme) -> str:

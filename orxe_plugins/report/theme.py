@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 DPI = 160
+#: width in inches of a picture that a phone shows whole, with text as large as the page's own
+NARROW_WIDTH = 3.6
+_LETTERS = 33
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Theme:
         expert: single experts.
         saver, base: the two models of a saver's picture.
         mark: marks on points that stand out.
+        narrow: whether the picture is for a phone: ``NARROW_WIDTH`` wide, with its legend below.
     """
 
     name: str
@@ -39,6 +44,11 @@ class Theme:
     saver: str
     base: str
     mark: str
+    narrow: bool = False
+
+    def lines(self, text: str) -> str:
+        """A title or a label, in lines that a narrow picture has room for."""
+        return textwrap.fill(text, _LETTERS) if self.narrow else text
 
     def sequence(self, count: int) -> list[str]:
         """``count`` colours from cheap to costly; each is lighter than the one before, so that grey prints work too."""
@@ -92,6 +102,9 @@ def styled(theme: Theme) -> Iterator[None]:
         "grid.color": theme.grid,
         "grid.linewidth": 0.7,
         "text.color": theme.ink,
+        # Ticks are whole numbers, not steps of a power of ten that stands in a corner.
+        "axes.formatter.limits": (-9, 12),
+        "axes.formatter.useoffset": False,
         "text.usetex": False,
         "text.parse_math": False,
         "xtick.color": theme.muted,

@@ -22,6 +22,7 @@ from orxe_plugins.run.draft_experts import Draft
 from orxe_plugins.run.recipe_folders import default_name
 from orxe_plugins.tasks.task import task_named
 from orxe_plugins.util.files import folder_name
+from orxe_plugins.util.wording import plain
 
 #: what is easily forgotten of an expert
 _VIEW_HINTS = {
@@ -147,7 +148,7 @@ def _misfits(experts: Sequence[Draft], kind: str, dataset: Dataset) -> list[str]
 
 def _expert_lines(draft: Draft, path: Path) -> list[str]:
     spec = draft.spec
-    facts = [] if draft.cost is None else [f"{draft.cost:.4g} GMACs"]
+    facts = [] if draft.cost is None else [f"{plain(draft.cost)} GMACs"]
     if isinstance(draft.expert, ClassifierExpert):
         facts.append(f"{draft.expert.num_classes:,} classes")
     elif isinstance(draft.expert, DetectorExpert):

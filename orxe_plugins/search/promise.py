@@ -26,6 +26,7 @@ from orxe_plugins.records.records import Records
 from orxe_plugins.search.betting_test import NAME, p_value
 from orxe_plugins.search.controls import Controls
 from orxe_plugins.search.replay import replay
+from orxe_plugins.util.wording import plain
 
 
 def promise(
@@ -153,13 +154,13 @@ def _reason(found: Promise, table: PolicyTable, records: Records, sequence: Sequ
     head = f"no policy can promise {found.text} with {found.n_samples:,} samples: "
     tail = (
         ". The last expert alone drops by 0 by definition"
-        + ("" if math.isnan(table.reference_cost) else f", at {table.reference_cost:.4g} {table.cost_unit}")
+        + ("" if math.isnan(table.reference_cost) else f", at {plain(table.reference_cost)} {table.cost_unit}")
         + ". Record more samples, raise data.split.choose, or allow a larger max_drop"
     )
     if not sequence:
         return head + "no fitted policy is cheaper than the last expert alone" + tail
     first = _drops(records, sequence[0])
-    text = f"the most cautious one, at {sequence[0].cost:.4g} {table.cost_unit}, drops by {first.mean():.4f} on them"
+    text = f"the most cautious one, at {plain(sequence[0].cost)} {table.cost_unit}, drops by {first.mean():.4f} on them"
     needed = min(_needed(_drops(records, row), found) for row in sequence)
     if math.isinf(needed):
         return head + text + ", and no other one drops by less than is allowed" + tail

@@ -6,6 +6,10 @@ import math
 import re
 from collections.abc import Sequence
 
+#: numbers beyond these are written with a power of ten
+_LEAST, _MOST = 1e-9, 1e15
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 def significant(value: float, digits: int = 3) -> str:
     """A number with ``digits`` significant digits and no exponent: 0.0136, 0.860, 115, 1,150; not finite: "-"."""
@@ -16,6 +20,27 @@ def significant(value: float, digits: int = 3) -> str:
     rounded = float(f"{value:.{digits - 1}e}")
     after_point = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
     return f"{rounded:,.{after_point}f}"
+
+
+def plain(value: float, digits: int = 4) -> str:
+    """A number with ``digits`` significant digits, or all those before the point, and no zeros at the end.
+
+    Very small and very large ones are written with a power of ten that people read; not finite: "-".
+
+    >>> [plain(value) for value in (2.457e-5, 12345.6, 0.5, 1.6e-12)]
+    ['0.00002457', '12346', '0.5', '1.6 × 10⁻¹²']
+    """
+    if not math.isfinite(value):
+        return "-"
+    if value and not _LEAST <= abs(value) < _MOST:
+        head, exponent = f"{value:.{digits - 1}e}".split("e")
+        return f"{_without_zeros(head)} × 10{str(int(exponent)).translate(_RAISED)}"
+    before = math.floor(math.log10(abs(value))) + 1 if value else 1
+    return _without_zeros(f"{value:.{max(0, digits - before)}f}")
+
+
+def _without_zeros(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def signed(value: float, digits: int) -> str:

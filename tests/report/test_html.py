@@ -9,13 +9,17 @@ from html.parser import HTMLParser
 
 import pytest
 
-from orxe_plugins.evaluation.results import Evaluation
+from orxe_plugins.evaluation.gate import GateEvaluation
+from orxe_plugins.evaluation.results import Estimate, Evaluation
 from orxe_plugins.evaluation.samples import Samples
+from orxe_plugins.evaluation.saver import SaverEvaluation
 from orxe_plugins.report.content.evaluation import evaluation_document
+from orxe_plugins.report.content.gate import gate_document
+from orxe_plugins.report.content.saver import saver_document
 from orxe_plugins.report.document import Document, Picture
 from orxe_plugins.report.html import to_html
 from orxe_plugins.report.tables import Column, Table
-from orxe_plugins.report.theme import new_figure
+from orxe_plugins.report.theme import LIGHT, NARROW_WIDTH, new_figure
 
 NASTY = "<script>alert('x')</script> & \"quoted\" {{ 7 * 7 }} {% raw %}"
 
@@ -118,11 +122,39 @@ def test_numbers_are_aligned_by_their_class(page: Page, document: Document) -> N
 
 def test_pictures_are_drawn_for_light_and_dark_pages(page: Page) -> None:
     assert [attrs["id"] for tag, attrs, _ in page.elements if tag == "figure"] == ["frontier", "shares"]
-    for light, dark in zip(page.attributes("src"), page.attributes("srcset"), strict=True):
-        assert light != dark
-        for source in (light, dark):
-            root = ElementTree.fromstring(base64.b64decode(source.partition(",")[2]))
-            assert root.tag.endswith("svg")
+    sources = [*page.attributes("src"), *page.attributes("srcset")]
+    assert len(set(sources)) == len(sources) == 2 + 4  # what scripts draw instead needs no form for phones
+    for source in sources:
+        root = ElementTree.fromstring(base64.b64decode(source.partition(",")[2]))
+        assert root.tag.endswith("svg")
+
+
+def test_a_phone_gets_pictures_that_it_shows_whole(
+    saver_evaluation: Callable[..., SaverEvaluation], gate_evaluation: Callable[..., GateEvaluation],
+    evaluation: Callable[..., Evaluation],
+) -> None:  # fmt: skip
+    around = Estimate(0.01, 0.0, 0.02)
+    documents = [saver_document(saver_evaluation()), gate_document(gate_evaluation(around, [around]))]
+    pictures = [picture for each in documents for picture in each.pictures]
+    pictures.append(evaluation_document(evaluation()).pictures[1])
+    for picture in pictures:
+        figure = picture.draw(replace(LIGHT, narrow=True))
+        assert figure.get_figwidth() == NARROW_WIDTH
+        # Nothing is cut: no text of the figure reaches beyond its borders.
+        figure.canvas.draw()
+        whole = figure.get_tightbbox()
+        assert whole.x0 >= -0.01 and whole.x1 <= NARROW_WIDTH + 0.01
+        page = Page(to_html(simple(pictures=(picture,))))
+        media = [attrs["media"] for tag, attrs, _ in page.elements if tag == "source"]
+        assert sum("max-width" in each for each in media) == 2
+        assert "picture" in [attrs.get("class") for tag, attrs, _ in page.elements if tag == "div"]
+
+
+def test_a_picture_without_a_narrow_form_is_scrolled_on_a_phone() -> None:
+    wide = Picture("dots", "dots", lambda theme: new_figure(7, 2))
+    page = Page(to_html(simple(pictures=(wide,))))
+    assert "picture wide" in [attrs.get("class") for tag, attrs, _ in page.elements if tag == "div"]
+    assert not [attrs for tag, attrs, _ in page.elements if tag == "source" and "max-width" in attrs["media"]]
 
 
 def test_what_a_document_lacks_leaves_no_empty_part() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from orxe_plugins.detection.coco.ground_truth import GroundTruth
 from orxe_plugins.evaluation.results import Evaluation
 from orxe_plugins.report.charts import Axis, Chart, ChartGroup, Series, histogram
 from orxe_plugins.report.evidence import Evidence
@@ -176,8 +178,10 @@ def class_table(evaluation: Evaluation, evidence: Evidence) -> Table | None:
 
 
 def class_names(evidence: Evidence) -> Sequence[str]:
-    """Names of the classes by their numbers; empty where the data set names none."""
-    return tuple(getattr(evidence.dataset, "class_names", ()))
+    """Names of the classes, or of the boxes' labels, by their numbers; empty where the data set names none."""
+    names: Sequence[str] = tuple(getattr(evidence.dataset, "class_names", ()))
+    targets: Sequence[Any] = getattr(evidence.dataset, "targets", ())
+    return names or (targets[0].names if len(targets) and isinstance(targets[0], GroundTruth) else ())
 
 
 def name_of(number: int, names: Sequence[str]) -> str:

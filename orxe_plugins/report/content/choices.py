@@ -17,7 +17,7 @@ from orxe_plugins.policies.policy import Policy
 from orxe_plugins.report.content.tables import thresholds_text
 from orxe_plugins.report.evidence import Evidence
 from orxe_plugins.report.figures.frontier import cost_axis, zoom_floor
-from orxe_plugins.report.formats import Formats, metric_axis, short_names
+from orxe_plugins.report.formats import Formats, metric_axis, plain, short_names
 from orxe_plugins.search.replay import replay
 from orxe_plugins.util.hull import upper_hull
 from orxe_plugins.util.pareto import pareto_front
@@ -85,7 +85,7 @@ def _rows(evaluation: Evaluation, formats: Formats, evidence: Evidence | None) -
     for row in _offered(evaluation):
         if isinstance(row, PolicyResult):
             known = _known(row.result, formats)
-            extras = {name: f"{value:.4g}" for name, value in row.extras.items()}
+            extras = {name: plain(value) for name, value in row.extras.items()}
         else:
             found = between.get(row.policy, _Found(None, None))
             known = _known_between(row, found, formats, evaluation.reference.result.cost.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orxe_plugins.evaluation.results import Evaluation, PromiseResult
-from orxe_plugins.report.formats import Formats
+from orxe_plugins.report.formats import Formats, plain
 from orxe_plugins.report.tables import Column, Table
 
 
@@ -48,6 +48,6 @@ def _row(one: PromiseResult, formats: Formats) -> tuple[str, ...]:
         formats.score_interval(result.score),
         formats.difference(promise.drops[-1]),
         formats.difference_interval(result.score_difference),
-        f"{promise.p_values[-1]:.2g}",
+        plain(promise.p_values[-1], 2),
         str(promise.tried),
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from orxe_plugins.evaluation.results import Evaluation, ExpertResult, PolicyResult, Result
 from orxe_plugins.policies.policy import Policy
-from orxe_plugins.report.formats import Formats, cost_unit_meaning, metric_head, preference_range, short_names
+from orxe_plugins.report.formats import Formats, cost_unit_meaning, metric_head, plain, preference_range, short_names
 from orxe_plugins.report.tables import Column, Table
 
 _EXTRA_HINTS = {"Gap": "objective on the fitting split minus a lower bound for every policy"}
@@ -46,15 +46,19 @@ def threshold_table(evaluation: Evaluation) -> Table:
 
 
 def thresholds_text(policy: Policy) -> str:
-    """The thresholds in words: "#1 exits at 0.620, #3 exits at 0.801 and is skipped below 0.200, #8"."""
-    parts = []
-    for place, i in enumerate(policy.enabled[:-1]):
-        text = f"#{i + 1} exits at {policy.exit_thresholds[i]:.3f}"
+    """The thresholds in words: "#1 exits at 0.620, #3 exits at 0.801 and is skipped below 0.200, #8 answers the rest".
+
+    Experts that no sample can reach are left out.
+    """
+    parts: list[str] = []
+    for i in policy.enabled:
         # Before the first expert that runs there is no confidence that could be below a skip threshold.
-        if place and policy.skip_thresholds[i] > 0:
-            text += f" and is skipped below {policy.skip_thresholds[i]:.3f}"
-        parts.append(text)
-    return ", ".join([*parts, f"#{policy.n_experts}"])
+        skipped = bool(parts) and i < policy.n_experts - 1 and policy.skip_thresholds[i] > 0
+        if i == policy.n_experts - 1 or (policy.exit_thresholds[i] == 0 and not skipped):
+            return ", ".join([*parts, f"#{i + 1} answers {'the rest' if parts else 'all'}"])
+        below = f" and is skipped below {policy.skip_thresholds[i]:.3f}" if skipped else ""
+        parts.append(f"#{i + 1} exits at {policy.exit_thresholds[i]:.3f}{below}")
+    raise AssertionError("the last expert always runs")
 
 
 def expert_table(evaluation: Evaluation) -> Table:
@@ -101,7 +105,7 @@ def _policy_row(
         _preferences(group),
         *_figures(first.result, formats),
         formats.difference(first.optimism),
-        *(f"{first.extras[name]:.4g}" if name in first.extras else "" for name in extras),
+        *(plain(first.extras[name]) if name in first.extras else "" for name in extras),
         answering,
         *(formats.share(share[i]) for i in used),
     )

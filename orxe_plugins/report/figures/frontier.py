@@ -16,7 +16,7 @@ from orxe_plugins.evaluation.baselines import Baseline
 from orxe_plugins.evaluation.results import Evaluation
 from orxe_plugins.report.figures.curves import draw_baselines, draw_policies
 from orxe_plugins.report.figures.label_layout import along, place_labels
-from orxe_plugins.report.formats import Formats, metric_axis, short_names, significant
+from orxe_plugins.report.formats import Formats, metric_axis, plain, short_names, significant
 from orxe_plugins.report.theme import LIGHT, Theme, new_figure, styled
 from orxe_plugins.util.hull import upper_hull
 
@@ -173,7 +173,7 @@ def cost_axis(unit: str) -> str:
 def _plain_log_ticks(axes: Axes, span: float) -> None:
     """Ticks such as 0.1, 0.2, 0.5, 1, which are easier to read than powers of 10."""
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if span > 3000 else (1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value, 10)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
 

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from orxe_plugins.errors import check_type
 from orxe_plugins.evaluation.saver import SaverEvaluation
 from orxe_plugins.report.formats import metric_axis, short_names
-from orxe_plugins.report.theme import LIGHT, Theme, new_figure, styled
+from orxe_plugins.report.theme import LIGHT, NARROW_WIDTH, Theme, new_figure, styled
 from orxe_plugins.search.savers import SaverCurves
 
 # The mean of fewer samples than this, or of a smaller share, varies too much to set the limits of the picture.
@@ -29,7 +29,7 @@ def saver_figure(evaluation: SaverEvaluation, theme: Theme = LIGHT) -> Figure:
     """
     check_type("evaluation", evaluation, SaverEvaluation, "evaluate_saver(fit, report, base) gives one")
     with styled(theme):
-        figure = new_figure(width=7.4, height=4.8)
+        figure = new_figure(NARROW_WIDTH, 5.0) if theme.narrow else new_figure(width=7.4, height=4.8)
         axes = figure.subplots()
         scale = 100.0 if evaluation.percent else 1.0
         saver, base = short_names([evaluation.saver.saver, evaluation.base])
@@ -47,14 +47,15 @@ def saver_figure(evaluation: SaverEvaluation, theme: Theme = LIGHT) -> Figure:
             _mark_crossing(axes, curves, scale, theme, dashed=style != "solid")
         axes.set_xlim(0, 100)
         axes.set_ylim(*_limits(evaluation, scale))
-        axes.set_xlabel("samples that exit at the saver (%), most confident first")
+        axes.set_xlabel(theme.lines("samples that exit at the saver (%), most confident first"))
         axes.set_ylabel(metric_axis(f"{evaluation.metric_name} on the samples that exit", evaluation.percent))
-        axes.set_title(f"Saver {saver} before {base}\n({evaluation.reported_on.title})")
+        title = (f"Saver {saver} before {base}", f"({evaluation.reported_on.title})")
+        axes.set_title("\n".join(map(theme.lines, title)))
         handles, labels = axes.get_legend_handles_labels()
         # Two columns: the fitting split with the mark, then the reporting split.
         handles.insert(2, _crossing_handle(theme))
         labels.insert(2, "crossing: the exit ratio r_match")
-        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+        figure.legend(handles, labels, loc="outside lower center", ncols=1 if theme.narrow else 2)
         return figure
 
 

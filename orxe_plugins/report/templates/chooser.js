@@ -51,6 +51,11 @@
     return lines.join("\n");
   }
 
+  // A number as people write it: no exponent.
+  function plain(value, digits = 10) {
+    return value.toLocaleString("en-US", { maximumSignificantDigits: digits, useGrouping: false });
+  }
+
   function put(id, text) { byId(id).textContent = text; }
 
   function show() {
@@ -206,11 +211,11 @@
       if (at - last < 46) return;
       last = at;
       make(svg, "path", { class: "grid", d: `M${at} ${p.edge.top}V${bottom}` });
-      make(svg, "text", { x: at, y: bottom + 16, "text-anchor": "middle" }, String(value));
+      make(svg, "text", { x: at, y: bottom + 16, "text-anchor": "middle" }, plain(value));
     });
     niceTicks(p.span.low, p.span.high, 5).forEach((value) => {
       make(svg, "path", { class: "grid", d: `M${p.edge.left} ${p.y(value)}H${p.width - p.edge.right}` });
-      make(svg, "text", { x: p.edge.left - 6, y: p.y(value) + 4, "text-anchor": "end" }, String(value));
+      make(svg, "text", { x: p.edge.left - 6, y: p.y(value) + 4, "text-anchor": "end" }, plain(value));
     });
     make(svg, "path", { class: "axis", d: `M${p.edge.left} ${p.edge.top}V${bottom}H${p.width - p.edge.right}` });
     const label = p.width < 420 ? `cost per sample (${data.unit})` : data.cost_axis;
@@ -265,11 +270,11 @@
     if (row === undefined) {
       const least = rows.reduce((a, b) => a.fit_cost <= b.fit_cost ? a : b);
       put("budget-note", `No policy costs at most ${budget.value} ${data.unit}: the cheapest one costs ` +
-        `${Number(least.fit_cost.toPrecision(3))} ${data.unit}.`);
+        `${plain(least.fit_cost, 3)} ${data.unit}.`);
       return;
     }
     now = { row, preference: rows[row].preference, budget: most };
-    put("budget-note", `Costs ${Number(rows[row].fit_cost.toPrecision(3))} ${data.unit} on the fitting split.`);
+    put("budget-note", `Costs ${plain(rows[row].fit_cost, 3)} ${data.unit} on the fitting split.`);
     show();
   });
   byId("enlarge").addEventListener("change", () => draw());

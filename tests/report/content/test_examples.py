@@ -6,21 +6,25 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from markupsafe import escape
 from PIL import Image
 
 from orxe_plugins import Policy, Records
 from orxe_plugins.data.reading import BadSampleError
+from orxe_plugins.detection.coco.ground_truth import GroundTruth
 from orxe_plugins.evaluation.results import Evaluation
 from orxe_plugins.report import Evidence
 from orxe_plugins.report.content.examples import (
     MOST_EXITS,
     PER_DIFFERENCE,
     PER_EXIT,
-    SIDE,
     example_galleries,
     spread,
-    thumbnail,
 )
+from orxe_plugins.report.content.thumbnails import BOX_SIDE, LEAST_SCORE, MOST_BOXES, SIDE, small_picture
+from orxe_plugins.report.document import Document
+from orxe_plugins.report.gallery import Thumbnail
+from orxe_plugins.report.html import to_html
 
 COUNT = 200
 
@@ -116,7 +120,87 @@ def test_examples_are_spread_from_sure_to_unsure() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (32, 32), (96, 1), (4000, 30)])
 def test_pictures_of_any_size_become_small_ones(size: tuple[int, int]) -> None:
-    source = thumbnail(Pictures(1, size), 0)
-    assert source is not None
-    with Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))) as image:
+    picture = small_picture(Pictures(1, size), 0)
+    assert picture is not None
+    with Image.open(io.BytesIO(base64.b64decode(picture.source.partition(",")[2]))) as image:
+        assert image.size == (picture.width, picture.height)
         assert SIDE // 2 <= max(image.size) <= SIDE
+
+
+NAMES = ("cat", "<dog>")
+
+
+class Scenes(Pictures):
+    """Pictures with one dog and a crowd of cats each."""
+
+    class_names = ()
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        boxes = np.array([[30.0, 20, 60, 40], [0, 0, 300, 200]])
+        self.targets = [GroundTruth(boxes, np.array([1, 0]), NAMES, iscrowd=np.array([False, True]))] * count
+
+
+def found_boxes(scores: list[list[float]]) -> dict[str, np.ndarray]:
+    """Columns of N experts on M images: as many boxes as scores, each ten pixels right of the one before."""
+    columns = {name: np.empty((2, COUNT), dtype=object) for name in ("boxes", "scores", "labels")}
+    for i, own in enumerate(scores):
+        boxes = np.array([[30.0 + 10 * k, 20, 90 + 10 * k, 60] for k in range(len(own))], dtype=np.float32)
+        for m in range(COUNT):
+            columns["boxes"][i, m] = boxes
+            columns["scores"][i, m] = np.array(own, dtype=np.float32)
+            columns["labels"][i, m] = np.arange(len(own), dtype=np.int32) % 2
+    return columns
+
+
+@pytest.fixture(scope="module")
+def with_boxes(evaluated: Evaluation) -> tuple[Thumbnail, Thumbnail, str]:
+    """A picture that the first of two experts answers, one that the last answers, and the page that shows them."""
+    confidence = np.tile(np.where(np.arange(COUNT) % 2, 0.9, 0.1), (2, 1))
+    predictions = found_boxes([[LEAST_SCORE / 2, 0.9, 0.4], [0.8] * (MOST_BOXES + 1)])
+    records = Records.from_arrays(
+        ["small", "large"], [1, 9], confidence, np.full((2, COUNT), 0.5), predictions=predictions
+    )
+    galleries = example_galleries(evaluated, Evidence(records, dataset=Scenes(COUNT)))
+    page = to_html(Document("t", (), (), (), (), (), galleries=galleries))
+    return galleries[0].thumbnails[0], galleries[1].thumbnails[0], page
+
+
+def test_boxes_of_who_answered_and_of_the_last_expert_lie_where_they_are_in_the_sample(
+    with_boxes: tuple[Thumbnail, Thumbnail, str],
+) -> None:
+    first, last, _ = with_boxes
+    assert (first.width, first.height) == (BOX_SIDE, round(BOX_SIDE * 2 / 3))
+    assert [each.style for each in first.overlays] == ["answer", "last"]
+    surest, second = first.overlays[0].boxes
+    assert (surest.text, second.text) == ("<dog> 90 %", "cat 40 %")
+    across, down = first.width / 300, first.height / 200
+    assert (surest.x, surest.y) == (pytest.approx(40 * across, abs=0.06), pytest.approx(20 * down, abs=0.06))
+    assert (surest.width, surest.height) == (pytest.approx(60 * across, abs=0.06), pytest.approx(40 * down, abs=0.06))
+    assert len(first.overlays[1].boxes) == MOST_BOXES
+    assert [each.style for each in last.overlays] == ["answer"]
+    assert first.lines[1:] == ("finds cat, <dog>", "last expert: cat (6×), <dog> (5×)", "has <dog>")
+
+
+def test_boxes_are_drawn_on_the_page_and_said_in_words(with_boxes: tuple[Thumbnail, Thumbnail, str]) -> None:
+    first, _, page = with_boxes
+    assert page.count('<rect class="answer"') > 2 and page.count('<rect class="last"') > 2
+    assert "<title>&lt;dog&gt; 90 % (#1 answered)</title>" in page
+    assert first.said.startswith("#1 answered: <dog> 90 %, cat 40 %. last expert, #2: cat 80 %, ")
+    assert f'aria-label="{escape(first.said)}"' in page
+    assert "<dog>" not in page
+
+
+def test_pictures_of_classes_have_no_boxes(evaluated: Evaluation, records: Records) -> None:
+    galleries = example_galleries(evaluated, Evidence(records, dataset=Pictures(COUNT)))
+    assert not any(each.overlays for gallery in galleries for each in gallery.thumbnails)
+    assert "<rect" not in to_html(Document("t", (), (), (), (), (), galleries=galleries))
+
+
+def test_a_detector_that_finds_nothing_is_shown_as_such(evaluated: Evaluation) -> None:
+    records = Records.from_arrays(
+        ["small", "large"], [1, 9], np.full((2, COUNT), 0.9), np.zeros((2, COUNT)), predictions=found_boxes([[], []])
+    )
+    shown = example_galleries(evaluated, Evidence(records, dataset=Scenes(COUNT)))[0].thumbnails[0]
+    assert shown.lines[1:] == ("finds nothing", "has <dog>")
+    assert shown.said == "#1 answered: no box. last expert, #2: no box"

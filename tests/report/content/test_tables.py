@@ -73,7 +73,7 @@ def test_thresholds_are_for_files_alone(evaluation: Callable[..., Evaluation]) -
     table = threshold_table(evaluation())
     assert not table.in_terminal
     words = column(table, "Experts and thresholds")[1]
-    assert words == "#1 exits at 0.600, #2 exits at 0.700 and is skipped below 0.200, #3"
+    assert words == "#1 exits at 0.600, #2 exits at 0.700 and is skipped below 0.200, #3 answers the rest"
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,16 @@ def test_thresholds_are_for_files_alone(evaluation: Callable[..., Evaluation]) -
     [
         (
             Policy((0.6, None, 0.8), (0.5, 0.1, 0.2)),
-            "#1 exits at 0.600, #3 exits at 0.800 and is skipped below 0.200, #4",
+            "#1 exits at 0.600, #3 exits at 0.800 and is skipped below 0.200, #4 answers the rest",
         ),
-        (Policy.never(3), "#3"),
-        (Policy.only(1, 3), "#2 exits at 0.000, #3"),
-        (Policy((None, 0.5), (0.0, 0.9)), "#2 exits at 0.500, #3"),
+        (Policy.never(3), "#3 answers all"),
+        (Policy.only(1, 3), "#2 answers all"),
+        (Policy((0.4, 0.0, 0.3)), "#1 exits at 0.400, #2 answers the rest"),
+        (
+            Policy((0.4, 0.0), (0.0, 0.2)),
+            "#1 exits at 0.400, #2 exits at 0.000 and is skipped below 0.200, #3 answers the rest",
+        ),
+        (Policy((None, 0.5), (0.0, 0.9)), "#2 exits at 0.500, #3 answers the rest"),
     ],
 )
 def test_thresholds_in_words_name_what_has_an_effect(policy: Policy, text: str) -> None:
