@@ -12,7 +12,7 @@ from rich.text import Text
 
 from orxe_plugins.report.charts import ChartGroup
 from orxe_plugins.report.gallery import Gallery
-from orxe_plugins.report.tables import Table, markdown_text
+from orxe_plugins.report.tables import Table, markdown_line, markdown_text
 from orxe_plugins.report.theme import Theme
 
 
@@ -90,7 +90,7 @@ class Document:
 
     def to_markdown(self) -> str:
         """The report in Markdown; it shows the PNG files of the pictures, which lie beside it."""
-        parts = [f"# {markdown_text(self.title)}", *map(markdown_text, self.summary)]
+        parts = [f"# {markdown_text(self.title)}", *map(markdown_line, self.summary)]
         parts += [f"> **Warning:** {markdown_text(warning)}" for warning in self.warnings]
         parts += [
             f"![{markdown_text(picture.caption)}]({picture.name}.png)\n\n*{markdown_text(picture.caption)}*"

@@ -80,7 +80,7 @@ class Table:
             lines.append([f"**{cell}**" if cell else "" for cell in cells] if index in self.marked else cells)
         parts = [f"## {markdown_text(self.title)}", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
         if self.note:
-            parts.append(markdown_text(self.note))
+            parts.append(markdown_line(self.note))
         return "\n\n".join(parts)
 
     def print(self, console: Console) -> None:
@@ -129,3 +129,9 @@ class Table:
 def markdown_text(text: str) -> str:
     """The text with a backslash before everything that Markdown would read as markup or as HTML."""
     return re.sub(r"([\\`*\[\]<>|&])|(?<!\w)(_)|(_)(?!\w)", lambda match: f"\\{match[0]}", text.replace("\n", " "))
+
+
+def markdown_line(text: str) -> str:
+    """As :func:`markdown_text`, for a paragraph: what it begins with makes no heading and no list of it either."""
+    sign = r"^(\s*)([#+-]|\d+[.)](?=\s|$))"
+    return re.sub(sign, lambda match: f"{match[1]}{match[2][:-1]}\\{match[2][-1]}", markdown_text(text))

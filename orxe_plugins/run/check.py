@@ -141,10 +141,11 @@ def _check_expert(run: Run, spec: ExpertSpec, dataset: Dataset | None, cost: boo
         if weights == MISSING:
             problems.append(f"there is no checkpoint {_checkpoint(spec)}")
         expert = load_expert(spec) if weights == FOUND else load_untrained(spec)
+        # First: what it costs is known even where its labels do not fit the data.
+        gmacs = _cost(expert) if cost else None
         # An architecture without its weights may still have labels that are not its own.
         if dataset is not None and (weights == FOUND or isinstance(expert, ClassifierExpert)):
             run.task.prepare(expert, dataset)
-        gmacs = _cost(expert) if cost else None
     except (OrxeError, ImportError) as error:
         problems.append(str(error))
     problem = "; ".join(problems)

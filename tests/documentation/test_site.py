@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -59,3 +60,14 @@ def test_roles_of_docstrings_are_shown_as_names(site: Any) -> None:
     _, hooks = site
     html = "see :class:<code>~orxe_plugins.cascade.route.Route</code> and :meth:<code>route</code>"
     assert hooks.on_page_content(html) == "see <code>Route</code> and <code>route</code>"
+
+
+def test_links_say_the_titles_of_pages(site: Any, tmp_path: Path) -> None:
+    _, hooks = site
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "time.md").write_text("# Time as the `cost`\n\n## More\n", encoding="utf-8")
+    page = SimpleNamespace(file=SimpleNamespace(abs_src_path=str(tmp_path / "index.md")))
+    text = "[docs/time.md](docs/time.md#more), [time](docs/time.md), [docs/gone.md](docs/gone.md)"
+    assert hooks.on_page_markdown(text, page=page) == (
+        "[Time as the `cost`](docs/time.md#more), [time](docs/time.md), [docs/gone.md](docs/gone.md)"
+    )

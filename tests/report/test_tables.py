@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from orxe_plugins.report.tables import Column, Table, markdown_text
+from orxe_plugins.report.tables import Column, Table, markdown_line, markdown_text
 
 LETTERS = st.characters(min_codepoint=33, max_codepoint=126)
 
@@ -71,6 +71,13 @@ def test_markdown_text_reads_back_and_holds_no_markup(text: str) -> None:
 
 def test_markdown_keeps_underscores_inside_of_words() -> None:
     assert markdown_text("tf_efficientnet_lite0 _slanted_") == "tf_efficientnet_lite0 \\_slanted\\_"
+
+
+@given(start=st.sampled_from(["#", "##", "-", "+", "7.", "12)", "> ", "* "]), rest=st.text("abc #1", max_size=8))
+def test_a_line_is_a_paragraph_whatever_it_begins_with(start: str, rest: str) -> None:
+    markdown = pytest.importorskip("markdown")
+    assert re.fullmatch(r"<p>.*</p>", markdown.markdown(markdown_line(start + rest)), re.DOTALL)
+    assert markdown_line("0.5 is more than -1") == "0.5 is more than -1"
 
 
 def test_a_narrow_terminal_leaves_out_the_columns_that_matter_least(table: Table) -> None:
