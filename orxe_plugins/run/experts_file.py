@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from orxe_plugins.experts.checkpoints import is_package
+from orxe_plugins.experts.outside import is_address
 from orxe_plugins.experts.spec import ExpertSpec
 from orxe_plugins.util.json_files import checked, values_of
 from orxe_plugins.util.trust import Origin
@@ -95,4 +96,6 @@ def read_experts_file(path: str | Path, *, trust: bool = False) -> tuple[ExpertS
 
 
 def _absolute(checkpoint: str | None, folder: Path) -> str | None:
-    return checkpoint if checkpoint is None or is_package(checkpoint) else str(folder / checkpoint)
+    if checkpoint is None or is_package(checkpoint) or is_address(checkpoint):
+        return checkpoint
+    return str(folder / checkpoint)

@@ -3,6 +3,7 @@
 # Annotations have to be classes here, not text: LitServe and FastAPI read them.
 import asyncio
 import json
+import logging
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,26 +15,40 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from litserve.server import RegularRequestHandler
 
+from orxe_plugins.cascade.faults import in_words
 from orxe_plugins.cascade.file import CascadeFile
+from orxe_plugins.errors import OrxeError
 from orxe_plugins.serving.answering import Answering
 from orxe_plugins.serving.desk import Desk
 from orxe_plugins.serving.loading import load_served
 from orxe_plugins.serving.loop import DeskLoop
 from orxe_plugins.serving.metrics import Counts, exposition
-from orxe_plugins.serving.options import ServeOptions
+from orxe_plugins.serving.options import TROUBLE, ServeOptions
 from orxe_plugins.serving.requests import Ask, Infer, Reply
 
 
 class CascadeAPI(litserve.LitAPI):
-    """What each of LitServe's workers has: the cascade, and the desk that answers requests with it."""
+    """What each of LitServe's workers has: the cascade, and the desk that answers requests with it.
 
-    def __init__(self, folder: Path, options: ServeOptions) -> None:
+    Args:
+        folder: the cascade's.
+        options: how to serve it.
+        trouble: file that says why a worker could not load it.
+    """
+
+    def __init__(self, folder: Path, options: ServeOptions, trouble: Path) -> None:
         super().__init__(options.batch_size, options.max_wait, loop=DeskLoop())
-        self._folder, self._options = folder, options
+        self._folder, self._options, self._trouble = folder, options, trouble
 
     def setup(self, device: str) -> None:
         """Load the cascade, in the worker's own process."""
-        answering = Answering.of(load_served(self._folder, self._options, device), self._options.timeout)
+        try:
+            answering = Answering.of(load_served(self._folder, self._options, device), self._options.timeout)
+        except Exception as error:
+            if isinstance(error, OrxeError):
+                logging.disable(logging.ERROR)  # LitServe would print a traceback; this process ends now
+            self._trouble.write_text(str(error) if isinstance(error, OrxeError) else in_words(error), encoding="utf-8")
+            raise
         counts = Counts(answering.cascade)
         self._desk = Desk(answering, self._options.limits, counts, self._options.batch_size)
 
@@ -62,7 +77,7 @@ def build(folder: Path, file: CascadeFile, options: ServeOptions, counted: Path)
         options: how to serve it.
         counted: folder that the workers count into.
     """
-    api = CascadeAPI(folder, options)
+    api = CascadeAPI(folder, options, counted / TROUBLE)
     server = litserve.LitServer(
         api,
         accelerator=options.device.partition(":")[0],

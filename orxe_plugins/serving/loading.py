@@ -8,6 +8,7 @@ from pathlib import Path
 from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.file import CascadeFile, cascade_of, read_cascade
 from orxe_plugins.cascade.guard import BudgetGuard
+from orxe_plugins.experts.risks import check_specs
 from orxe_plugins.serving.options import ServeOptions
 from orxe_plugins.tasks.task import Task, task_named
 from orxe_plugins.util.python_files import import_file
@@ -34,13 +35,16 @@ def check_served(folder: Path, options: ServeOptions) -> CascadeFile:
     """What a folder says, after checking all that can be checked without loading an expert.
 
     Raises:
-        OrxeError: there is no such cascade, or none of its policies is what is asked for.
+        OrxeError: there is no such cascade, none of its policies is what is asked for, or building an expert would do
+            what only trusted files may.
     """
     if options.plugin is not None:
         import_file(options.plugin.resolve(), f"orxe_plugin_{options.plugin.stem}", "the command", "plugin")
     file = read_cascade(folder, trust=options.trust)
     task_named(file.task)
     file.table.choose(options.asked)
+    if not options.trust:
+        check_specs(file.specs)
     return file
 
 

@@ -9,6 +9,9 @@ from orxe_plugins.errors import OrxeError
 from orxe_plugins.policies.selection import Selection
 from orxe_plugins.util.arguments import check_count
 
+#: file among the counters that says why a worker could not load the cascade
+TROUBLE = "trouble.txt"
+
 
 @dataclass(frozen=True)
 class Limits:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.serving.loading import check_served
 from orxe_plugins.serving.metrics import prometheus
-from orxe_plugins.serving.options import ServeOptions
+from orxe_plugins.serving.options import TROUBLE, ServeOptions
 
 if TYPE_CHECKING:
     import litserve
@@ -67,6 +67,11 @@ def serve(
         server.run(host=host, port=port, generate_client_file=False, log_level="warning", num_api_servers=1)
     except (ValueError, OSError) as error:
         raise OrxeError(f"{host}:{port} cannot be served at: {error}") from error
+    except RuntimeError as error:
+        trouble = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""), TROUBLE)
+        if not trouble.is_file():
+            raise
+        raise OrxeError(f"{folder} cannot be served: {trouble.read_text(encoding='utf-8')}") from error
     finally:
         shutil.rmtree(os.environ.pop("PROMETHEUS_MULTIPROC_DIR", ""), ignore_errors=True)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from orxe_plugins.errors import OrxeError
+from orxe_plugins.util.texts import check_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,15 +73,14 @@ def targets_fingerprint(sample_ids: Sequence[str], targets: Sequence[GroundTruth
     """A hash that changes when the samples, their order, their boxes or the label names change.
 
     Raises:
-        OrxeError: a label's name is no text: half of a pair of UTF-16 stands in it.
+        OrxeError: a name is no text: half of a pair of UTF-16 stands in it.
     """
-    try:
-        digest = hashlib.sha256("\0".join(names).encode())
-    except UnicodeEncodeError as error:
-        bad = next(name for name in names if any("\ud800" <= letter <= "\udfff" for letter in name))
-        raise OrxeError(f"the label {bad!r} is no text that can be written") from error
+    for what, texts in (("a label", names), ("a sample's id", sample_ids)):
+        for text in texts:
+            check_text(what, text)
+    digest = hashlib.sha256("\0".join(names).encode())
     for sample, target in zip(sample_ids, targets, strict=True):
-        digest.update(f"\n{sample}\0{len(target)}\0".encode("utf-8", "surrogateescape"))
+        digest.update(f"\n{sample}\0{len(target)}\0".encode())
         for values in (target.xywh, target.labels, target.iscrowd, target.area):
             digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()
