@@ -110,6 +110,8 @@ def test_the_fingerprint_follows_boxes_and_names(tmp_path: Path) -> None:
         ({"images": [*CONTENT["images"], {"id": 9, "file_name": "c.png"}]}, "1 of 3 image entries share an id"),
         ({"images": [{"id": 9, "file_name": "a"}, {"id": 4, "file_name": "a"}]}, "names 1 image files twice"),
         ({"images": [{"id": 9}]}, "needs an id and a file_name"),
+        ({"images": [{"id": 9, "file_name": "a\ud800.png"}], "annotations": []}, r"'a\\ud800\.png'"),
+        ({"categories": [{"id": 3, "name": "\ud800"}], "annotations": []}, r"label.*'\\ud800'"),
         ({"categories": [{"id": 90}]}, "needs an id and a name"),
         ({"annotations": [{"id": 5, "image_id": 9, "category_id": 3, "bbox": [0, 0, 1, 1]}]}, "annotation 5 is wrong"),
         ({"annotations": [{"id": 5, "image_id": 9, "category_id": 90, "bbox": [0, 0, 1]}]}, "expected bbox with four"),
