@@ -43,7 +43,7 @@ class Answering:
         unit, labels = served.file.table.cost_unit, served.file.labels or ()
         return cls(served.cascade, served.task, labels, unit, served.guard, timeout)
 
-    def route(self, batch: Any, timeout: float | None) -> tuple[Any, Route]:
+    def route(self, batch: Any, timeout: float | None = None) -> tuple[Any, Route]:
         """Outputs for B samples and their routes; an expert that fails on a sample costs that sample alone.
 
         Args:
