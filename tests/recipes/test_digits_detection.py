@@ -52,7 +52,7 @@ def test_a_run_ends_with_a_table_and_a_picture(out: Path) -> None:
 
 @pytest.mark.long
 def test_a_rerun_keeps_everything_and_makes_what_is_missing(out: Path) -> None:
-    made = [*out.glob("scenes/**/*.*"), *out.glob("experts/*.pt"), *out.glob("records/**/*.parquet")]
+    made = [*out.glob("scenes/**/*.*"), *out.glob("experts/*.pt"), *out.glob("records/**/shard-*.parquet")]
     before = {path: path.stat().st_mtime_ns for path in made}
     assert len(before) == 24 + 1 + 2 + 2
     # What a killed run leaves: one checkpoint is not there yet, scenes of an unfinished folder are.
