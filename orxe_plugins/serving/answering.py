@@ -43,13 +43,12 @@ class Answering:
         unit, labels = served.file.table.cost_unit, served.file.labels or ()
         return cls(served.cascade, served.task, labels, unit, served.guard, timeout)
 
-    def route(self, batch: Any, timeout: float | None = None) -> tuple[Any, Route]:
-        """Outputs for B samples and their routes; an expert that fails on a sample costs that sample alone.
+    def route(self, batch: Any) -> tuple[Any, Route]:
+        """Outputs for B samples and their routes; an expert that fails on a sample costs that sample alone."""
+        return self.route_within(batch, self.timeout)
 
-        Args:
-            batch: the samples.
-            timeout: seconds within which to answer; None waits for every expert.
-        """
+    def route_within(self, batch: Any, timeout: float | None) -> tuple[Any, Route]:
+        """The same within so many seconds; None waits for every expert."""
         with torch.inference_mode():
             return self.cascade.route(batch, on_error="best_available", timeout=timeout)
 

@@ -200,7 +200,7 @@ class Desk:
 
     def _routed(self, batch: Any, timeout: float | None) -> tuple[Any, Route]:
         start = time.perf_counter()
-        outputs, route = self._answering.route(batch, timeout)
+        outputs, route = self._answering.route_within(batch, timeout)
         if self._counts is not None:
             guard = self._answering.guard
             self._counts.batch(time.perf_counter() - start, None if guard is None else guard.state)

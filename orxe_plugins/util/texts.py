@@ -60,9 +60,7 @@ def check_name(what: str, text: str) -> str:
     Raises:
         OrxeError: it holds a control character, or half of a pair of UTF-16.
     """
-    if (problem := wrong_in_name(text)) is not None:
-        raise OrxeError(f"{what} is {shortened(text)}: {problem}")
-    return text
+    return _checked(what, text, wrong_in_name(text))
 
 
 def check_text(what: str, text: str) -> str:
@@ -71,7 +69,11 @@ def check_text(what: str, text: str) -> str:
     Raises:
         OrxeError: it holds a zero byte, or half of a pair of UTF-16.
     """
-    if (problem := wrong_in_text(text)) is not None:
+    return _checked(what, text, wrong_in_text(text))
+
+
+def _checked(what: str, text: str, problem: str | None) -> str:
+    if problem is not None:
         raise OrxeError(f"{what} is {shortened(text)}: {problem}")
     return text
 

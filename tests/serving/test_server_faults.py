@@ -110,7 +110,7 @@ def test_a_few_requests_of_a_late_batch_are_tried_at_the_same_time(
 ) -> None:
     desk = desk_of(folder, 60.0, batch_size=64)
     desk.answer([Ask(image=text_of(i, SOUND)) for i in range(64)])  # how long a batch takes is known then
-    route, lock, now, most = Answering.route, threading.Lock(), 0, 0
+    route, lock, now, most = Answering.route_within, threading.Lock(), 0, 0
 
     def counted(self: Answering, batch: Any, timeout: float | None) -> Any:
         nonlocal now, most
@@ -126,7 +126,7 @@ def test_a_few_requests_of_a_late_batch_are_tried_at_the_same_time(
             with lock:
                 now -= 1
 
-    monkeypatch.setattr(Answering, "route", counted)
+    monkeypatch.setattr(Answering, "route_within", counted)
     replies: dict[int, Reply] = {}
     sound_are_there = threading.Event()
 
