@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from timm.models import is_model, list_models
 
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.experts.checkpoints import StateDict, part_for, read_checkpoint, read_state_dict
+from orxe_plugins.experts.checkpoints import StateDict, misfit, part_for, read_checkpoint, read_state_dict
+from orxe_timm.experts import load_untrained
 
 #: options that timm's training scripts keep beside the weights, with their names here
 _ARGUMENTS = ("img_size", "input_size", "mean", "std", "interpolation", "crop_pct")
@@ -22,7 +22,9 @@ _FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
 _TRIED = 8
 
 
-def recognise(checkpoint: Path, name: str | None = None) -> tuple[str, dict[str, Any]] | None:
+def recognise(
+    checkpoint: Path, name: str | None = None, given: Mapping[str, Any] | None = None
+) -> tuple[str, dict[str, Any]] | None:
     """The name and the options of the model whose weights a file holds.
 
     The name is the one given, or what the file says: timm's training scripts write ``arch`` and their arguments,
@@ -31,28 +33,34 @@ def recognise(checkpoint: Path, name: str | None = None) -> tuple[str, dict[str,
     Args:
         checkpoint: the file.
         name: the model's name, where it is known.
+        given: options of :func:`orxe_timm.experts.load_expert` that are known.
 
     Returns:
         ``num_classes`` and ``in_chans`` are read from the weights' shapes, what images look like from the arguments of
-        the training. None if the file says no name that its weights fit.
+        the training; those that are given are left out. None if the file says no name that its weights fit.
 
     Raises:
-        OrxeError: the file cannot be read, or its weights do not fit the model that is named.
+        OrxeError: the file cannot be read, its weights do not fit the model that is named, or a given option does not.
     """
+    given = dict(given or {})
     weights = read_state_dict(checkpoint)
     said, view = _said(checkpoint)
+    view = {key: value for key, value in view.items() if key not in given}
     if name is not None or said is not None:
         named = str(name or said)
-        options = _fitting(named, weights)
-        if options is None:
+        options, differences = _fitted(named, weights, given)
+        if differences:
             raise OrxeError(
-                f"the weights in {str(checkpoint)!r} are not those of timm:{named}: "
-                f"{len(weights)} weights, the first is {next(iter(weights))!r}"
+                f"the weights in {str(checkpoint)!r} are not those of timm:{named}: {differences}. Where the model has "
+                f"options, say them, as in timm:{named}?img_size=96@{checkpoint.name}"
             )
         return named, {**options, **view}
     for candidate in _names_in(checkpoint)[:_TRIED]:
-        options = _fitting(candidate, weights)
-        if options is not None:
+        try:
+            options, differences = _fitted(candidate, weights, given)
+        except OrxeError:
+            continue  # an option that is another model's
+        if not differences:
             return candidate, {**options, **view}
     return None
 
@@ -101,22 +109,17 @@ def _stands_in(name: str, text: str) -> bool:
     return name in text and re.search(rf"(?<![a-z0-9]){re.escape(name)}(?![a-z0-9])", text) is not None
 
 
-def _fitting(name: str, weights: StateDict) -> dict[str, Any] | None:
-    """The options with which a model has weights of just these names and shapes; None if there are none."""
-    options: dict[str, Any] = {}
+def _fitted(name: str, weights: StateDict, given: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The options with which a model has weights of just these names and shapes; and where it has not, why."""
     try:
-        with torch.device("meta"):
-            model = timm.create_model(name, pretrained=False)
-            wanted = model.state_dict()
-            weights = part_for(weights, wanted)
-            options = _changed(model, weights)
-            if options:
-                wanted = timm.create_model(name, pretrained=False, **options).state_dict()
-    except (RuntimeError, TypeError, ValueError, KeyError):
-        return None
-    counters = {key for key in wanted if key.endswith("num_batches_tracked")}
-    fits = wanted.keys() - counters <= weights.keys() <= wanted.keys()
-    return options if fits and all(weights[key].shape == wanted[key].shape for key in weights) else None
+        model = load_untrained(name, **given).module
+        weights = part_for(weights, model.state_dict())
+        options = {key: value for key, value in _changed(model, weights).items() if key not in given}
+        if options:
+            model = load_untrained(name, **given, **options).module
+    except (RuntimeError, TypeError, ValueError, KeyError) as error:
+        return {}, f"the model cannot be built ({error})"
+    return options, misfit(weights, model.state_dict())
 
 
 def _changed(model: torch.nn.Module, weights: StateDict) -> dict[str, Any]:

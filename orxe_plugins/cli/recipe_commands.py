@@ -141,7 +141,7 @@ def search(
 
     Example: orxe search digits skip_gates=false
     """
-    from orxe_plugins.evaluation.oddities import odd_experts
+    from orxe_plugins.evaluation.oddities import aimless_experts, odd_experts
     from orxe_plugins.run.searching import search as search_policies
 
     with console.bars() as bars:
@@ -149,7 +149,7 @@ def search(
         run = open_run(told, bars)
         fitted = search_policies(run)
     file = fitted.file
-    for warning in odd_experts(fitted.splits.fit):
+    for warning in (*aimless_experts(fitted.splits.fit), *odd_experts(fitted.splits.fit)):
         console.say(f"Warning: {warning}")
     costs = [row.cost for row in file.table]
     console.tell(

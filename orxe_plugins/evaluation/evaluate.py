@@ -19,7 +19,14 @@ from orxe_plugins.evaluation.candidates import (
 from orxe_plugins.evaluation.estimates import Estimates, estimates, points
 from orxe_plugins.evaluation.formats import Formats
 from orxe_plugins.evaluation.metric import Metric
-from orxe_plugins.evaluation.oddities import odd_choice, odd_experts, odd_preferences, odd_samples, odd_shift
+from orxe_plugins.evaluation.oddities import (
+    aimless_experts,
+    odd_choice,
+    odd_experts,
+    odd_preferences,
+    odd_samples,
+    odd_shift,
+)
 from orxe_plugins.evaluation.powered import powered_sentence, with_unlabelled
 from orxe_plugins.evaluation.results import (
     Choice,
@@ -125,6 +132,7 @@ def evaluate(
         others=_others(candidates, records, metric),
         notes=(
             *odd_choice(chosen, experts[-1].result.cost.value, words.names, records.cost_unit),
+            *aimless_experts(records),
             *odd_experts(records),
             *odd_samples(records),
             *odd_shift(fitted_on, records),

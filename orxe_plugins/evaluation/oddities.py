@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from scipy import stats
 
 from orxe_plugins.evaluation.candidates import Candidate, Chosen
@@ -18,6 +19,9 @@ FEW = 30
 FAR_BELOW = 0.1
 #: so much of it must lie outside the paired interval
 _BEYOND = 0.05
+#: an expert that does not look at its samples is told from one that does with this chance of an error
+_NO_BETTER = 0.05
+_AIMLESS = "check the order of its classes, its weights and its view (`orxe check`) before you read on"
 #: so large a share of the preferences with one policy is worth a word
 _MOST = 0.8
 #: shares of samples on one side of a confidence that differ by less are no reason for a warning
@@ -56,6 +60,44 @@ def odd_experts(records: Records) -> tuple[str, ...]:
                 "`orxe check` shows them) and the order of its classes"
             )
     return tuple(found)
+
+
+def aimless_experts(records: Records) -> tuple[str, ...]:
+    """A sentence on experts that score no better than an answer which does not look at the sample.
+
+    Classes in another order, a head that was never trained, or labels of other numbers look like this. Of answers
+    that are right or wrong, it is judged whether an expert is right more often than the most frequent class occurs, by
+    a one-sided binomial test; of other scores that cannot be negative, whether all are 0. Fewer than 30 samples are not
+    judged.
+
+    >>> import numpy as np
+    >>> score, labels = np.zeros((2, 90), dtype=np.uint8), np.arange(90) % 3
+    >>> score[0, ::3] = score[1] = 1
+    >>> print(*aimless_experts(Records.from_arrays(["a", "b"], [1, 9], np.ones((2, 90)), score, labels=labels)))
+    of 90 samples, a is right on 30: no more than always naming their most frequent class would be (30). ...
+    """
+    score, labels = records.score, records.labels
+    if len(records) < FEW or records.details.get("relative_to") or score.min() < 0:
+        return ()
+    names = short_names(records.names)
+    if labels is None or labels.ndim != 1 or labels.dtype.kind not in "iu" or not np.isin(score, (0, 1)).all():
+        nothing = [name for name, each in zip(names, score, strict=True) if not each.any()]
+        if not nothing:
+            return ()
+        return (f"the score of {', '.join(nothing)} is 0 on all {len(records)} samples: {_AIMLESS}",)
+    most = int(np.unique(labels, return_counts=True)[1].max())
+    aimless = {}
+    for name, each in zip(names, score, strict=True):
+        right = int(each.sum())
+        if stats.binomtest(right, len(records), most / len(records), alternative="greater").pvalue > _NO_BETTER:
+            aimless[name] = right
+    if not aimless:
+        return ()
+    said = ", ".join(f"{name} is right on {right}" for name, right in aimless.items())
+    return (
+        f"of {len(records)} samples, {said}: no more than always naming their most frequent class would be ({most}). "
+        f"{_AIMLESS[0].upper()}{_AIMLESS[1:]}",
+    )
 
 
 def odd_samples(records: Records) -> tuple[str, ...]:

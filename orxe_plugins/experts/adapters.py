@@ -29,8 +29,8 @@ class Adapter(Protocol):
           and without the checkpoint, for `orxe check`;
         - ``view_of`` with the same arguments: the :class:`~orxe_plugins.data.views.ImageView` of a classifier, or
           None for another expert, without reading its weights;
-        - ``recognise(checkpoint, name=None)``: name and options of the model whose weights a file holds, or None, for
-          `orxe init`;
+        - ``recognise(checkpoint, name=None, given=None)``: name and options of the model whose weights a file holds, or
+          None, for `orxe init`; ``given`` are options that the user has said;
         - ``risks(name, options)``, with the checkpoint among the options: a :class:`~orxe_plugins.util.trust.Risk` for
           each thing that ``load_expert`` would run or fetch; experts of an adapter without it are built from files
           of others only where the caller trusts them;

@@ -198,26 +198,35 @@ def load_checkpoint(
         weights = rename(weights)
     wanted = module.state_dict()
     weights = part_for(weights, wanted)
-    missing = [key for key in wanted if key not in weights]
-    unexpected = [key for key in weights if key not in wanted]
+    differences = misfit(weights, wanted)
+    if differences:
+        raise OrxeError(
+            f"checkpoint {str(checkpoint)!r} does not fit expert {expert!r}: {differences}. "
+            "Give a checkpoint of exactly this model, with its options of training (num_classes, in_chans)."
+        )
+    module.load_state_dict(weights, strict=False)
+
+
+def misfit(weights: StateDict, wanted: StateDict) -> str:
+    """What is between the weights of a file and those that a model has, in words; empty where they fit.
+
+    Args:
+        weights: of the file.
+        wanted: the model's own.
+    """
     # Old files lack the counters of batch norm, which evaluation does not read.
-    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    missing = [key for key in wanted if key not in weights and not key.endswith("num_batches_tracked")]
     shapes = [
         f"{key} is {tuple(weights[key].shape)} there and {tuple(wanted[key].shape)} here"
         for key in wanted
         if key in weights and weights[key].shape != wanted[key].shape
     ]
-    if missing or unexpected or shapes:
-        facts = [
-            _listed(missing, "weights are missing"),
-            _listed(unexpected, "weights are unknown"),
-            _listed(shapes, "shapes differ"),
-        ]
-        raise OrxeError(
-            f"checkpoint {str(checkpoint)!r} does not fit expert {expert!r}: {'; '.join(filter(None, facts))}. "
-            "Give a checkpoint of exactly this model, with its options of training (num_classes, in_chans)."
-        )
-    module.load_state_dict(weights, strict=False)
+    facts = [
+        _listed(missing, "weights are missing"),
+        _listed([key for key in weights if key not in wanted], "weights are unknown"),
+        _listed(shapes, "shapes differ"),
+    ]
+    return "; ".join(filter(None, facts))
 
 
 def part_for(weights: StateDict, wanted: Iterable[str]) -> StateDict:

@@ -13,7 +13,7 @@ from typing import Any
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.experts.expert import Expert
 from orxe_plugins.experts.registry import adapter_names, load_adapter, load_expert, load_untrained
-from orxe_plugins.experts.spec import ExpertSpec, adapter_in
+from orxe_plugins.experts.spec import ExpertSpec, adapter_in, parse_address
 from orxe_plugins.util.yaml_files import read_yaml
 
 _WEIGHTS = (".pth", ".pt", ".safetensors", ".bin", ".tar", ".ckpt")
@@ -25,7 +25,9 @@ _PLAIN_STEMS = re.compile(
 )
 #: folders in which training scripts put such files
 _PLAIN_FOLDERS = ("weights", "checkpoints", "ckpt", "models")
-_HOW_TO_SAY = "say which by MODEL@FILE, as in timm:resnet18@{file}, or by --arch timm:resnet18"
+_HOW_TO_SAY = (
+    "say which by MODEL@FILE, as in timm:resnet18@{file}, or by --arch timm:resnet18 (options: MODEL?img_size=96)"
+)
 
 
 @dataclass(frozen=True)
@@ -78,16 +80,29 @@ def _specs(text: str, arch_of: Any) -> list[ExpertSpec]:
     if path.is_file() or _is_model_folder(path):
         return [_of_file(path.resolve(), None, arch_of)]
     model, at, file = text.partition("@")
-    if at and adapter_in(model) != "mmdet" and Path(file).expanduser().exists():
-        return [_of_file(Path(file).expanduser().resolve(), model, arch_of)]
+    place, query = _place_and_query(file)
+    if at and adapter_in(model) != "mmdet" and place.exists():
+        return [_of_file(place.resolve(), model, arch_of, query)]
     if file.startswith("package:"):
         return [ExpertSpec(model if adapter_in(model) in adapter_names() else f"timm:{model}", checkpoint=file)]
     if adapter_in(text) in adapter_names():
         return [ExpertSpec(text)]
-    if path.suffix.lower() in _WEIGHTS and (len(path.parts) > 1 or path.suffix != ".pt"):
+    place, query = _place_and_query(text)
+    if place.is_file() or _is_model_folder(place):
+        return [_of_file(place.resolve(), None, arch_of, query)]
+    if place.suffix.lower() in _WEIGHTS and (len(place.parts) > 1 or place.suffix != ".pt"):
         raise OrxeError(f"expert {text!r}: there is no such file")
     # Ultralytics downloads its own files by their bare names.
-    return [ExpertSpec(f"ultralytics:{text}" if path.suffix == ".pt" else f"timm:{text}")]
+    return [ExpertSpec(f"ultralytics:{text}" if place.suffix == ".pt" else f"timm:{text}")]
+
+
+def _place_and_query(text: str) -> tuple[Path, str]:
+    """A path and the options behind it, as in ``yolo.pt?imgsz=320``; a file may have a question mark in its name."""
+    whole = Path(text).expanduser()
+    if whole.exists():
+        return whole, ""
+    place, _, query = text.partition("?")
+    return Path(place).expanduser(), query
 
 
 def _is_model_folder(path: Path) -> bool:
@@ -95,31 +110,44 @@ def _is_model_folder(path: Path) -> bool:
     return path.is_dir() and ((path / "config.json").is_file() or path.name.endswith(("_model", ".mlpackage")))
 
 
-def _of_file(path: Path, model: str | None, arch_of: Any) -> ExpertSpec:
-    """The expert of a file or folder of weights."""
+def _of_file(path: Path, model: str | None, arch_of: Any, query: str = "") -> ExpertSpec:
+    """The expert of a file or folder of weights.
+
+    Args:
+        path: the file or folder.
+        model: an address, or the name of a timm model; None where the user did not say it.
+        arch_of: gives the model that the user says elsewhere.
+        query: options that stood behind the file.
+    """
+    options = f"?{query}" if query else ""
     if path.is_dir() and (path / "config.json").is_file():
-        return ExpertSpec(f"timm:local-dir:{path}")
+        return ExpertSpec(f"timm:local-dir:{path}{options}")
     if path.is_dir() or path.suffix.lower() in _ULTRALYTICS or _is_of_ultralytics(path):
-        return _of_ultralytics(path)
+        return _of_ultralytics(path, options)
     if path.suffix.lower() not in _WEIGHTS:
         raise OrxeError(f"expert {str(path)!r}: expected a file of weights ({', '.join(_WEIGHTS)}) or a model's name")
     model = model or arch_of(path)
     adapter = (adapter_in(model) if model else None) or "timm"
-    name = model.removeprefix(f"{adapter}:") if model else None
+    address = (model or "").removeprefix(f"{adapter}:")
+    name, _, own = address.partition("?")
+    queries = "&".join(filter(None, (own, query)))
+    options = f"?{queries}" if queries else ""
     loaded: Any = load_adapter(adapter)
     if hasattr(loaded, "recognise"):
-        found = loaded.recognise(path, name)
+        # Not all adapters' recognise takes options.
+        given = [parse_address(f"{adapter}:_{options}")[2]] if options else []
+        found = loaded.recognise(path, name or None, *given)
         if found is None:
             raise OrxeError(f"the model of {path} is not known by the file: {_HOW_TO_SAY.format(file=path.name)}")
-        return ExpertSpec(f"{adapter}:{found[0]}", checkpoint=str(path), options=found[1])
-    return ExpertSpec(f"{adapter}:{name}", checkpoint=str(path))
+        return ExpertSpec(f"{adapter}:{found[0]}{options}", checkpoint=str(path), options=found[1])
+    return ExpertSpec(f"{adapter}:{name}{options}", checkpoint=str(path))
 
 
-def _of_ultralytics(path: Path) -> ExpertSpec:
+def _of_ultralytics(path: Path, options: str) -> ExpertSpec:
     if "?" not in str(path):
-        return ExpertSpec(f"ultralytics:{path}")
+        return ExpertSpec(f"ultralytics:{path}{options}")
     # A question mark begins the options of an address.
-    return ExpertSpec(f"ultralytics:{path.name.replace('?', '')}", checkpoint=str(path))
+    return ExpertSpec(f"ultralytics:{path.name.replace('?', '')}{options}", checkpoint=str(path))
 
 
 def _is_of_ultralytics(path: Path) -> bool:
@@ -165,14 +193,15 @@ def _short_name(spec: ExpertSpec) -> str:
     _, _, name = spec.address.partition(":")
     name, _, query = name.partition("?")
     path = Path(spec.checkpoint or name)
+    size = re.search(r"imgsz=(\d+)", query)
+    at_size = f"-{size[1]}" if size else ""
     if (spec.checkpoint or "package:").startswith("package:") and not path.exists():
-        size = re.search(r"imgsz=(\d+)", query)
         bare = Path(name.partition("@")[0]).name if name.startswith(("hf", "local")) or "@" in name else name
-        return bare.removesuffix(".pt") + (f"-{size[1]}" if size else "")
+        return bare.removesuffix(".pt") + at_size
     stem = path.name
     for suffix in path.suffixes[::-1]:
         stem = stem.removesuffix(suffix) if suffix.lower() in (*_WEIGHTS, *_ULTRALYTICS) else stem
     if _PLAIN_STEMS.fullmatch(stem.lower()):
         folders = [part for part in path.parent.parts if part.lower() not in _PLAIN_FOLDERS]
         stem = folders[-1] if folders else stem
-    return stem
+    return stem + at_size

@@ -68,4 +68,8 @@ def find_recipe(recipe: str | Path) -> Path:
     known = recipe_names()
     if str(recipe) in known:
         return known[str(recipe)]
+    if path.suffix.lower() in (".yaml", ".yml"):
+        raise OrxeError(
+            f"there is no recipe {str(recipe)!r}: name a file that is there, or write one by `orxe init --out {recipe}`"
+        )
     raise unknown("recipe", str(recipe), known)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 import yaml
 from PIL import Image
@@ -100,6 +101,28 @@ def test_a_file_that_does_not_say_its_model_is_asked_for_it(
     assert orxe("init", *(word.format("best.pth") for word in words), *data).code == 0
     wrong = orxe("init", "best.pth", "--arch", "test_vit", *data, "--force")
     assert wrong.code == 2 and "are not those of timm:test_vit" in wrong.err
+
+
+def test_options_stand_behind_the_model_or_behind_its_file(tiny_recipe: Path, here: Path, orxe: Orxe) -> None:
+    model = timm.create_model("test_vit", num_classes=3, img_size=48)
+    torch.save(model.state_dict(), here / "mine.pth")
+    shutil.copy(here / "mine.pth", here / "test_vit.pth")
+    named = ["test_vit?img_size=48@mine.pth", "timm:test_vit@mine.pth?img_size=48", "test_vit.pth?img_size=48"]
+    done = orxe("init", "--experts", *named, "--data", tiny_recipe / "images", "--out", "sized.yaml")
+    assert done.code == 0, done.err
+    for entry in yaml.safe_load((here / "sized.yaml").read_text())["experts"]:
+        assert (entry["address"], entry["options"]) == ("timm:test_vit?img_size=48", {"num_classes": 3})
+    assert orxe("check", "sized.yaml").out.splitlines()[-1] == "nothing is missing"
+
+    wrong = orxe("init", "--experts", "test_vit@mine.pth", "--data", tiny_recipe / "images", "--out", "no.yaml")
+    assert wrong.code == 2
+    assert "pos_embed is (1, 10, 64) there and (1, 101, 64) here" in wrong.err and "test_vit?img_size=96@" in wrong.err
+    assert not (here / "no.yaml").exists()
+
+
+def test_a_recipe_that_is_not_there_is_no_name(here: Path, orxe: Orxe) -> None:
+    done = orxe("check", "none.yaml")
+    assert done.code == 2 and "there is no recipe 'none.yaml'" in done.err and "known are" not in done.err
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from orxe_plugins import Records, evaluate, fit_policies
 from orxe_plugins.evaluation import IntervalSettings
-from orxe_plugins.evaluation.oddities import odd_shift
+from orxe_plugins.evaluation.oddities import aimless_experts, odd_shift
 
 
 def drawn(seed: int, m: int, dark: float = 0.0) -> Records:
@@ -43,3 +43,41 @@ def test_augmented_images_are_meant_to_be_unlike() -> None:
     fit, dark = drawn(1, 200), drawn(3, 200, dark=0.25)
     assert odd_shift(fit, dark) and odd_shift(None, dark) == ()
     assert odd_shift(replace(fit, details={"augment": "timm:rand"}), dark) == ()
+
+
+def of_classes(right: list[int], m: int = 200, n_classes: int = 4, **details: object) -> Records:
+    """Experts that are right on so many of samples of evenly frequent classes."""
+    score = np.zeros((len(right), m), dtype=np.uint8)
+    for row, count in zip(score, right, strict=True):
+        row[:count] = 1
+    labels = np.arange(m) % n_classes
+    names = [f"e{i}" for i in range(len(right))]
+    return Records.from_arrays(
+        names, np.arange(1, len(right) + 1), np.full(score.shape, 0.5), score, labels=labels, details=details
+    )
+
+
+def test_an_expert_that_guesses_is_named() -> None:
+    (said,) = aimless_experts(of_classes([50, 100, 0]))
+    assert said.startswith("of 200 samples, e0 is right on 50, e2 is right on 0: no more than")
+    assert "most frequent class would be (50). Check the order" in said
+    records = of_classes([50, 100])
+    table = fit_policies(records, [0.5, 1.0])
+    assert any("e0 is right on 50" in note for note in evaluate(table, records).notes)
+
+
+def test_experts_that_look_are_not_blamed() -> None:
+    assert aimless_experts(of_classes([70, 190])) == ()
+    assert aimless_experts(of_classes([2, 3], m=20)) == ()  # too few to tell
+    assert aimless_experts(of_classes([50, 50], relative_to="e1")) == ()
+    # One of 1,000 classes: right on few samples is more than by chance.
+    assert aimless_experts(of_classes([8, 100], m=500, n_classes=1000)) == ()
+
+
+def test_scores_that_are_all_nothing_are_told() -> None:
+    """Boxes of labels with other numbers are never right."""
+    score = np.random.default_rng(0).random((2, 50))
+    score[0] = 0
+    (said,) = aimless_experts(Records.from_arrays(["boxes", "more"], [1, 2], score, score))
+    assert said.startswith("the score of boxes is 0 on all 50 samples: check")
+    assert aimless_experts(Records.from_arrays(["a", "b"], [1, 2], np.abs(score), -score)) == ()
