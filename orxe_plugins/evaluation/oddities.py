@@ -74,7 +74,7 @@ def aimless_experts(records: Records) -> tuple[str, ...]:
     >>> score, labels = np.zeros((2, 90), dtype=np.uint8), np.arange(90) % 3
     >>> score[0, ::3] = score[1] = 1
     >>> print(*aimless_experts(Records.from_arrays(["a", "b"], [1, 9], np.ones((2, 90)), score, labels=labels)))
-    of 90 samples, a is right on 30: no more than always naming their most frequent class would be (30). ...
+    of 90 samples, a is right on 30; always naming their most frequent class is right on 30: that more ...
     """
     score, labels = records.score, records.labels
     if len(records) < FEW or records.details.get("relative_to") or score.min() < 0:
@@ -95,8 +95,8 @@ def aimless_experts(records: Records) -> tuple[str, ...]:
         return ()
     said = ", ".join(f"{name} is right on {right}" for name, right in aimless.items())
     return (
-        f"of {len(records)} samples, {said}: no more than always naming their most frequent class would be ({most}). "
-        f"{_AIMLESS[0].upper()}{_AIMLESS[1:]}",
+        f"of {len(records)} samples, {said}; always naming their most frequent class is right on {most}: that more "
+        f"is known here is not shown. {_AIMLESS[0].upper()}{_AIMLESS[1:]}",
     )
 
 

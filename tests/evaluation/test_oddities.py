@@ -59,8 +59,8 @@ def of_classes(right: list[int], m: int = 200, n_classes: int = 4, **details: ob
 
 def test_an_expert_that_guesses_is_named() -> None:
     (said,) = aimless_experts(of_classes([50, 100, 0]))
-    assert said.startswith("of 200 samples, e0 is right on 50, e2 is right on 0: no more than")
-    assert "most frequent class would be (50). Check the order" in said
+    assert said.startswith("of 200 samples, e0 is right on 50, e2 is right on 0; always naming")
+    assert "most frequent class is right on 50: that more is known here is not shown. Check the order" in said
     records = of_classes([50, 100])
     table = fit_policies(records, [0.5, 1.0])
     assert any("e0 is right on 50" in note for note in evaluate(table, records).notes)
