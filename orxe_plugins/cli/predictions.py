@@ -153,7 +153,8 @@ class _Answers:
     ) -> None:
         self._cascade, self._inputs, self._options = cascade, inputs, options
         self._turn, self._progress = turn, progress
-        self._under_way: deque[Item] = deque()
+        #: images that are not answered yet, each with the number of files before it
+        self._under_way: deque[tuple[int, Item]] = deque()
         self.answered = self.failed = self.marked = 0
 
     def batches(self) -> Iterator[list[tuple[Item, StreamAnswer]]]:
@@ -162,8 +163,12 @@ class _Answers:
         answers = self._cascade.stream(
             self._images(), options.batch_size, on_error=options.on_error, timeout=options.timeout
         )
+        self._progress.start(len(self._inputs.files), "answering")
+        shown = 0
         while some := list(islice(answers, options.batch_size)):
-            items = [self._under_way.popleft() for _ in some]
+            places, items = zip(*(self._under_way.popleft() for _ in some), strict=True)
+            self._progress.advance(places[-1] - shown)
+            shown = places[-1]
             good = [(item, answer) for item, answer in zip(items, some, strict=True) if answer.error is None]
             for item, answer in zip(items, some, strict=True):
                 if answer.error is not None:
@@ -172,21 +177,16 @@ class _Answers:
             self.marked += sum(bool(answer.faults) for _, answer in good)
             if good:
                 yield good
+        self._progress.advance(len(self._inputs.files) - shown)
 
     def _images(self) -> Iterator[Any]:
-        self._progress.start(len(self._inputs.files), "answering")
-        shown = 0
-        for done, item in read_items(self._inputs.files, self._options.every, self._turn):
-            if done > shown:
-                self._progress.advance(done - shown)
-                shown = done
+        for before, item in read_items(self._inputs.files, self._options.every, self._turn):
             if item.image is None:
                 self._skip(item, item.problem)
                 continue
             # The stream holds the image for as long as an expert needs it.
-            self._under_way.append(replace(item, image=None))
+            self._under_way.append((before, replace(item, image=None)))
             yield item.image
-        self._progress.advance(len(self._inputs.files) - shown)
 
     def _skip(self, item: Item, reason: str) -> None:
         self.failed += 1
