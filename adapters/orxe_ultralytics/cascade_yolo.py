@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
 from PIL import Image
 from torch import nn
 from torch.nn.modules.module import register_module_module_registration_hook
@@ -21,7 +20,7 @@ from orxe_plugins.cascade.cascade import Cascade
 from orxe_plugins.cascade.controls import CascadeControls
 from orxe_plugins.data.reading import eight_bit
 from orxe_plugins.errors import OrxeError, check_known
-from orxe_plugins.util.files import write_atomically
+from orxe_plugins.experts.checkpoints import write_checkpoint
 from orxe_ultralytics.cascade_model import CascadeModel
 from orxe_ultralytics.predict import CascadePredictor
 from orxe_ultralytics.saved import pack_cascade, unpack_cascade
@@ -148,7 +147,7 @@ class CascadeYOLO(CascadeControls, Model):
             "date": datetime.now().astimezone().isoformat(),
             "version": __version__,
         }
-        write_atomically(path, lambda temporary: torch.save(content, temporary))
+        write_checkpoint(content, path)
 
     def train(self, trainer: Any = None, **kwargs: Any) -> NoReturn:
         """Not offered: a cascade is not trained."""

@@ -6,7 +6,7 @@ from orxe_plugins.util.lazy import lazy_names
 
 if TYPE_CHECKING:
     from orxe_plugins.experts.batch_context import BatchContext, CascadeSetup
-    from orxe_plugins.experts.checkpoints import load_checkpoint, read_state_dict
+    from orxe_plugins.experts.checkpoints import load_checkpoint, read_state_dict, write_checkpoint
     from orxe_plugins.experts.classifier import ClassifierExpert
     from orxe_plugins.experts.detector import DetectorExpert
     from orxe_plugins.experts.expert import Answers, Expert, FeatureLayer
@@ -45,6 +45,7 @@ else:
         "parse_address": "orxe_plugins.experts.registry",
         "read_state_dict": "orxe_plugins.experts.checkpoints",
         "register_adapter": "orxe_plugins.experts.registry",
+        "write_checkpoint": "orxe_plugins.experts.checkpoints",
     }
     __getattr__, __dir__ = lazy_names(__name__, _PLACES)
 
@@ -69,4 +70,5 @@ __all__ = [
     "parse_address",
     "read_state_dict",
     "register_adapter",
+    "write_checkpoint",
 ]

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from orxe_plugins.errors import OrxeError
-from orxe_plugins.util.files import regular
+from orxe_plugins.util.files import regular, write_atomically
 
 _PACKAGE = "package:"
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar")
@@ -205,6 +205,22 @@ def load_checkpoint(
             "Give a checkpoint of exactly this model, with its options of training (num_classes, in_chans)."
         )
     module.load_state_dict(weights, strict=False)
+
+
+def write_checkpoint(content: Any, path: Path) -> None:
+    """Write what ``torch.save`` writes, whole or not at all, and the same bytes for the same content.
+
+    Args:
+        content: weights, a model, or a dictionary with them.
+        path: the file.
+    """
+
+    def write(temporary: Path) -> None:
+        # By a file's name, torch.save puts that name into what it writes, and a temporary one is another each time.
+        with temporary.open("wb") as stream:
+            torch.save(content, stream)
+
+    write_atomically(path, write)
 
 
 def misfit(weights: StateDict, wanted: StateDict) -> str:

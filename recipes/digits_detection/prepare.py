@@ -16,9 +16,10 @@ from torch import Tensor
 from ultralytics.cfg import get_cfg
 
 from orxe_plugins import ExpertSpec, load_expert
+from orxe_plugins.experts import write_checkpoint
 from orxe_plugins.run import Recipe
 from orxe_plugins.training import Schedule, train
-from orxe_plugins.util import Progress, write_atomically, write_json
+from orxe_plugins.util import Progress, write_json
 
 #: side of a scene in pixels, and the most digits in one
 SIDE, MOST = 96, 5
@@ -174,7 +175,7 @@ def train_yolo(spec: ExpertSpec, scenes: Sequence[Scene], schedule: Schedule, pr
     train(module, inputs, padded(scenes), loss, named, augment=as_seen, progress=progress)
     module.args = {"imgsz": expert.imgsz, "task": "detect"}
     checkpoint = {"model": module, "train_args": module.args}
-    write_atomically(Path(str(spec.checkpoint)), lambda temporary: torch.save(checkpoint, temporary))
+    write_checkpoint(checkpoint, Path(str(spec.checkpoint)))
 
 
 def padded(scenes: Sequence[Scene]) -> Tensor:

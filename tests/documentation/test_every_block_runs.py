@@ -51,7 +51,7 @@ LONG = {
     "yolo.md",
 }
 #: seconds that the blocks of a page may take: the long ones train for minutes where other tests run beside them
-LIMIT = dict.fromkeys(LONG, 1800)
+LIMIT = {**dict.fromkeys(LONG, 1800), "gates.md": 3600}
 _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"(?:orxe|make|pip|yolo|python|git|cp|mkdir) ")
 
@@ -72,7 +72,9 @@ def home(digits: Path, make_yolo: Callable[..., Path]) -> Path:
     "page",
     [
         pytest.param(
-            page, marks=[pytest.mark.long, pytest.mark.timeout(1900)] if page.name in LONG else [], id=page.name
+            page,
+            marks=[pytest.mark.long, pytest.mark.timeout(LIMIT[page.name] + 100)] if page.name in LONG else [],
+            id=page.name,
         )
         for page in PAGES
     ],

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from orxe_plugins import OrxeError
-from orxe_plugins.experts.checkpoints import checkpoint_file, load_checkpoint, read_state_dict
+from orxe_plugins.experts.checkpoints import checkpoint_file, load_checkpoint, read_state_dict, write_checkpoint
 
 
 def model(width: int = 3) -> nn.Module:
@@ -167,3 +167,18 @@ def test_what_is_not_there_is_named_with_the_way_out(package: Path, tmp_path: Pa
         assert str(caught.value).splitlines()[-1] == 'pip install "orxe-plugins[lite]"'
     with pytest.raises(OrxeError, match=r"checkpoint '.*none\.pth' does not exist"):
         checkpoint_file(tmp_path / "none.pth")
+
+
+def test_the_same_weights_are_the_same_bytes_and_a_file_is_whole_or_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights, path = model().state_dict(), tmp_path / "mine.pt"
+    write_checkpoint(weights, path)
+    before = path.read_bytes()
+    monkeypatch.setattr("os.getpid", lambda: 1234567)
+    write_checkpoint(weights, path)
+    assert path.read_bytes() == before
+    assert all(torch.equal(read_state_dict(path)[key], value) for key, value in weights.items())
+    with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
+        write_checkpoint({"a": torch.ones(9), "b": lambda: None}, path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
