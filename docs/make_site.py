@@ -7,6 +7,7 @@ there; README.md is its first page. Pages of the API are made of what each packa
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 import re
 import shutil
@@ -66,9 +67,33 @@ def api_page(package: str, names: list[str]) -> str:
     parts = [f"# `{package}`\n\n::: {package}\n    options:\n      members: false\n      show_root_heading: false\n"]
     if package == "orxe_plugins":
         # What the packages define is told there; here is what to import from the top.
-        listed = [f"`{name}`" for name in names if not name.startswith("_")]
-        return "\n".join([*parts, f"Importable from the top: {', '.join(listed)}.\n"])
-    return "\n".join([*parts, *(f"::: {package}.{name}\n" for name in names)])
+        listed = [f"- [`{name}`][{told_at(package, name)}]" for name in names if not name.startswith("_")]
+        return "\n".join([*parts, "Importable from the top:\n", *listed, ""])
+    return "\n".join([*parts, *(entry(package, name) for name in names)])
+
+
+def entry(package: str, name: str) -> str:
+    """What asks for the documentation of one name that a package offers."""
+    place = told_at(package, name)
+    heading = "" if place == f"{package}.{name}" else f"    options:\n      heading: {package}.{name}\n"
+    return f"::: {place}\n{heading}"
+
+
+def told_at(package: str, name: str) -> str:
+    """The full name that a name of a package is documented under.
+
+    Where a module of the package has the same name, that of the definition: the module would be documented instead.
+    """
+    if package == "orxe_plugins":
+        offered = importlib.import_module(package)
+        for below in packages():
+            found = importlib.import_module(below)
+            if name in found.__all__ and below != package and getattr(found, name) is getattr(offered, name):
+                return told_at(below, name)
+    if importlib.util.find_spec(f"{package}.{name}") is None:
+        return f"{package}.{name}"
+    defined = getattr(importlib.import_module(package), name)
+    return f"{getattr(defined, '__module__', package)}.{name}"
 
 
 if __name__ == "__main__":

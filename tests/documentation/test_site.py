@@ -71,3 +71,34 @@ def test_links_say_the_titles_of_pages(site: Any, tmp_path: Path) -> None:
     assert hooks.on_page_markdown(text, page=page) == (
         "[Time as the `cost`](docs/time.md#more), [time](docs/time.md), [docs/gone.md](docs/gone.md)"
     )
+
+
+def test_a_function_with_the_name_of_its_module_is_told_by_its_definition(site: Any) -> None:
+    make_site, _ = site
+    assert make_site.entry("orxe_plugins.search", "replay") == (
+        "::: orxe_plugins.search.replay.replay\n    options:\n      heading: orxe_plugins.search.replay\n"
+    )
+    assert make_site.entry("orxe_plugins.search", "select_pool") == "::: orxe_plugins.search.select_pool\n"
+
+
+def test_names_of_the_top_lead_to_where_they_are_told(site: Any) -> None:
+    make_site, _ = site
+    page = make_site.api_page("orxe_plugins", ["Cascade", "evaluate"])
+    assert "- [`Cascade`][orxe_plugins.cascade.Cascade]\n" in page
+    assert "- [`evaluate`][orxe_plugins.evaluation.evaluate.evaluate]\n" in page
+
+
+def test_doctests_of_docstrings_are_blocks_of_code(site: Any) -> None:
+    readable = pytest.importorskip("readable", reason="griffe is not installed")
+    text = "Adds.\n\n>>> add(\n...     1)\n2\n\nFor others::\n\n    add(1)\n\n    add(2)\n\nEnd."
+    assert readable.readable(text) == (
+        "Adds.\n\n```pycon\n>>> add(\n...     1)\n2\n```\n\nFor others:\n\n```python\nadd(1)\n\nadd(2)\n```\n\nEnd."
+    )
+
+
+def test_arguments_that_share_an_entry_have_one_each(site: Any) -> None:
+    readable = pytest.importorskip("readable", reason="griffe is not installed")
+    text = "Adds.\n\nArgs:\n    a, b: numbers, or\n        texts.\n    c: more: of them."
+    assert readable.readable(text) == (
+        "Adds.\n\nArgs:\n    a: numbers, or\n        texts.\n    b: numbers, or\n        texts.\n    c: more: of them."
+    )
