@@ -1,12 +1,14 @@
 """What the pages of the API would show wrongly of docstrings is written in another way for them.
 
 Doctests become blocks of code: Markdown would take ``>>>`` for a quotation. An entry that tells of several arguments at
-once becomes one for each, as pages have a row for each.
+once becomes one for each, as pages have a row for each. Comments that begin with ``#:`` tell of the attribute below.
 """
 
 from __future__ import annotations
 
 import re
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import griffe
@@ -39,10 +41,30 @@ def _dedented(lines: str) -> str:
     return re.sub(r"^    ", "", lines.rstrip("\n"), flags=re.MULTILINE)
 
 
+@cache
+def _lines(file: Path) -> list[str]:
+    return file.read_text(encoding="utf-8").splitlines()
+
+
+def comment_above(lines: list[str], line: int) -> str:
+    """What comments that begin with ``#:`` say right above a line, which is counted from 1; empty without any."""
+    said: list[str] = []
+    for text in reversed(lines[: line - 1]):
+        if not text.strip().startswith("#:"):
+            break
+        said.insert(0, text.strip()[2:].strip())
+    text = " ".join(said).rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
 class Readable(griffe.Extension):
     """Changes docstrings as they are read."""
 
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Change the docstring of one object."""
+        """Change the docstring of one object, or make one of its comments."""
         if obj.docstring is not None:
             obj.docstring.value = readable(obj.docstring.value)
+        elif obj.is_attribute and obj.lineno is not None and isinstance(obj.filepath, Path):
+            said = comment_above(_lines(obj.filepath), obj.lineno)
+            if said:
+                obj.docstring = griffe.Docstring(said, parent=obj)

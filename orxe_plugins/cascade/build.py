@@ -20,6 +20,7 @@ from orxe_plugins.util.trust import Origin, Risk, check_trusted
 
 #: an address such as "timm:resnet18", the fields of a spec, a spec, or an expert that is built already
 ExpertLike: TypeAlias = str | Mapping[str, Any] | ExpertSpec | Expert
+#: a folder that `orxe run` wrote, or a cascade that is built already
 CascadeLike: TypeAlias = str | Path | Cascade
 
 

@@ -42,9 +42,12 @@ def test_the_menu_shows_every_page_and_every_package(site: Any) -> None:
     make_site, _ = site
     pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
     packages = {f"api/{name}.md" for name in make_site.packages()}
-    missing = (pages | packages | {"index.md", "CHANGELOG.md"}) - shown()
+    measured = {f"benchmarks/{page.name}" for page in (ROOT / "benchmarks").glob("*.md")}
+    missing = (pages | packages | measured | {"index.md", "CHANGELOG.md"}) - shown()
     assert not missing
-    there = pages | packages | {"index.md", "recipes/README.md", "examples/README.md", *make_site.TOP}
+    figures = {f"docs/figures/{page.name}" for page in (ROOT / "docs" / "figures").glob("*.md")}
+    others = {"index.md", "recipes/README.md", "examples/README.md", *make_site.TOP}
+    there = pages | packages | measured | figures | others
     assert shown() <= there
 
 
@@ -102,3 +105,9 @@ def test_arguments_that_share_an_entry_have_one_each(site: Any) -> None:
     assert readable.readable(text) == (
         "Adds.\n\nArgs:\n    a: numbers, or\n        texts.\n    b: numbers, or\n        texts.\n    c: more: of them."
     )
+
+
+def test_comments_above_an_attribute_are_its_docstring(site: Any) -> None:
+    readable = pytest.importorskip("readable", reason="griffe is not installed")
+    lines = ["#: how many", "#: there are", "MANY = 3", "FEW = 1"]
+    assert [readable.comment_above(lines, line) for line in (3, 4)] == ["How many there are.", ""]
