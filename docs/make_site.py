@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 import re
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 #: folders whose files pages link to
@@ -75,8 +78,30 @@ def api_page(package: str, names: list[str]) -> str:
 def entry(package: str, name: str) -> str:
     """What asks for the documentation of one name that a package offers."""
     place = told_at(package, name)
-    heading = "" if place == f"{package}.{name}" else f"    options:\n      heading: {package}.{name}\n"
-    return f"::: {place}\n{heading}"
+    options = [] if place == f"{package}.{name}" else [f"heading: {package}.{name}"]
+    members = from_inner_bases(getattr(importlib.import_module(package), name))
+    if members:
+        options.append(f"inherited_members: [{', '.join(members)}]")
+    return "\n".join(
+        [f"::: {place}", *(["    options:"] if options else []), *(f"      {each}" for each in options), ""]
+    )
+
+
+def from_inner_bases(defined: Any) -> list[str]:
+    """Names of a class's methods that it has from bases of this project which no page tells of."""
+    if not isinstance(defined, type):
+        return []
+    told = offered()
+    bases = [base for base in defined.__mro__[1:] if base.__module__.startswith("orxe_") and base not in told]
+    names = {name for base in bases for name, value in vars(base).items() if inspect.isroutine(value)}
+    return sorted(name for name in names if not name.startswith("_") and name not in vars(defined))
+
+
+@cache
+def offered() -> tuple[Any, ...]:
+    """All classes that pages tell of."""
+    modules = [importlib.import_module(package) for package in packages()]
+    return tuple(value for module in modules for n in module.__all__ if isinstance(value := getattr(module, n), type))
 
 
 def told_at(package: str, name: str) -> str:

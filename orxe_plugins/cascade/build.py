@@ -149,8 +149,10 @@ def build_cascade(
             changed in place.
         adapter: the adapter of the model's own framework.
         task: "classification" or "detection", where the model can do only one.
-        **arguments: what :class:`CascadeArguments` lists, by name; all others are options for every expert of
-            ``experts`` that is one of ``adapter``.
+        **arguments: any of ``checkpoints``, ``expert_kwargs``, ``exit_thresholds``, ``skip_thresholds``,
+            ``preference``, ``names``, ``remap``, ``classes``, ``for_all``, ``trust``, ``trust_changed``, as the models
+            of the frameworks take them; all others are options for every expert of ``experts`` that is one of
+            ``adapter``.
 
     Raises:
         OrxeError: arguments contradict each other or differ in length, an expert is unknown, its task is

@@ -63,6 +63,8 @@ def test_roles_of_docstrings_are_shown_as_names(site: Any) -> None:
     _, hooks = site
     html = "see :class:<code>~orxe_plugins.cascade.route.Route</code> and :meth:<code>route</code>"
     assert hooks.on_page_content(html) == "see <code>Route</code> and <code>route</code>"
+    titled = ":meth:<code>Files.of &lt;orxe_plugins.Files.of&gt;</code>"
+    assert hooks.on_page_content(titled) == "<code>Files.of</code>"
 
 
 def test_links_say_the_titles_of_pages(site: Any, tmp_path: Path) -> None:
@@ -111,3 +113,12 @@ def test_comments_above_an_attribute_are_its_docstring(site: Any) -> None:
     readable = pytest.importorskip("readable", reason="griffe is not installed")
     lines = ["#: how many", "#: there are", "MANY = 3", "FEW = 1"]
     assert [readable.comment_above(lines, line) for line in (3, 4)] == ["How many there are.", ""]
+
+
+def test_methods_of_bases_that_no_page_tells_of_are_told_with_the_class(site: Any) -> None:
+    make_site, _ = site
+    told = make_site.entry("orxe_plugins.cascade", "Cascade")
+    assert re.search(r"inherited_members: \[(.*)\]", told)[1].split(", ") == [  # type: ignore[index]
+        "bring", "optimize", "route", "route_budgeted", "stream",
+    ]  # fmt: skip
+    assert "inherited_members" not in make_site.entry("orxe_plugins.experts", "ClassifierExpert")
