@@ -17,7 +17,7 @@ from orxe_plugins.search import Outcome
 
 ROOT = Path(__file__).resolve().parent.parent
 #: pictures of a strip
-COUNT = 12
+COUNT = 10
 
 
 def main(run: Path) -> None:
@@ -42,19 +42,20 @@ def draw(records: Records, outcome: Outcome, images: Path, out: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    # The text is large, so that it can be read on a phone, where the picture is small.
     experts = [i for i in range(records.n_experts) if outcome.exit_share[i] > 0]
-    figure, axes = plt.subplots(len(experts), COUNT + 3, figsize=(0.6 * (COUNT + 3), 0.78 * len(experts)), dpi=150)
+    figure, axes = plt.subplots(len(experts), COUNT, figsize=(9, 1.6 * len(experts)), dpi=150)
     for row, expert in zip(np.atleast_2d(axes), experts, strict=True):
         for place in row:
             place.axis("off")
         row[0].text(
-            0, 0.5, f"{records.names[expert]}: {100 * outcome.exit_share[expert]:.0f} %\n{records.cost[expert]:.2g} "
-            f"{records.cost_unit}", transform=row[0].transAxes, va="center", fontsize=9,
+            0, 1.42, f"{records.names[expert]} answers {100 * outcome.exit_share[expert]:.0f} % of the digits; "
+            f"alone it costs {records.cost[expert]:.2g} {records.cost_unit}", transform=row[0].transAxes, fontsize=17,
         )  # fmt: skip
-        for place, sample in zip(row[3:], picked(outcome, expert), strict=False):
+        for place, sample in zip(row, picked(outcome, expert), strict=False):
             place.imshow(plt.imread(images / records.sample_ids[sample]), cmap="gray_r", interpolation="nearest")
-            place.set_title(f"{outcome.confidence[sample]:.2f}", fontsize=6, pad=1.5)
-    figure.subplots_adjust(left=0.01, right=0.995, top=0.93, bottom=0.02, wspace=0.08, hspace=0.3)
+            place.set_title(f"{outcome.confidence[sample]:.2f}", fontsize=13, pad=3)
+    figure.subplots_adjust(left=0.01, right=0.995, top=0.84, bottom=0.02, wspace=0.08, hspace=0.85)
     figure.savefig(out, metadata={"Software": None})
     plt.close(figure)
 

@@ -40,7 +40,9 @@ SECTIONS: tuple[tuple[str, type, str], ...] = (
 #: defaults that the reader of the file fills in
 _DEFAULTS = {(keys.Recipe, "name"): "the file's"}
 #: keys that no user writes
-_HIDDEN = {(keys.Recipe, "folder")}
+_HIDDEN = {(keys.Recipe, "folder"), (ExpertSpec, "origin")}
+#: kinds of values that are made into others as they are read
+_KINDS = {(keys.Recipe, "confidence"): "text or keys with values", (keys.Recipe, "cost"): "text or keys below"}
 
 HEAD = """\
 # Recipes: all keys
@@ -84,7 +86,8 @@ def _rows(kind: type) -> Iterator[tuple[str, str, str, str]]:
         key = _alias(kind, name)
         if (kind, name) not in _HIDDEN:
             text = _DEFAULTS.get((kind, name)) or _default_text(default)
-            yield key, _kind_text(annotation), text, _cell(described.get(name, ""))
+            what = _KINDS.get((kind, name)) or _kind_text(annotation)
+            yield key, what, text, _cell(described.get(name, ""))
 
 
 def _fields(kind: type) -> Iterator[tuple[str, Any, Any]]:

@@ -7,11 +7,15 @@ there; README.md is its first page. Pages of the API are made of what each packa
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import inspect
 import pkgutil
 import re
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 #: folders whose files pages link to
@@ -66,9 +70,55 @@ def api_page(package: str, names: list[str]) -> str:
     parts = [f"# `{package}`\n\n::: {package}\n    options:\n      members: false\n      show_root_heading: false\n"]
     if package == "orxe_plugins":
         # What the packages define is told there; here is what to import from the top.
-        listed = [f"`{name}`" for name in names if not name.startswith("_")]
-        return "\n".join([*parts, f"Importable from the top: {', '.join(listed)}.\n"])
-    return "\n".join([*parts, *(f"::: {package}.{name}\n" for name in names)])
+        listed = [f"- [`{name}`][{told_at(package, name)}]" for name in names if not name.startswith("_")]
+        return "\n".join([*parts, "Importable from the top:\n", *listed, ""])
+    return "\n".join([*parts, *(entry(package, name) for name in names)])
+
+
+def entry(package: str, name: str) -> str:
+    """What asks for the documentation of one name that a package offers."""
+    place = told_at(package, name)
+    options = [] if place == f"{package}.{name}" else [f"heading: {package}.{name}"]
+    members = from_inner_bases(getattr(importlib.import_module(package), name))
+    if members:
+        options.append(f"inherited_members: [{', '.join(members)}]")
+    return "\n".join(
+        [f"::: {place}", *(["    options:"] if options else []), *(f"      {each}" for each in options), ""]
+    )
+
+
+def from_inner_bases(defined: Any) -> list[str]:
+    """Names of a class's methods that it has from bases of this project which no page tells of."""
+    if not isinstance(defined, type):
+        return []
+    told = offered()
+    bases = [base for base in defined.__mro__[1:] if base.__module__.startswith("orxe_") and base not in told]
+    names = {name for base in bases for name, value in vars(base).items() if inspect.isroutine(value)}
+    return sorted(name for name in names if not name.startswith("_") and name not in vars(defined))
+
+
+@cache
+def offered() -> tuple[Any, ...]:
+    """All classes that pages tell of."""
+    modules = [importlib.import_module(package) for package in packages()]
+    return tuple(value for module in modules for n in module.__all__ if isinstance(value := getattr(module, n), type))
+
+
+def told_at(package: str, name: str) -> str:
+    """The full name that a name of a package is documented under.
+
+    Where a module of the package has the same name, that of the definition: the module would be documented instead.
+    """
+    if package == "orxe_plugins":
+        offered = importlib.import_module(package)
+        for below in packages():
+            found = importlib.import_module(below)
+            if name in found.__all__ and below != package and getattr(found, name) is getattr(offered, name):
+                return told_at(below, name)
+    if importlib.util.find_spec(f"{package}.{name}") is None:
+        return f"{package}.{name}"
+    defined = getattr(importlib.import_module(package), name)
+    return f"{getattr(defined, '__module__', package)}.{name}"
 
 
 if __name__ == "__main__":

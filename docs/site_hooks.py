@@ -8,6 +8,8 @@ from typing import Any
 
 _PAGE_LINK = re.compile(r"\[(?:[\w.-]+/)*[\w-]+\.md\]\(([^)#\s]+\.md)(#[^)]*)?\)")
 _ROLE = re.compile(r":(?:meth|class|func|mod|attr|data|exc|obj):(?=<code)")
+#: a role that names what it leads to in words of its own
+_TITLED = re.compile(r"(<code[^>]*>)([^<&]+) &lt;[\w.]+&gt;(</code>)")
 _SHORTENED = re.compile(r"(<code[^>]*>)~[\w.]*?(\w+)(</code>)")
 
 
@@ -25,4 +27,4 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 def on_page_content(html: str, **_: Any) -> str:
     """The page's HTML without the names of Sphinx's roles."""
-    return _SHORTENED.sub(r"\1\2\3", _ROLE.sub("", html))
+    return _SHORTENED.sub(r"\1\2\3", _TITLED.sub(r"\1\2\3", _ROLE.sub("", html)))

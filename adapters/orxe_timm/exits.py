@@ -31,13 +31,21 @@ def load_expert(
     """A timm model as an expert, whole or as a backbone with exits.
 
     Args:
-        name: see :func:`orxe_timm.experts.load_expert`.
+        name: a name that ``timm.create_model`` takes: ``resnet18.a1_in1k``, ``hf-hub:timm/resnet18.a1_in1k``.
         exit: number of the stage that this exit stands behind, as timm's ``out_indices`` count them, or
             "end" for the model's own end behind its exits; None is the model alone.
         esn: file of trained exits.
         saver: address or spec of the expert whose answer the exits build on, by the name that it has
             in the cascade; None for plain attached exits.
-        **options: see :func:`orxe_timm.experts.load_expert`.
+        **options: any of
+            ``checkpoint``: a file of weights (safetensors or ``torch.save``), or ``package:NAME`` for the weights in an
+            installed package;
+            ``pretrained``: take timm's own weights where there is no checkpoint; by default;
+            ``input_size``, ``mean``, ``std``, ``interpolation``, ``crop_pct``, ``crop_mode``: change what the model's
+            timm configuration says of images;
+            ``builder``, ``variant``: a function ``timm.some.module:function`` in place of ``timm.create_model``, and
+            its first argument;
+            and what is handed to ``timm.create_model``: num_classes, in_chans, pad_type, ...
 
     Raises:
         OrxeError: options contradict each other, there is no such exit, the model cannot be run in stages,

@@ -56,7 +56,10 @@ def mixed_batches(
         batch_size: images in a batch, an even number, because they are mixed with each other; a last odd one is left
             out.
         seed: of everything random.
-        **mixing: auto_augment, mixup, cutmix, before: see :class:`Mixing`.
+        **mixing: any of
+            ``auto_augment``: timm's name of an augmentation, "original" by default; None augments nothing;
+            ``mixup``, ``cutmix``: alpha of either, 0.8 and 1.0 by default; both 0 mix nothing;
+            ``before``: changes a batch of uint8 images (B, 3, H, W) first.
 
     Yields:
         uint8 images (B, 3, H, W) and class probabilities (B, C).

@@ -23,8 +23,15 @@ def load_expert(name: str, *, pretrained: bool | None = None, **options: Any) ->
     Args:
         name: a name of ``torchvision.models.list_models()``, such as ``resnet18``.
         pretrained: False is short for ``weights=None`` where there is no checkpoint.
-        **options: see :func:`orxe_torchvision.classifier.load_classifier` and
-            :func:`orxe_torchvision.detection.load_detector`.
+        **options: any of
+            ``weights``: which of the model's weights, as ``IMAGENET1K_V1``; the recommended ones by default, None or
+            "none" for random ones. They also say how images are prepared and what labels are called;
+            ``checkpoint``: a file of weights, taken instead of downloading;
+            of a classifier ``input_size``, ``resize_size``, ``mean``, ``std``, ``interpolation``: change the
+            preparation that comes with the weights;
+            of a detector ``classes``: label names without the background, for a model of other labels than COCO's;
+            ``score_thresh``, ``nms_thresh``, ``detections_per_img``: which boxes stay;
+            and what is handed to the model's builder: num_classes, min_size, ...
 
     Raises:
         OrxeError: the name is unknown, or the model does another task.

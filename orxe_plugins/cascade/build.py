@@ -20,6 +20,7 @@ from orxe_plugins.util.trust import Origin, Risk, check_trusted
 
 #: an address such as "timm:resnet18", the fields of a spec, a spec, or an expert that is built already
 ExpertLike: TypeAlias = str | Mapping[str, Any] | ExpertSpec | Expert
+#: a folder that `orxe run` wrote, or a cascade that is built already
 CascadeLike: TypeAlias = str | Path | Cascade
 
 
@@ -148,8 +149,10 @@ def build_cascade(
             changed in place.
         adapter: the adapter of the model's own framework.
         task: "classification" or "detection", where the model can do only one.
-        **arguments: what :class:`CascadeArguments` lists, by name; all others are options for every expert of
-            ``experts`` that is one of ``adapter``.
+        **arguments: any of ``checkpoints``, ``expert_kwargs``, ``exit_thresholds``, ``skip_thresholds``,
+            ``preference``, ``names``, ``remap``, ``classes``, ``for_all``, ``trust``, ``trust_changed``, as the models
+            of the frameworks take them; all others are options for every expert of ``experts`` that is one of
+            ``adapter``.
 
     Raises:
         OrxeError: arguments contradict each other or differ in length, an expert is unknown, its task is

@@ -30,14 +30,16 @@ class ExpertSpec:
         address: ``adapter:name?option=value&option=value``; option values are read as YAML.
         name: how tables call the expert; the address's name by default.
         checkpoint: a file of weights, or ``package:NAME`` for weights in an installed package, handed
-            to the adapter; None takes the adapter's default.
+            to the adapter; by default what the adapter takes.
         options: more options for the adapter's ``load_expert``, beside those in the address.
-        confidence: kind and options of the confidence provider; None takes the task's default.
+        confidence: kind and options of the confidence provider; by default the recipe's, or else the task's.
         calibration: kind and fitted numbers of a detector's score calibration
-            (``orxe_plugins.detection.calibration``); None leaves its scores as they are.
-        cost: cost per sample where it is known, at least 0; None lets the expert count it.
-        shared_cost, needs: see :class:`orxe_plugins.experts.expert.Expert`; an adapter may set them itself.
-        fingerprint: of the weights, as ``cascade.json`` keeps it; weights that differ are an error. None takes any.
+            (``fit_calibrations`` of ``orxe_plugins.detection``); without it, scores stay as they are.
+        cost: cost per sample where it is known, at least 0; counted by default.
+        shared_cost: what a sample pays beside that where this expert answers it: the backbone up to an exit. An adapter
+            may set it itself.
+        needs: name of the expert whose answer this one builds on. An adapter may set it itself.
+        fingerprint: of the weights, as ``cascade.json`` keeps it; weights that differ are an error.
         origin: the file of others that the spec came from; None for what the caller named, which is trusted. It is
             no key of files.
 

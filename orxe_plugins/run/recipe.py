@@ -75,7 +75,7 @@ class Data(_Model):
             For classification.
         class_map: file that numbers the class folders; ``synsets.txt`` is found without being named.
         images: folder of the images of a COCO annotation file, where it is another one than usual.
-        limit: use at most so many samples of each folder, chosen evenly; None uses all.
+        limit: use at most so many samples of each folder, chosen evenly; all by default.
         split: how ``root`` is split where there is no ``report_root``.
     """
 
@@ -93,9 +93,10 @@ class Recording(_Model):
 
     Attributes:
         batch_size: images that an expert answers at once.
-        shard_size: images per file of records; what is lost of a run that is killed.
+        shard_size: images per file of records, as many as a run that is killed loses at most; 256 by default, and
+            more for very large data sets.
         keep: how much of the answers is kept; for classification "none", "top5" or "all", for detection "none",
-            "all" or "top100".
+            "all" or "top100". By default as the task says.
         augment: a training-time augmentation of the fitting images, such as "timm:rand-m9-mstd0.5".
     """
 
@@ -131,10 +132,10 @@ class CostChoice(_Model):
     Attributes:
         kind: "gmacs" as recorded; "latency": milliseconds in a batch, of which an expert gets what reaches it;
             "throughput": milliseconds in a stream of full batches; "energy" in millijoules.
-        batch_size: of the whole batch that latencies are for; of the full batches of a stream.
-        batch_sizes: sizes that are measured.
-        table: of energy: expert's name -> mJ per sample; of times: a file that a measurement wrote, in
-            place of measuring.
+        batch_size: size of the whole batch that latencies are for, or of the full batches of a stream.
+        batch_sizes: sizes of batches that are measured.
+        table: for energy a mapping of each expert's name to its mJ per sample; for times a file that
+            ``orxe profile`` wrote, in place of measuring.
     """
 
     kind: Literal["gmacs", "latency", "throughput", "energy"] = "gmacs"
@@ -177,7 +178,8 @@ class Regulariser(_Model):
 
     Attributes:
         min_exits: a threshold lets at least so many fitting samples exit, or none.
-        alpha, beta: weights of the two penalties.
+        alpha: so many right answers an enabled expert before the last must win, or cost worth as many.
+        beta: the same for each skip threshold in use.
     """
 
     min_exits: int = Field(default=0, ge=0, le=_MANY)
@@ -191,7 +193,14 @@ class Gates(_Model):
     Attributes:
         experts: names of the experts that get a gate; all but the last by default.
         share: share of the fitting split that gates are trained on; thresholds are fitted on the rest.
-        hidden, epochs, batch_size, lr, weight_decay, hold_out, patience, seed: how they are trained.
+        hidden: width of the hidden layer; by default the widest of at most 64 that costs at most 1 % of the expert.
+        epochs: passes over the samples, at most.
+        batch_size: samples per step; every step compares all pairs of them.
+        lr: learning rate of AdamW.
+        weight_decay: of AdamW.
+        hold_out: share of the gates' samples that decide when training stops.
+        patience: epochs without a better loss on those, before training stops.
+        seed: of everything random.
     """
 
     experts: list[str] | None = None
@@ -251,17 +260,20 @@ class Recipe(_Model):
             the classes of the data, and what else an expert knows is dropped. "intersect": only those that the data and
             every expert know; other objects are left out, and said.
         input_mode: "originals" hands original images to the experts, and each prepares its view; "tensor" hands
-            them one tensor, as frameworks do (key ``path`` of the recipe).
-        confidence: kind and options of the confidence provider, for experts that name none; the
+            them one tensor, as frameworks do.
+        confidence: a confidence provider's kind, or its kind and options, for experts that name none; the
             option ``temperature: fit`` fits one temperature per expert on the fitting split. "auto" chooses for each
             expert among the usual one, its rivals and one that is fitted on the fitting split, by cross-validation.
-        preferences: the preferences to fit, rising.
+        preferences: the preferences to fit: a rising list, or ``{start: 0, stop: 1, step: 0.05}``.
         skip_gates: search for skip thresholds too.
-        scores: what the search runs on: "raw", "denoised" or "auto"; see :func:`orxe_plugins.search.fit_policies`.
+        scores: what the search runs on: "raw" is recorded scores, "denoised" expected ones, "auto" expected ones up to
+            32,768 samples and recorded ones above that.
         record: how records are made.
         gates: train ranking gates, which take the place of the experts' own confidence.
-        select_pool, select_saver: optional choices before the search.
-        max_experts, max_params: what fits into the memory: the cascade keeps the best experts within these limits.
+        select_pool: keep the experts that work best together before the search, as ``orxe select-pool`` chooses them.
+        select_saver: rank the cheaper experts as savers of base models, as ``orxe select-saver`` does.
+        max_experts: keep so many experts at most, those that do best together.
+        max_params: keep experts that have so many parameters together at most.
         cost: what the search takes as cost; a kind alone, such as ``latency``, or its keys.
         regulariser: keeps the search from relying on few samples.
         promise: drops to promise, one or a list; they are tested on the choosing split (``data.split.choose``).

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.util.progress import Progress, Silent
 
+#: from the outputs of a batch and its targets to the loss, a tensor of one number
 Loss = Callable[[Any, Tensor], Tensor]
 
 
