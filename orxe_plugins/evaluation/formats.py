@@ -47,7 +47,13 @@ class Formats:
 
     def score_interval(self, estimate: Estimate) -> str:
         """A score with its interval: 91.1 (88.3 to 93.5)."""
-        return f"{self.score(estimate.value)} ({self.score(estimate.low)} to {self.score(estimate.high)})"
+        ends = self.score_ends(estimate)
+        return f"{self.score(estimate.value)} ({ends})" if ends else self.score(estimate.value)
+
+    def score_ends(self, estimate: Estimate) -> str:
+        """The interval of a score alone: 88.3 to 93.5; empty if it is not known."""
+        known = not (math.isnan(estimate.low) or math.isnan(estimate.high))
+        return f"{self.score(estimate.low)} to {self.score(estimate.high)}" if known else ""
 
     def difference(self, value: float) -> str:
         """A signed difference of scores, such as -0.4; 0 has no sign."""
@@ -55,8 +61,13 @@ class Formats:
 
     def difference_interval(self, estimate: Estimate) -> str:
         """A difference with its interval: -0.4 (-1.6 to +0.8)."""
-        ends = f"{self.difference(estimate.low)} to {self.difference(estimate.high)}"
-        return f"{self.difference(estimate.value)} ({ends})"
+        ends = self.difference_ends(estimate)
+        return f"{self.difference(estimate.value)} ({ends})" if ends else self.difference(estimate.value)
+
+    def difference_ends(self, estimate: Estimate) -> str:
+        """The interval of a difference alone: -1.6 to +0.8; empty if it is not known."""
+        known = not (math.isnan(estimate.low) or math.isnan(estimate.high))
+        return f"{self.difference(estimate.low)} to {self.difference(estimate.high)}" if known else ""
 
     def cost(self, value: float) -> str:
         """A cost with three significant digits."""

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from orxe_plugins.report.document import Document, Picture
+from orxe_plugins.report.lettering import shown, shown_values
 from orxe_plugins.report.theme import DARK, LIGHT, NARROW_WIDTH, Theme, styled
 
 _REM_PER_INCH = 5.4
@@ -51,7 +52,7 @@ def to_html(document: Document, version: str = "") -> str:
             document=document,
             pictures=[_drawn(picture, _fallback(picture, document)) for picture in document.pictures],
             tables=[table.for_files() for table in document.tables],
-            chooser=document.chooser,
+            chooser=shown_values(document.chooser),
             version=version,
         )
     )
@@ -63,6 +64,7 @@ def _environment() -> Environment:
         loader=PackageLoader("orxe_plugins.report"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_text,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -88,7 +90,12 @@ def code(text: str) -> Markup:
     >>> code("`orxe check` shows <them>")
     Markup('<code>orxe check</code> shows &lt;them&gt;')
     """
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(shown(text)))))
+
+
+def _text(value: object) -> object:
+    """A value on its way into the page."""
+    return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _fallback(picture: Picture, document: Document) -> bool:
