@@ -110,4 +110,5 @@ def drop_text(drop: float, percent: bool) -> str:
 
 
 def _formats(evaluation: SaverEvaluation) -> Formats:
-    return Formats.for_samples(evaluation.reported_on.count, evaluation.percent, evaluation.cost_unit)
+    scores = [evaluation.table.base_score, evaluation.table.saver_score]
+    return Formats.for_samples(evaluation.reported_on.count, evaluation.percent, evaluation.cost_unit, scores)
