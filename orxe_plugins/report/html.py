@@ -52,7 +52,8 @@ def to_html(document: Document, version: str = "") -> str:
             document=document,
             pictures=[_drawn(picture, _fallback(picture, document)) for picture in document.pictures],
             tables=[table.for_files() for table in document.tables],
-            chooser=shown_values(document.chooser),
+            chooser=document.chooser,
+            chooser_values=shown_values(document.chooser),
             version=version,
         )
     )

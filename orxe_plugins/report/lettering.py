@@ -16,16 +16,21 @@ _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-
 _ISOLATE, _END = "\u2068", "\u2069"
 
 
-def shown(text: str) -> str:
-    """A text as a page shows it.
+def visible(text: str) -> str:
+    """A text without letters that cannot be seen: escapes stand for them.
 
-    Letters that cannot be seen become escapes, so that none of them turns the figures behind it around, and two
-    names that look alike are told apart. Words that are written from right to left are kept to themselves.
+    None of them turns the figures behind it around, then, and two names that look alike are told apart.
+    """
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), printable(text))
+
+
+def shown(text: str) -> str:
+    """A text as a page shows it: :func:`visible`, and words that are written from right to left kept to themselves.
 
     >>> shown("a\\u202eb"), shown("12 \\u05d0\\u05d1 3 %")
     ('a\\\\u202eb', '12 \\u2068\\u05d0\\u05d1\\u2069 3 %')
     """
-    plain = _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), printable(text))
+    plain = visible(text)
     if _RIGHT_TO_LEFT.search(plain) is None:
         return plain
     parts = re.split(r"(\s+)", plain)  # words at even places, what stands between them at odd ones

@@ -169,3 +169,23 @@ def test_an_evaluation_with_a_strange_name_is_escaped(evaluation: Callable[..., 
     text = to_html(evaluation_document(strange))
     assert "&lt;b&gt;small&lt;/b&gt;" in text and "&lt;i&gt;pets&lt;/i&gt;" in text
     assert "<b>" not in text and "<i>" not in text
+
+
+def test_letters_that_turn_the_text_around_are_seen_as_escapes() -> None:
+    turning = "a\u202eb 12"
+    page = Page(to_html(simple(title=turning, summary=(turning,), warnings=(turning,))))
+    assert page.texts("h1") == page.texts("p", "lead") == ["a\\u202eb 12"]
+    assert page.texts("p", "warning") == ["Warning: a\\u202eb 12"]
+
+
+def test_only_short_cells_stay_on_one_line() -> None:
+    rows = (("0.15-0.20", "1"), ("a_class_with_a_very_long_name", "2"))
+    table = Table("t", (Column("a", numeric=False), Column("b")), rows)
+    page = Page(to_html(simple(tables=(table,))))
+    assert [attrs.get("class") for tag, attrs, _ in page.elements if tag == "td"] == ["short", "number", None, "number"]
+
+
+def test_what_can_be_scrolled_has_a_name(page: Page) -> None:
+    for _, attrs, _ in page.elements:
+        if attrs.get("tabindex") == "0" and attrs.get("class", "").startswith(("scroll", "picture")):
+            assert attrs["role"] in ("region", "group") and attrs["aria-label"]

@@ -162,14 +162,15 @@ def _known_between(row: OtherPolicy, found: _Found, formats: Formats, last_cost:
 def _between(evaluation: Evaluation, evidence: Evidence | None) -> Mapping[Policy, _Found]:
     """Intervals, or at least exit shares, of the policies between the fitted ones."""
     policies = [other.policy for other in evaluation.others if other.kind == "pareto"]
+    chosen = {evaluation.chosen.policy: _Found(evaluation.chosen.result, None)}
     if evidence is None or not policies:
-        return {}
+        return chosen
     records = evidence.records
     if evidence.metric_is_mean and len(policies) <= _MOST_ESTIMATED:
         last = Policy.only(records.n_experts - 1, records.n_experts)
         results = estimate_policies([*policies, last], records, evidence.metric or Metric(), evaluation.intervals)
         return {policy: _Found(results[policy], None) for policy in policies}
-    return {policy: _Found(None, replay(records, policy).exit_share.tolist()) for policy in policies}
+    return {policy: _Found(None, replay(records, policy).exit_share.tolist()) for policy in policies} | chosen
 
 
 def _cost_errors(evidence: Evidence | None) -> dict[tuple[float, Policy], float]:
