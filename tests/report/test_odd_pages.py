@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orxe_plugins import PolicyTable, Records, Selection, fit_policies
+from orxe_plugins import Policy, PolicyRow, PolicyTable, Records, Selection, fit_policies
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.evaluation.evaluate import evaluate
 from orxe_plugins.evaluation.metric import Metric
@@ -206,3 +206,20 @@ def test_no_text_of_the_chart_is_cut_covered_or_cryptic(browser: Any, width: int
 def test_no_name_turns_the_figures_behind_it(browser: Any) -> None:
     assert not re.search("[\u202a-\u202e\u200b]", browser.say("document.body.textContent"))
     assert browser.say("document.querySelectorAll('script').length") == 2
+
+
+def test_many_experts_and_policies_take_at_most_three_megabytes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"timm:vit_large_patch14_clip_224.of_some_weights_{i:02d}" for i in range(20)]
+    level, skill = rng.random((20, 10_000)), np.linspace(0.4, 0.9, 20)[:, None]
+    records = Records.from_arrays(names, np.geomspace(0.1, 100, 20), level, rng.random(level.shape) < skill)
+
+    def row(preference: float) -> PolicyRow:
+        policy = Policy(tuple(np.sort(rng.random(19)).tolist()), tuple((0.5 * rng.random(19)).tolist()))
+        return PolicyRow(preference, policy, 1 + 90 * preference, 0.4 + 0.5 * preference)
+
+    between = tuple(row(preference) for preference in rng.random(300).tolist())
+    table = PolicyTable(tuple(row(preference) for preference in np.linspace(0, 1, 101).tolist()), pareto=between)
+    evaluation = evaluate(table, records, metric=Metric("top1"), intervals=IntervalSettings(resamples=5))
+    files = write_report(evaluation, tmp_path, evidence=Evidence(records, table, Metric("top1"), images=False))
+    assert files.html.stat().st_size <= 3_000_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orxe_plugins.evaluation.saver import SaverEvaluation
-from orxe_plugins.report.formats import Formats, cost_unit_meaning, metric_head, short_names, threshold_text
+from orxe_plugins.report.formats import Formats, cost_unit_meaning, fixed, metric_head, short_names, threshold_text
 from orxe_plugins.report.tables import Column, Table
 
 
@@ -23,7 +23,7 @@ def candidate_table(evaluation: SaverEvaluation) -> Table:
     rows = tuple(
         (
             name,
-            f"{row.delta_c:+.3f}",
+            fixed(row.delta_c, sign=True),
             f"{100 * row.r_match:.1f}",
             "-" if row.threshold is None else threshold_text(row.threshold),
             formats.cost(row.saver_cost),
