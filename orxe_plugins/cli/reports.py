@@ -14,12 +14,13 @@ from orxe_plugins.evaluation.saver import evaluate_saver
 from orxe_plugins.evaluation.times import with_times
 from orxe_plugins.policies.table import PolicyTable
 from orxe_plugins.records.records import Records
+from orxe_plugins.report import loggers
 from orxe_plugins.report.content.evaluation import evaluation_document, write_report
 from orxe_plugins.report.content.gate import gate_document, write_gate_report
 from orxe_plugins.report.content.saver import saver_document, write_saver_report
 from orxe_plugins.report.evidence import Evidence
 from orxe_plugins.report.files import ReportFiles
-from orxe_plugins.report.loggers import Tracker, log_evaluation, open_tracker
+from orxe_plugins.report.loggers import Tracker, log_evaluation
 from orxe_plugins.run.confidences import with_gate_confidences
 from orxe_plugins.run.latency import times_of
 from orxe_plugins.run.run import Run
@@ -33,7 +34,7 @@ from orxe_plugins.util.files import folder_name
 
 def open_trackers(run: Run, kinds: Sequence[str]) -> list[Tracker]:
     """The experiment trackers that were asked for; before any work, as one may be missing."""
-    return [open_tracker(kind, run.recipe.name, run.out) for kind in dict.fromkeys(kinds)]
+    return loggers.open_trackers(kinds, run.recipe.name, run.out)
 
 
 def report_run(run: Run, fitted: Fitted, images: bool = True, trackers: Sequence[Tracker] = ()) -> None:
@@ -58,10 +59,10 @@ def report_run(run: Run, fitted: Fitted, images: bool = True, trackers: Sequence
         evaluation = with_times(evaluation, splits.report, times, counted)
     evidence = Evidence(splits.report, table, metric, samples_of(run, splits.report), images)
     files = write_report(evaluation, run.report_folder, evidence=evidence)
-    for tracker in trackers:
-        log_evaluation(tracker, evaluation, files)
     evaluation_document(evaluation).print(console.out)
     _print_paths(files, run.cascade_folder)
+    for tracker in trackers:
+        log_evaluation(tracker, evaluation, files)
 
 
 def _search_extras(table: PolicyTable) -> dict[str, Sequence[float]]:

@@ -112,7 +112,8 @@ def evaluate(
         for row, extra in zip(table, figures, strict=True)
     )
     result = _chosen_result(chosen.candidate, policies, results)
-    formats = Formats.for_samples(len(records), metric.percent, records.cost_unit)
+    scores = [expert.result.score.value for expert in experts]
+    formats = Formats.for_samples(len(records), metric.percent, records.cost_unit, scores)
     relative_to = str(records.details.get("relative_to", ""))
     words = Words.of(formats, metric.name, records.names, settings.level, relative_to)
     verdict = judge(chosen, result, experts, _mixing(result, experts, alone, estimated), words)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orxe_plugins.evaluation.results import Estimate, Evaluation
 from orxe_plugins.util.wording import signed, significant
 
 _MANY_SAMPLES = 5000
+# Scores of this size are written with the same digits after the point; others with no more than so many.
+_LEAST, _MOST, _MOST_DIGITS = 0.01, 1000.0, 15
 
 
 @dataclass(frozen=True)
@@ -28,13 +31,26 @@ class Formats:
     @classmethod
     def of(cls, evaluation: Evaluation) -> Formats:
         """The formats that suit an evaluation."""
-        return cls.for_samples(evaluation.reported_on.count, evaluation.percent, evaluation.cost_unit)
+        scores = [expert.result.score.value for expert in evaluation.experts]
+        return cls.for_samples(evaluation.reported_on.count, evaluation.percent, evaluation.cost_unit, scores)
 
     @classmethod
-    def for_samples(cls, count: int, percent: bool, cost_unit: str) -> Formats:
-        """Formats with as many digits as ``count`` samples support."""
+    def for_samples(cls, count: int, percent: bool, cost_unit: str, scores: Sequence[float] = ()) -> Formats:
+        """Formats with as many digits as ``count`` samples support.
+
+        Args:
+            count: of the samples.
+            percent, cost_unit: as in the class.
+            scores: some that will be written: errors of a millionth need more digits than those of a million.
+        """
         digits = 2 if count >= _MANY_SAMPLES else 1
-        return cls(percent, digits if percent else digits + 2, cost_unit)
+        if percent:
+            return cls(percent, digits, cost_unit)
+        digits += 2
+        size = max((abs(score) for score in scores if math.isfinite(score)), default=1.0)
+        if size and not _LEAST <= size < _MOST:
+            digits = min(max(0, digits - 1 - math.floor(math.log10(size))), _MOST_DIGITS)
+        return cls(percent, digits, cost_unit)
 
     @property
     def scale(self) -> float:
@@ -43,11 +59,20 @@ class Formats:
 
     def score(self, value: float) -> str:
         """A score, such as 91.1; "-" where it is not known."""
-        return "-" if math.isnan(value) else f"{self.scale * value:.{self.digits}f}"
+        if math.isnan(value):
+            return "-"
+        text = f"{self.scale * value:.{self.digits}f}"
+        return text.lstrip("-") if float(text) == 0 else text
 
     def score_interval(self, estimate: Estimate) -> str:
         """A score with its interval: 91.1 (88.3 to 93.5)."""
-        return f"{self.score(estimate.value)} ({self.score(estimate.low)} to {self.score(estimate.high)})"
+        ends = self.score_ends(estimate)
+        return f"{self.score(estimate.value)} ({ends})" if ends else self.score(estimate.value)
+
+    def score_ends(self, estimate: Estimate) -> str:
+        """The interval of a score alone: 88.3 to 93.5; empty if it is not known."""
+        known = not (math.isnan(estimate.low) or math.isnan(estimate.high))
+        return f"{self.score(estimate.low)} to {self.score(estimate.high)}" if known else ""
 
     def difference(self, value: float) -> str:
         """A signed difference of scores, such as -0.4; 0 has no sign."""
@@ -55,8 +80,13 @@ class Formats:
 
     def difference_interval(self, estimate: Estimate) -> str:
         """A difference with its interval: -0.4 (-1.6 to +0.8)."""
-        ends = f"{self.difference(estimate.low)} to {self.difference(estimate.high)}"
-        return f"{self.difference(estimate.value)} ({ends})"
+        ends = self.difference_ends(estimate)
+        return f"{self.difference(estimate.value)} ({ends})" if ends else self.difference(estimate.value)
+
+    def difference_ends(self, estimate: Estimate) -> str:
+        """The interval of a difference alone: -1.6 to +0.8; empty if it is not known."""
+        known = not (math.isnan(estimate.low) or math.isnan(estimate.high))
+        return f"{self.difference(estimate.low)} to {self.difference(estimate.high)}" if known else ""
 
     def cost(self, value: float) -> str:
         """A cost with three significant digits."""

@@ -13,9 +13,11 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from orxe_plugins.report.document import Document, Picture
+from orxe_plugins.report.lettering import shown, shown_values
 from orxe_plugins.report.theme import DARK, LIGHT, NARROW_WIDTH, Theme, styled
 
 _REM_PER_INCH = 5.4
+_PLACE = re.compile(r"-?\d+\.\d{3,}(?![\de])")
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class _Drawn:
     Attributes:
         name, caption: those of the picture.
         width: largest width in CSS units.
-        light, dark: the picture in both themes, as data URIs.
+        light: the picture as a data URI.
+        dark: the same for dark pages; None where the light one has to do.
         narrow: (light, dark) for a phone; None where the picture has no such form, so that it is scrolled.
     """
 
@@ -33,7 +36,7 @@ class _Drawn:
     caption: str
     width: str
     light: str
-    dark: str
+    dark: str | None
     narrow: tuple[str, str] | None = None
 
 
@@ -52,6 +55,7 @@ def to_html(document: Document, version: str = "") -> str:
             pictures=[_drawn(picture, _fallback(picture, document)) for picture in document.pictures],
             tables=[table.for_files() for table in document.tables],
             chooser=document.chooser,
+            chooser_values=shown_values(document.chooser),
             version=version,
         )
     )
@@ -63,6 +67,7 @@ def _environment() -> Environment:
         loader=PackageLoader("orxe_plugins.report"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_text,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -88,7 +93,12 @@ def code(text: str) -> Markup:
     >>> code("`orxe check` shows <them>")
     Markup('<code>orxe check</code> shows &lt;them&gt;')
     """
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(shown(text)))))
+
+
+def _text(value: object) -> object:
+    """A value on its way into the page."""
+    return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _fallback(picture: Picture, document: Document) -> bool:
@@ -97,11 +107,11 @@ def _fallback(picture: Picture, document: Document) -> bool:
 
 
 def _drawn(picture: Picture, fallback: bool) -> _Drawn:
-    light, dark = picture.draw(LIGHT), picture.draw(DARK)
+    light = picture.draw(LIGHT)
     # Text is as large in a wide picture as in a narrow one.
     width = f"{_REM_PER_INCH * light.get_figwidth():.1f}rem"
-    narrow = None if fallback else _narrow(picture)
-    return _Drawn(picture.name, picture.caption, width, _data_uri(light, LIGHT), _data_uri(dark, DARK), narrow)
+    dark, narrow = (None, None) if fallback else (_data_uri(picture.draw(DARK), DARK), _narrow(picture))
+    return _Drawn(picture.name, picture.caption, width, _data_uri(light, LIGHT), dark, narrow)
 
 
 def _narrow(picture: Picture) -> tuple[str, str] | None:
@@ -118,4 +128,19 @@ def _data_uri(figure: Figure, theme: Theme) -> str:
     buffer = io.BytesIO()
     with styled(theme):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return "data:image/svg+xml;base64," + base64.b64encode(compact(buffer.getvalue().decode()).encode()).decode("ascii")
+
+
+def compact(svg: str) -> str:
+    """An SVG in fewer bytes: places keep two digits after the point, a two-thousandth of a millimetre.
+
+    >>> compact('<path d="M 12.345678 5 \\nL 1 2.5 \\nz"/>')
+    '<path d="M12.35 5L1 2.5z"/>'
+    """
+
+    def places(found: re.Match[str]) -> str:
+        short = _PLACE.sub(lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), found[2])
+        return found[1] + re.sub(r"\s*([A-Za-z])\s*", r"\1", short).strip() + found[3]
+
+    whole = re.sub(r'( d="| [xy]="|translate\()([^")]*)(["\)])', places, svg)
+    return re.sub(r">\s+<", "><", re.sub(r"<!-- .*? -->", "", whole))

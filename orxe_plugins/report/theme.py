@@ -14,6 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from orxe_plugins.report.letters import drawn, families
+
 DPI = 160
 #: width in inches of a picture that a phone shows whole, with text as large as the page's own
 NARROW_WIDTH = 3.6
@@ -48,7 +50,7 @@ class Theme:
 
     def lines(self, text: str) -> str:
         """A title or a label, in lines that a narrow picture has room for."""
-        return textwrap.fill(text, _LETTERS) if self.narrow else text
+        return textwrap.fill(drawn(text), _LETTERS) if self.narrow else drawn(text)
 
     def sequence(self, count: int) -> list[str]:
         """``count`` colours from cheap to costly; each is lighter than the one before, so that grey prints work too."""
@@ -116,7 +118,7 @@ def styled(theme: Theme) -> Iterator[None]:
         "legend.frameon": False,
         "legend.fontsize": 9,
         "legend.labelcolor": theme.ink,
-        "font.family": "DejaVu Sans",
+        "font.family": list(families()),
         "font.size": 9.5,
         "lines.linewidth": 1.8,
         "svg.fonttype": "path",

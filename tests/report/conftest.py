@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -170,6 +173,21 @@ def make_gate_evaluation(gain: Estimate, tau_gains: Sequence[Estimate], **change
         ),
         **changes,
     )
+
+
+@pytest.fixture(scope="session")
+def open_browser() -> Callable[[Path], Any]:
+    """``open_browser(empty_folder)``: a browser to open pages in, see ``browser.py`` beside this file."""
+    pytest.importorskip("websockets", reason="the browser is asked over a web socket")
+    spec = importlib.util.spec_from_file_location("report_browser", Path(__file__).with_name("browser.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    program = module.chromium()
+    if program is None:
+        pytest.skip("no Chromium is installed")
+    return lambda profile: module.Browser(program, profile)
 
 
 @pytest.fixture(scope="session")

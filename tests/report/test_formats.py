@@ -15,6 +15,7 @@ from orxe_plugins.report.formats import (
     preference_range,
     short_names,
     significant,
+    threshold_text,
 )
 
 TOP1 = Formats.for_samples(1000, percent=True, cost_unit="GMACs")
@@ -129,3 +130,27 @@ def test_units_and_metrics_are_labelled() -> None:
     assert cost_unit_meaning("euros") == "euros per sample"
     assert (metric_head("top1", True), metric_axis("top1", True)) == ("top1 %", "top1 (%)")
     assert (metric_head("R2", False), metric_axis("R2", False)) == ("R2", "R2")
+
+
+@given(st.floats(1e-9, 1 - 1e-9))
+def test_a_threshold_is_never_written_as_one_that_answers_all_or_nothing(value: float) -> None:
+    text = threshold_text(value)
+    assert 0 < float(text) < 1
+    assert "e" not in text
+    assert float(text) == pytest.approx(value, abs=0.0005)
+    assert len(text) == 5 or float(f"{value:.3f}") in (0, 1)
+
+
+@given(st.floats(1e-9, 1e9), st.booleans())
+def test_scores_of_any_size_are_told_from_nothing(size: float, negative: bool) -> None:
+    value = -size if negative else size
+    text = Formats.for_samples(100, False, "ms", [value, 0.5 * value]).score(value)
+    assert float(text) == pytest.approx(value, rel=0.051)
+    assert len(text) <= 14
+
+
+def test_nothing_has_no_sign_and_what_is_not_known_no_interval() -> None:
+    assert Formats(False, 3, "ms").score(-1e-9) == "0.000"
+    nan = float("nan")
+    assert TOP1.score_interval(Estimate(nan, nan, nan)) == "-"
+    assert TOP1.difference_interval(Estimate(0.01, nan, nan)) == "+1.0"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from orxe_plugins.report.content.evaluation import evaluation_document
 from orxe_plugins.report.content.gate import gate_document
 from orxe_plugins.report.content.saver import saver_document
 from orxe_plugins.report.document import Document, Picture
-from orxe_plugins.report.html import to_html
+from orxe_plugins.report.html import compact, to_html
 from orxe_plugins.report.tables import Column, Table
 from orxe_plugins.report.theme import LIGHT, NARROW_WIDTH, new_figure
 
@@ -123,7 +124,8 @@ def test_numbers_are_aligned_by_their_class(page: Page, document: Document) -> N
 def test_pictures_are_drawn_for_light_and_dark_pages(page: Page) -> None:
     assert [attrs["id"] for tag, attrs, _ in page.elements if tag == "figure"] == ["frontier", "shares"]
     sources = [*page.attributes("src"), *page.attributes("srcset")]
-    assert len(set(sources)) == len(sources) == 2 + 4  # what scripts draw instead needs no form for phones
+    # What scripts draw instead needs no form for phones, nor for dark pages.
+    assert len(set(sources)) == len(sources) == 1 + 4
     for source in sources:
         root = ElementTree.fromstring(base64.b64decode(source.partition(",")[2]))
         assert root.tag.endswith("svg")
@@ -169,3 +171,47 @@ def test_an_evaluation_with_a_strange_name_is_escaped(evaluation: Callable[..., 
     text = to_html(evaluation_document(strange))
     assert "&lt;b&gt;small&lt;/b&gt;" in text and "&lt;i&gt;pets&lt;/i&gt;" in text
     assert "<b>" not in text and "<i>" not in text
+
+
+def test_letters_that_turn_the_text_around_are_seen_as_escapes() -> None:
+    turning = "a\u202eb 12"
+    page = Page(to_html(simple(title=turning, summary=(turning,), warnings=(turning,))))
+    assert page.texts("h1") == page.texts("p", "lead") == ["a\\u202eb 12"]
+    assert page.texts("p", "warning") == ["Warning: a\\u202eb 12"]
+
+
+def test_only_short_cells_stay_on_one_line() -> None:
+    rows = (("0.15-0.20", "1"), ("a_class_with_a_very_long_name", "2"))
+    table = Table("t", (Column("a", numeric=False), Column("b")), rows)
+    page = Page(to_html(simple(tables=(table,))))
+    assert [attrs.get("class") for tag, attrs, _ in page.elements if tag == "td"] == ["short", "number", None, "number"]
+
+
+def test_what_can_be_scrolled_has_a_name(page: Page) -> None:
+    for _, attrs, _ in page.elements:
+        if attrs.get("tabindex") == "0" and attrs.get("class", "").startswith(("scroll", "picture")):
+            assert attrs["role"] in ("region", "group") and attrs["aria-label"]
+
+
+def test_a_compact_picture_has_the_same_parts_at_the_same_places(evaluation: Callable[..., Evaluation]) -> None:
+    figure = evaluation_document(evaluation()).pictures[0].draw(LIGHT)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg")
+    whole = buffer.getvalue().decode()
+    short = compact(whole)
+    assert len(short) < 0.85 * len(whole)
+    before, after = (list(ElementTree.fromstring(text).iter()) for text in (whole, short))
+    assert [each.tag for each in before] == [each.tag for each in after]
+    number = re.compile(r"-?\d+(?:\.\d+)?")
+    for one, other in zip(before, after, strict=True):
+        assert one.attrib.keys() == other.attrib.keys()
+        for name, value in one.attrib.items():
+            if name in ("d", "transform", "x", "y"):
+                letters = [re.sub(r"[\d.\s-]", "", text) for text in (value, other.attrib[name])]
+                assert letters[0] == letters[1]
+                places = [float(found) for found in number.findall(value)]
+                assert [float(found) for found in number.findall(other.attrib[name])] == pytest.approx(
+                    places, abs=0.0051
+                )
+            else:
+                assert other.attrib[name] == value

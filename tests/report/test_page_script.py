@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +39,12 @@ def table_and_page(tmp_path_factory: pytest.TempPathFactory) -> tuple[PolicyTabl
 
 
 @pytest.fixture(scope="module")
-def browser(table_and_page: tuple[PolicyTable, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def browser(
+    table_and_page: tuple[PolicyTable, Path], open_browser: Callable[[Path], Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Any]:  # fmt: skip
     """The page in a browser, with what tests do with it: see ``browser.py`` beside this file."""
-    pytest.importorskip("websockets", reason="the browser is asked over a web socket")
-    spec = importlib.util.spec_from_file_location("report_browser", Path(__file__).with_name("browser.py"))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    program = module.chromium()
-    if program is None:
-        pytest.skip("no Chromium is installed")
-    with module.Browser(program, tmp_path_factory.mktemp("profile")) as opened:
+    with open_browser(tmp_path_factory.mktemp("profile")) as opened:
         opened.resize(1280)
         opened.open(table_and_page[1])
         yield opened

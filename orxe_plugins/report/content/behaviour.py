@@ -167,8 +167,8 @@ def class_table(evaluation: Evaluation, evidence: Evidence) -> Table | None:
     columns = (
         Column("Class", numeric=False),
         Column("Samples"),
-        Column("Cascade %"),
-        Column("Last expert %"),
+        Column(metric_head("Cascade", evaluation.percent)),
+        Column(metric_head("Last expert", evaluation.percent)),
         Column("Difference"),
     )
     note = "Right answers of each class, the greatest losses first."

@@ -58,6 +58,7 @@ def chooser_data(evaluation: Evaluation, evidence: Evidence | None = None) -> di
         "metric_axis": metric_axis(evaluation.metric_name, evaluation.percent),
         "floor": None if floor is None else formats.scale * floor,
         "safety": evidence is not None and evidence.table is not None,
+        "classifies": _classifies(evidence),
         "experts": [
             {"name": name, "cost": expert.result.cost.value, "score": _scaled(expert.result.score, formats)}
             for name, expert in zip(short_names(evaluation.names), evaluation.experts, strict=True)
@@ -73,6 +74,16 @@ def chooser_data(evaluation: Evaluation, evidence: Evidence | None = None) -> di
     }
 
 
+def _classifies(evidence: Evidence | None) -> bool:
+    """Whether timm can make a model of the cascade, as far as one can tell."""
+    if evidence is None:
+        return True
+    records = evidence.records
+    if records.predictions:
+        return "classes" in records.predictions
+    return records.labels is None or records.labels.dtype.kind in "iu"
+
+
 def _offered(evaluation: Evaluation) -> list[PolicyResult | OtherPolicy]:
     """The rows that ``set_preference(p)`` picks from; those of few experts are picked by a limit alone."""
     return [*evaluation.policies, *(other for other in evaluation.others if other.kind == "pareto")]
@@ -81,6 +92,7 @@ def _offered(evaluation: Evaluation) -> list[PolicyResult | OtherPolicy]:
 def _rows(evaluation: Evaluation, formats: Formats, evidence: Evidence | None) -> list[dict[str, Any]]:
     between = _between(evaluation, evidence)
     errors = _cost_errors(evidence)
+    numbers: dict[Policy, int] = {}
     rows = []
     for row in _offered(evaluation):
         if isinstance(row, PolicyResult):
@@ -94,10 +106,16 @@ def _rows(evaluation: Evaluation, formats: Formats, evidence: Evidence | None) -
             {
                 "preference": row.preference,
                 "fitted": isinstance(row, PolicyResult),
-                "fit_cost": row.fit_cost,
+                "policy": numbers.setdefault(row.policy, len(numbers)),
+                "fit_cost": _number(row.fit_cost),
                 "fit_score": _number(row.fit_score),
-                "cost_error": errors.get((row.preference, row.policy), 0.0),
+                "cost_error": _number(errors.get((row.preference, row.policy), 0.0)),
                 **known,
+                "text": {
+                    **known["text"],
+                    "fit_cost": formats.cost(row.fit_cost),
+                    "shares": None if known["share"] is None else [formats.share(share) for share in known["share"]],
+                },
                 "thresholds": thresholds_text(row.policy),
                 "extras": extras,
             }
@@ -116,7 +134,7 @@ def _known(result: Result, formats: Formats) -> dict[str, Any]:
             "cost_interval": formats.cost_ends(result.cost),
             "change": formats.change(result.cost_ratio.value),
             "score": formats.score(result.score.value),
-            "score_interval": f"{formats.score(result.score.low)} to {formats.score(result.score.high)}",
+            "score_interval": formats.score_ends(result.score),
             "difference": formats.difference_interval(result.score_difference),
         },
     }
@@ -144,14 +162,15 @@ def _known_between(row: OtherPolicy, found: _Found, formats: Formats, last_cost:
 def _between(evaluation: Evaluation, evidence: Evidence | None) -> Mapping[Policy, _Found]:
     """Intervals, or at least exit shares, of the policies between the fitted ones."""
     policies = [other.policy for other in evaluation.others if other.kind == "pareto"]
+    chosen = {evaluation.chosen.policy: _Found(evaluation.chosen.result, None)}
     if evidence is None or not policies:
-        return {}
+        return chosen
     records = evidence.records
     if evidence.metric_is_mean and len(policies) <= _MOST_ESTIMATED:
         last = Policy.only(records.n_experts - 1, records.n_experts)
         results = estimate_policies([*policies, last], records, evidence.metric or Metric(), evaluation.intervals)
         return {policy: _Found(results[policy], None) for policy in policies}
-    return {policy: _Found(None, replay(records, policy).exit_share.tolist()) for policy in policies}
+    return {policy: _Found(None, replay(records, policy).exit_share.tolist()) for policy in policies} | chosen
 
 
 def _cost_errors(evidence: Evidence | None) -> dict[tuple[float, Policy], float]:
@@ -163,7 +182,7 @@ def _cost_errors(evidence: Evidence | None) -> dict[tuple[float, Policy], float]
 
 def _unbeaten(rows: Sequence[Mapping[str, Any]]) -> list[int]:
     """The rows that none beats where they were fitted, by rising cost on the reporting split."""
-    fit = np.array([(row["fit_cost"], math.nan if row["fit_score"] is None else row["fit_score"]) for row in rows])
+    fit = np.array([(row["fit_cost"], row["fit_score"]) for row in rows], dtype=np.float64)  # None becomes NaN
     kept = pareto_front(fit[:, 0], fit[:, 1]) if np.isfinite(fit).all() else np.arange(len(rows))
     return sorted((int(place) for place in kept), key=lambda place: rows[place]["cost"][0])
 

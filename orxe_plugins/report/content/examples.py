@@ -56,7 +56,7 @@ def example_galleries(evaluation: Evaluation, evidence: Evidence) -> tuple[Galle
         first = places[np.lexsort((places, -outcome.confidence[places], -np.abs(own - last)[places]))]
         title = f"{plain if exact else graded} ({len(places):,} samples)"
         note = "The surest first." if exact else "The greatest differences first."
-        found.append(shower.gallery(title, first[:PER_DIFFERENCE], note if len(places) else "None."))
+        found.append(shower.gallery(title, first[:PER_DIFFERENCE], note if len(places) else "There are none."))
     return tuple(found)
 
 

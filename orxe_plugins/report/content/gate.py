@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from orxe_plugins.evaluation.gate import GateEvaluation
@@ -10,7 +11,7 @@ from orxe_plugins.report.content.origin import figure_facts, sample_facts
 from orxe_plugins.report.document import Document, Picture
 from orxe_plugins.report.figures.gate import gate_figure
 from orxe_plugins.report.files import ReportFiles, write_document
-from orxe_plugins.report.formats import Formats, short_names, significant
+from orxe_plugins.report.formats import Formats, fixed, short_names, significant
 from orxe_plugins.report.tables import Column, Table
 
 #: where curves are read, as a share of the way from the cheapest to the last expert's cost
@@ -166,8 +167,9 @@ def _formats(evaluation: GateEvaluation) -> Formats:
 
 
 def _plain(value: Estimate) -> str:
-    return f"{value.value:.3f}"
+    return fixed(value.value)
 
 
 def _interval(value: Estimate) -> str:
-    return f"{value.value:+.3f} ({value.low:+.3f} to {value.high:+.3f})"
+    gain, low, high = (fixed(each, sign=True) for each in (value.value, value.low, value.high))
+    return f"{gain} ({low} to {high})" if math.isfinite(value.low + value.high) else gain

@@ -12,7 +12,7 @@ from orxe_plugins.report.content.sentences import warnings
 from orxe_plugins.report.document import Document, Picture
 from orxe_plugins.report.figures.saver import saver_figure
 from orxe_plugins.report.files import ReportFiles, write_document
-from orxe_plugins.report.formats import short_names
+from orxe_plugins.report.formats import short_names, threshold_text
 
 
 def saver_document(evaluation: SaverEvaluation, title: str = "") -> Document:
@@ -59,8 +59,8 @@ def saver_summary(evaluation: SaverEvaluation) -> tuple[str, ...]:
         )
     found = (
         f"On the fitting split, {saver} is as good as {base} on the {100 * row.r_match:.1f} % of the samples on which "
-        f"it is most confident (confidence at least {row.threshold:.3f}): Delta C = {row.delta_c:+.3f}, that is "
-        f"{_cost_words(row.delta_c)} without a loss there."
+        f"it is most confident (confidence at least {threshold_text(row.threshold)}): Delta C = {row.delta_c:+.3f}, "
+        f"that is {_cost_words(row.delta_c)} without a loss there."
     )
     crossing = evaluation.report_curves.crossing
     if crossing:

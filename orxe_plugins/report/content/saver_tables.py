@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orxe_plugins.evaluation.saver import SaverEvaluation
-from orxe_plugins.report.formats import Formats, cost_unit_meaning, metric_head, short_names
+from orxe_plugins.report.formats import Formats, cost_unit_meaning, fixed, metric_head, short_names, threshold_text
 from orxe_plugins.report.tables import Column, Table
 
 
@@ -23,9 +23,9 @@ def candidate_table(evaluation: SaverEvaluation) -> Table:
     rows = tuple(
         (
             name,
-            f"{row.delta_c:+.3f}",
+            fixed(row.delta_c, sign=True),
             f"{100 * row.r_match:.1f}",
-            "-" if row.threshold is None else f"{row.threshold:.3f}",
+            "-" if row.threshold is None else threshold_text(row.threshold),
             formats.cost(row.saver_cost),
             formats.score(row.saver_score),
         )
@@ -91,7 +91,7 @@ def chosen_table(evaluation: SaverEvaluation) -> Table:
     rows = tuple(
         (
             drop_text(each.drop, evaluation.percent),
-            f"{each.threshold:.3f}",
+            threshold_text(each.threshold),
             formats.share(each.result.exit_share[0]),
             formats.cost(each.result.cost.value),
             formats.change_interval(each.result.cost_ratio),
@@ -110,4 +110,5 @@ def drop_text(drop: float, percent: bool) -> str:
 
 
 def _formats(evaluation: SaverEvaluation) -> Formats:
-    return Formats.for_samples(evaluation.reported_on.count, evaluation.percent, evaluation.cost_unit)
+    scores = [evaluation.table.base_score, evaluation.table.saver_score]
+    return Formats.for_samples(evaluation.reported_on.count, evaluation.percent, evaluation.cost_unit, scores)

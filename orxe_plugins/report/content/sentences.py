@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from orxe_plugins.evaluation.results import Evaluation, Samples
 from orxe_plugins.report.document import Highlight
 from orxe_plugins.report.formats import Formats, preference_range, short_names
@@ -56,7 +58,9 @@ def highlights(evaluation: Evaluation) -> tuple[Highlight, ...]:
     """The cost, the score and the paired difference of the chosen policy."""
     formats = Formats.of(evaluation)
     result, last = evaluation.chosen.result, evaluation.reference.result
-    unit = " %" if evaluation.percent else ""
+    unit = " %" if evaluation.percent and math.isfinite(result.score.value) else ""
+    interval = formats.score_ends(result.score)
+    ends = formats.difference_ends(result.score_difference)
     return (
         Highlight(
             f"{evaluation.cost_unit} per sample",
@@ -66,14 +70,12 @@ def highlights(evaluation: Evaluation) -> tuple[Highlight, ...]:
         Highlight(
             evaluation.metric_name,
             formats.score(result.score.value) + unit,
-            f"{formats.score(result.score.low)} to {formats.score(result.score.high)}; "
-            f"the last expert: {formats.score(last.score.value)}",
+            f"{interval}{'; ' if interval else ''}the last expert: {formats.score(last.score.value)}",
         ),
         Highlight(
             "paired difference",
             formats.difference(result.score_difference.value),
-            f"{formats.difference(result.score_difference.low)} to {formats.difference(result.score_difference.high)}"
-            f"{' points' if evaluation.percent else ''}",
+            f"{ends}{' points' if ends and evaluation.percent else ''}",
         ),
     )
 

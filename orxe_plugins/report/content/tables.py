@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 from orxe_plugins.evaluation.results import Evaluation, ExpertResult, PolicyResult, Result
 from orxe_plugins.policies.policy import Policy
-from orxe_plugins.report.formats import Formats, cost_unit_meaning, metric_head, plain, preference_range, short_names
+from orxe_plugins.report.formats import (
+    Formats,
+    cost_unit_meaning,
+    metric_head,
+    plain,
+    preference_range,
+    short_names,
+    threshold_text,
+)
 from orxe_plugins.report.tables import Column, Table
 
 _EXTRA_HINTS = {"Gap": "objective on the fitting split minus a lower bound for every policy"}
@@ -56,8 +64,8 @@ def thresholds_text(policy: Policy) -> str:
         skipped = bool(parts) and i < policy.n_experts - 1 and policy.skip_thresholds[i] > 0
         if i == policy.n_experts - 1 or (policy.exit_thresholds[i] == 0 and not skipped):
             return ", ".join([*parts, f"#{i + 1} answers {'the rest' if parts else 'all'}"])
-        below = f" and is skipped below {policy.skip_thresholds[i]:.3f}" if skipped else ""
-        parts.append(f"#{i + 1} exits at {policy.exit_thresholds[i]:.3f}{below}")
+        below = f" and is skipped below {threshold_text(policy.skip_thresholds[i])}" if skipped else ""
+        parts.append(f"#{i + 1} exits at {threshold_text(policy.exit_thresholds[i] or 0.0)}{below}")
     raise AssertionError("the last expert always runs")
 
 

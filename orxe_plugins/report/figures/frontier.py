@@ -16,7 +16,8 @@ from orxe_plugins.evaluation.baselines import Baseline
 from orxe_plugins.evaluation.results import Evaluation
 from orxe_plugins.report.figures.curves import draw_baselines, draw_policies
 from orxe_plugins.report.figures.label_layout import along, place_labels
-from orxe_plugins.report.formats import Formats, metric_axis, plain, short_names, significant
+from orxe_plugins.report.formats import Formats, metric_axis, plain, significant
+from orxe_plugins.report.letters import drawn, drawn_names
 from orxe_plugins.report.theme import LIGHT, Theme, new_figure, styled
 from orxe_plugins.util.hull import upper_hull
 
@@ -61,7 +62,7 @@ def frontier_figure(
         for panel, low in zip(axes, [None, floor], strict=False):
             _draw(panel, evaluation, theme, mixing, low)
             draw_baselines(panel, baselines, Formats.of(evaluation).scale, theme)
-        axes[0].set_title(_title(evaluation))
+        axes[0].set_title(theme.lines(_title(evaluation)))
         if panels == 2:
             axes[1].set_title("The same, enlarged")
         handles, labels = axes[0].get_legend_handles_labels()
@@ -115,8 +116,8 @@ def _draw(axes: Axes, evaluation: Evaluation, theme: Theme, mixing: bool, floor:
         markerfacecolor="none", markeredgecolor=theme.mark, markeredgewidth=1.6,
         label=CHOSEN,
     )  # fmt: skip
-    axes.set_xlabel(cost_axis(evaluation.cost_unit))
-    axes.set_ylabel(metric_axis(evaluation.metric_name, evaluation.percent))
+    axes.set_xlabel(theme.lines(cost_axis(evaluation.cost_unit)))
+    axes.set_ylabel(theme.lines(metric_axis(evaluation.metric_name, evaluation.percent)))
 
 
 def _between(x: np.ndarray) -> np.ndarray:
@@ -183,7 +184,7 @@ def _plain_log_ticks(axes: Axes, span: float) -> None:
 
 def _label_experts(axes: Axes, evaluation: Evaluation, theme: Theme, keyed: bool, floor: float | None) -> None:
     scale = 100.0 if evaluation.percent else 1.0
-    names = short_names(evaluation.names)
+    names = drawn_names(evaluation.names)
     known = [e for e in evaluation.experts if math.isfinite(e.result.score.value)]
     shown = [e for e in known if floor is None or e.result.score.value >= floor]
     points = [(e.result.cost.value, scale * e.result.score.value) for e in shown]
@@ -203,13 +204,13 @@ def _label_experts(axes: Axes, evaluation: Evaluation, theme: Theme, keyed: bool
 
 
 def _key(figure: Figure, evaluation: Evaluation) -> None:
-    names = short_names(evaluation.names, width=32)
+    names = drawn_names(evaluation.names, width=32)
     lines = [
         f"{expert.index + 1:>2}  {names[expert.index]}, {significant(expert.result.cost.value)}"
         for expert in evaluation.experts
     ]
     axes = figure.axes[-1]
     axes.annotate(
-        f"experts, {evaluation.cost_unit}\n" + "\n".join(lines), (1.02, 1.0), xycoords="axes fraction",
+        f"experts, {drawn(evaluation.cost_unit)}\n" + "\n".join(lines), (1.02, 1.0), xycoords="axes fraction",
         va="top", ha="left", fontsize=8, linespacing=1.35,
     )  # fmt: skip

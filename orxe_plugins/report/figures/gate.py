@@ -26,8 +26,8 @@ def gate_figure(evaluation: GateEvaluation, theme: Theme = LIGHT) -> Figure:
         for curve, colour in zip(evaluation.curves, colours, strict=True):
             style = _STYLES.get(curve.name, (0, (6, 1.5, 1, 1.5)))
             axes.plot(curve.cost, scale * curve.score, color=colour, linestyle=style, label=curve.name)
-        axes.set_xlabel(f"cost per sample ({evaluation.cost_unit})")
-        axes.set_ylabel(f"mean {metric_axis(evaluation.metric_name, evaluation.percent)}")
+        axes.set_xlabel(theme.lines(f"cost per sample ({evaluation.cost_unit})"))
+        axes.set_ylabel(theme.lines(f"mean {metric_axis(evaluation.metric_name, evaluation.percent)}"))
         axes.set_title(theme.lines(f"Ranking gates ({evaluation.reported_on.title})"))
         figure.legend(loc="outside lower center", ncols=1 if theme.narrow else 2)
         return figure

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from orxe_plugins.errors import check_type
 from orxe_plugins.evaluation.saver import SaverEvaluation
 from orxe_plugins.report.formats import metric_axis, short_names
+from orxe_plugins.report.letters import drawn
 from orxe_plugins.report.theme import LIGHT, NARROW_WIDTH, Theme, new_figure, styled
 from orxe_plugins.search.savers import SaverCurves
 
@@ -32,7 +33,7 @@ def saver_figure(evaluation: SaverEvaluation, theme: Theme = LIGHT) -> Figure:
         figure = new_figure(NARROW_WIDTH, 5.0) if theme.narrow else new_figure(width=7.4, height=4.8)
         axes = figure.subplots()
         scale = 100.0 if evaluation.percent else 1.0
-        saver, base = short_names([evaluation.saver.saver, evaluation.base])
+        saver, base = map(drawn, short_names([evaluation.saver.saver, evaluation.base]))
         splits = (
             (evaluation.fit_curves, evaluation.fitted_on, (0, (4, 2.5)), 1.3),
             (evaluation.report_curves, evaluation.reported_on, "solid", 2.0),
@@ -48,7 +49,9 @@ def saver_figure(evaluation: SaverEvaluation, theme: Theme = LIGHT) -> Figure:
         axes.set_xlim(0, 100)
         axes.set_ylim(*_limits(evaluation, scale))
         axes.set_xlabel(theme.lines("samples that exit at the saver (%), most confident first"))
-        axes.set_ylabel(metric_axis(f"{evaluation.metric_name} on the samples that exit", evaluation.percent))
+        axes.set_ylabel(
+            theme.lines(metric_axis(f"{evaluation.metric_name} on the samples that exit", evaluation.percent))
+        )
         title = (f"Saver {saver} before {base}", f"({evaluation.reported_on.title})")
         axes.set_title("\n".join(map(theme.lines, title)))
         handles, labels = axes.get_legend_handles_labels()

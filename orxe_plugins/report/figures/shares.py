@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from orxe_plugins.errors import check_type
 from orxe_plugins.evaluation.results import Evaluation, PolicyResult
-from orxe_plugins.report.formats import short_names
+from orxe_plugins.report.letters import drawn_names
 from orxe_plugins.report.theme import LIGHT, NARROW_WIDTH, Theme, new_figure, styled
 
 # To hold a number, a step must be at least this high, in percent, and this long, as a share of the axis.
@@ -39,7 +39,7 @@ def shares_figure(evaluation: Evaluation, theme: Theme = LIGHT) -> Figure:
         used = [i for i in range(share.shape[1]) if share[:, i].any()]
         borders = _borders(groups)
         lower = np.zeros(len(groups))
-        names = short_names(evaluation.names)
+        names = drawn_names(evaluation.names)
         across = 2 if all(len(names[i]) <= _HALF_LINE for i in used) else 1
         figure = _empty(theme, -(-len(used) // across))
         axes = figure.subplots()

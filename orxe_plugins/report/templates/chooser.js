@@ -1,4 +1,3 @@
-"use strict";
 (function () {
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("chooser-data").textContent);
@@ -6,10 +5,10 @@
   const slider = byId("preference");
   const budget = byId("budget");
   const box = byId("chart-box");
-  const svgName = document.querySelector("#chart-legend svg").namespaceURI;
+  const drawn = chart(data, box);
   // The different policies in the order of their preferences: what arrow keys go through.
   const order = rows.map((_, i) => i).sort((a, b) => rows[a].preference - rows[b].preference || a - b)
-    .filter((i, k, all) => !k || rows[i].thresholds !== rows[all[k - 1]].thresholds);
+    .filter((i, k, all) => !k || rows[i].policy !== rows[all[k - 1]].policy);
   let now = { row: 0, preference: 0, budget: null };
 
   // As PolicyTable.at: the nearest preference, the lower one of two equally near, a fitted row before others.
@@ -25,64 +24,91 @@
 
   // As PolicyTable.at_budget: the best score within the budget, one standard error on the safe side if possible.
   function atBudget(most) {
-    const fits = rows.map((_, i) => i).filter((i) => rows[i].fit_cost <= most);
-    const safe = fits.filter((i) => rows[i].fit_cost + rows[i].cost_error <= most);
+    const fits = rows.map((_, i) => i).filter((i) => rows[i].fit_cost !== null && rows[i].fit_cost <= most);
+    const safe = fits.filter((i) => rows[i].cost_error !== null && rows[i].fit_cost + rows[i].cost_error <= most);
     return (safe.length ? safe : fits).sort((a, b) => rows[b].fit_score - rows[a].fit_score ||
       rows[a].fit_cost - rows[b].fit_cost || rows[a].preference - rows[b].preference)[0];
+  }
+
+  // A number without an exponent, with all of its digits.
+  function decimal(value) {
+    const [, sign, whole, part = "", power = "0"] = String(value).match(/^(-?)(\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/);
+    const digits = whole + part, point = whole.length + Number(power);
+    if (point <= 0) return `${sign}0.${"0".repeat(-point)}${digits}`;
+    const all = digits.padEnd(point, "0");
+    return sign + all.slice(0, point) + (all.length > point ? `.${all.slice(point)}` : "");
+  }
+
+  // A number of few digits that is no lower: as a budget, it is enough.
+  function upward(value) {
+    if (!(value > 0)) return decimal(value);
+    let near = Number(value.toPrecision(4));
+    if (near < value) near = Number((near + Math.pow(10, Math.floor(Math.log10(value)) - 3)).toPrecision(4));
+    return decimal(near);
+  }
+
+  // What a reader typed: a number, or what is wrong with it. A comma may be a decimal sign or stand between thousands.
+  function amount(typed) {
+    const text = typed.trim().replace(/[\s_]/g, "");
+    if (/^[+-]?\d{1,3},\d{3}$/.test(text) && !/^[+-]?0,/.test(text)) {
+      return { wrong: `${typed.trim()} can be read in two ways: write ${text.replace(",", "")} or ${text.replace(",", ".")}.` };
+    }
+    const thousands = /^[+-]?\d{1,3}(,\d{3})+(\.\d*)?$/.test(text) && !/^[+-]?0,/.test(text);
+    const clean = thousands ? text.replaceAll(",", "") : text.replace(",", ".");
+    if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(clean)) return { wrong: `${typed.trim()} is no number: write one such as 1.5.` };
+    const value = Number(clean);
+    return Number.isFinite(value) ? { value } : { wrong: `${typed.trim()} is too large a number.` };
   }
 
   // The shortest number that picks the row; null if another row has the same preference.
   function written(row, wanted) {
     for (let digits = 1; digits <= 17; digits++) {
-      const text = String(Number(wanted.toPrecision(digits)));
-      if (at(Number(text)) === row) return text;
+      const number = Number(wanted.toPrecision(digits));
+      if (at(number) === row) return decimal(number);
     }
-    return at(rows[row].preference) === row ? String(rows[row].preference) : null;
+    return at(rows[row].preference) === row ? decimal(rows[row].preference) : null;
   }
 
   function snippet() {
     const same = written(now.row, now.preference);
     const lines = [];
     if (now.budget !== null) {
-      lines.push(data.safety ? `cascade.set_preference(budget=${now.budget})`
-        : `cascade.set_preference(Selection(budget=${now.budget}, safety=0))`);
+      lines.push(data.safety ? `cascade.set_preference(budget=${decimal(now.budget)})`
+        : `cascade.set_preference(Selection(budget=${decimal(now.budget)}, safety=0))`);
     } else if (same !== null) lines.push(`cascade.set_preference(${same})`);
-    if (same !== null) lines.push(`timm.create_model("orxe_metamodel", cascade=cascade_folder, preference=${same})`);
+    if (same !== null && data.classifies) {
+      lines.push(`timm.create_model("orxe_metamodel", cascade=cascade_folder, preference=${same})`);
+    }
     return lines.join("\n");
-  }
-
-  // A number as people write it: no exponent.
-  function plain(value, digits = 10) {
-    return value.toLocaleString("en-US", { maximumSignificantDigits: digits, useGrouping: false });
   }
 
   function put(id, text) { byId(id).textContent = text; }
 
   function show() {
     const row = rows[now.row];
-    const percent = data.percent ? " %" : "";
+    const score = row.score[0] === null ? "not known" : row.text.score + (data.percent ? " %" : "");
     slider.value = now.preference;
     put("preference-value", now.preference.toFixed(3));
     slider.setAttribute("aria-valuetext", `preference ${now.preference.toFixed(3)}: ${row.text.cost} ${data.unit}, ` +
-      `${data.metric} ${row.text.score}${percent}`);
+      `${data.metric} ${score}`);
     put("choice-cost", row.text.cost);
     put("choice-cost-note", row.text.cost_interval);
-    put("choice-score", row.text.score + percent);
+    put("choice-score", score);
     put("choice-score-note", row.text.score_interval || "no interval was computed");
     put("choice-difference", row.text.change + " cost");
     put("choice-difference-note", row.text.difference ? `${data.metric} ${row.text.difference}` : "");
     put("choice-extras", Object.entries(row.extras).map(([name, text]) => `${name}: ${text}`).join("; "));
     put("choice-thresholds", row.thresholds);
     put("snippet", snippet());
-    shares(row.share);
+    shares(row.share, row.text.shares);
     draw();
   }
 
-  function shares(share) {
+  function shares(share, texts) {
     const place = byId("choice-shares");
     place.replaceChildren();
     const used = share ? share.map((_, i) => i).filter((i) => share[i] > 0) : [];
-    const said = used.map((i) => `#${i + 1} ${data.experts[i].name} ${(100 * share[i]).toFixed(1)} %`);
+    const said = used.map((i) => `#${i + 1} ${data.experts[i].name} ${texts[i]} %`);
     place.setAttribute("aria-label", share ? `samples answered: ${said.join(", ")}` : "exit shares are not known");
     if (!share) place.textContent = "Exit shares are not known for this policy.";
     used.forEach((i, k) => {
@@ -97,160 +123,46 @@
     });
   }
 
-  // --- the chart -------------------------------------------------------------------------------------
-
-  function make(parent, name, attributes, text) {
-    const element = document.createElementNS(svgName, name);
-    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-    if (text !== undefined) element.textContent = text;
-    parent.append(element);
-    return element;
-  }
-
-  function extent(floor) {
-    const known = [...rows, ...data.experts].filter((each) => each.score && each.score[0] !== null)
-      .map((each) => ({ cost: Array.isArray(each.cost) ? each.cost[0] : each.cost, score: each.score }))
-      .filter((each) => floor === null || each.score[0] >= floor);
-    if (!known.length) return null;
-    const costs = known.map((each) => each.cost);
-    const lows = known.map((each) => each.score[1] === null ? each.score[0] : each.score[1]);
-    const highs = known.map((each) => each.score[2] === null ? each.score[0] : each.score[2]);
-    const [least, most] = [Math.min(...costs), Math.max(...costs)];
-    const curves = data.baselines.flatMap((each) => each.points).filter(([cost]) => cost <= most);
-    const low = floor === null ? Math.min(...lows) : floor;
-    const high = Math.max(...highs, ...curves.map(([, score]) => score));
-    const room = 0.06 * (high - low) || 0.5;
-    return { least, most, low: low - room, high: high + room };
-  }
-
-  function niceTicks(low, high, count) {
-    const raw = (high - low) / count;
-    const unit = Math.pow(10, Math.floor(Math.log10(raw)));
-    const step = [1, 2, 5, 10].map((m) => m * unit).find((s) => s >= raw);
-    const found = [];
-    for (let k = Math.ceil(low / step); k * step <= high; k++) found.push(Number((k * step).toPrecision(10)));
-    return found;
-  }
-
-  function logTicks(low, high) {
-    const found = [];
-    for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); e++) {
-      for (const m of [1, 2, 5]) {
-        const value = Number((m * Math.pow(10, e)).toPrecision(6));
-        if (value >= low && value <= high) found.push(value);
-      }
-    }
-    return found;
-  }
-
   function draw(across = box.clientWidth, tall = 400) {
     const row = rows[now.row];
     // What the reader chose is always seen: below the enlarged part, the whole is drawn.
     const below = row.score[0] !== null && row.score[0] < data.floor;
-    const zoomed = data.floor !== null && byId("enlarge").checked && !below;
-    const span = extent(zoomed ? data.floor : null);
-    if (!span) return;
-    const width = Math.max(220, across);
-    const height = width < 520 ? 300 : tall;
-    const edge = { left: 52, right: 14, top: 26, bottom: 44 };
-    const logarithmic = span.least > 0 && span.most > 10 * span.least;
-    const scaled = logarithmic ? Math.log10 : (v) => v;
-    let least = scaled(span.least), most = scaled(span.most);
-    const room = 0.05 * (most - least) || Math.abs(most) * 0.1 || 1;
-    least -= room; most += room;
-    const x = (v) => edge.left + (scaled(v) - least) / (most - least) * (width - edge.left - edge.right);
-    const y = (v) => height - edge.bottom - (v - span.low) / (span.high - span.low) * (height - edge.top - edge.bottom);
-    const svg = document.createElementNS(svgName, "svg");
-    svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", `${data.metric_axis} against ${data.cost_axis}; your choice: ` +
-      `${row.text.cost} ${data.unit}, ${data.metric} ${row.text.score}`);
-    axes(svg, { x, y, width, height, edge, span, logarithmic, least, most });
-    const clip = make(make(svg, "defs", {}), "clipPath", { id: "plot" });
-    make(clip, "rect", { x: edge.left, y: edge.top - 8, width: width - edge.left - edge.right + 8,
-      height: height - edge.top - edge.bottom + 8 });
-    const plot = make(svg, "g", { "clip-path": "url(#plot)" });
-    data.baselines.forEach((each) => {
-      // The best score needs no more cost than this: from there on, the line is flat.
-      const end = each.points[each.points.length - 1];
-      const points = end[0] < span.most ? [...each.points, [span.most, end[1]]] : each.points;
-      make(plot, "path", { class: each.kind, d: bent(points, x, y) });
-    });
-    make(plot, "path", { class: "steps", d: steps(x, y, span.most) });
-    rows.forEach((each) => {
-      if (each.score[0] === null) return;
-      const bar = each.score[1] !== null && each.fitted;
-      if (bar) make(plot, "path", { class: "bar", d: `M${x(each.cost[0])} ${y(each.score[1])}V${y(each.score[2])}` });
-      make(plot, "circle", { class: "policy", cx: x(each.cost[0]), cy: y(each.score[0]), r: each.fitted ? 3 : 1.8 });
-    });
-    data.experts.forEach((each, i) => {
-      if (each.score[0] === null || (zoomed && each.score[0] < data.floor)) return;
-      const [px, py] = [x(each.cost), y(each.score[0])];
-      make(plot, "path", { class: "bar expert", d: `M${px} ${y(each.score[1])}V${y(each.score[2])}` });
-      make(plot, "path", { class: "expert", d: `M${px} ${py - 5}l5 5l-5 5l-5 -5Z` });
-      const right = px > width - edge.right - 40;
-      make(svg, "text", { class: "name", x: px + (right ? -9 : 9), y: py + 13, "text-anchor": right ? "end" : "start" },
-        `#${i + 1}`);
-    });
-    if (data.chosen.score !== null) {
-      const [px, py] = [x(data.chosen.cost), y(data.chosen.score)];
-      make(plot, "path", { class: "chosen", d: `M${px - 5} ${py - 5}l10 10M${px - 5} ${py + 5}l10 -10` });
-    }
-    if (row.score[0] !== null) {
-      make(svg, "circle", { class: "marker", id: "marker", cx: x(row.cost[0]), cy: y(row.score[0]), r: 8 });
-    }
-    box.replaceChildren(svg);
-  }
-
-  function axes(svg, p) {
-    const bottom = p.height - p.edge.bottom;
-    const costs = p.logarithmic ? logTicks(Math.pow(10, p.least), Math.pow(10, p.most)) : niceTicks(p.least, p.most, 5);
-    let last = -1e9;
-    costs.filter((v) => v >= 0).forEach((value) => {
-      const at = p.x(value);
-      if (at - last < 46) return;
-      last = at;
-      make(svg, "path", { class: "grid", d: `M${at} ${p.edge.top}V${bottom}` });
-      make(svg, "text", { x: at, y: bottom + 16, "text-anchor": "middle" }, plain(value));
-    });
-    niceTicks(p.span.low, p.span.high, 5).forEach((value) => {
-      make(svg, "path", { class: "grid", d: `M${p.edge.left} ${p.y(value)}H${p.width - p.edge.right}` });
-      make(svg, "text", { x: p.edge.left - 6, y: p.y(value) + 4, "text-anchor": "end" }, plain(value));
-    });
-    make(svg, "path", { class: "axis", d: `M${p.edge.left} ${p.edge.top}V${bottom}H${p.width - p.edge.right}` });
-    const label = p.width < 420 ? `cost per sample (${data.unit})` : data.cost_axis;
-    make(svg, "text", { x: (p.edge.left + p.width - p.edge.right) / 2, y: p.height - 8, "text-anchor": "middle" }, label);
-    make(svg, "text", { x: 4, y: 14 }, data.metric_axis);
-  }
-
-  // A line that is straight in cost is bent on a logarithmic axis.
-  function bent(points, x, y) {
-    const found = [];
-    points.forEach(([cost, score], k) => {
-      if (k) {
-        const [from, least] = points[k - 1];
-        for (let t = 1; t < 20; t++) {
-          const at = from > 0 ? from * Math.pow(cost / from, t / 20) : from + (cost - from) * t / 20;
-          found.push([at, cost > from ? least + (score - least) * (at - from) / (cost - from) : score]);
-        }
-      }
-      found.push([cost, score]);
-    });
-    return found.map(([cost, score], k) => `${k ? "L" : "M"}${x(cost).toFixed(1)} ${y(score).toFixed(1)}`).join("");
-  }
-
-  function steps(x, y, until) {
-    const kept = data.unbeaten.map((i) => rows[i]).filter((row) => row.score[0] !== null);
-    const parts = kept.map((row, k) => k ? `H${x(row.cost[0])}V${y(row.score[0])}` : `M${x(row.cost[0])} ${y(row.score[0])}`);
-    return parts.length ? parts.join("") + `H${x(until)}` : "";
+    drawn(row, data.floor !== null && byId("enlarge").checked && !below, across, tall);
   }
 
   // --- what the reader does --------------------------------------------------------------------------
 
+  function note(text, wrong = false) {
+    put("budget-note", text);
+    budget.setAttribute("aria-invalid", wrong);
+  }
+
   function choose(preference) {
     now = { row: at(preference), preference, budget: null };
     budget.value = "";
-    put("budget-note", "");
+    note("");
+    show();
+  }
+
+  function spend() {
+    if (budget.value.trim() === "") {
+      // The policy stays, and no longer as that of a budget.
+      now = { ...now, budget: null };
+      note("");
+      show();
+      return;
+    }
+    const { value: most, wrong } = amount(budget.value);
+    if (wrong) { note(`${wrong} The choice stays as it is.`, true); return; }
+    const row = atBudget(most);
+    if (row === undefined) {
+      const known = rows.filter((each) => each.fit_cost !== null).map((each) => each.fit_cost);
+      note(`No policy costs at most ${decimal(most)} ${data.unit}` + (known.length ? `: the cheapest one costs ` +
+        `${upward(Math.min(...known))} ${data.unit}.` : ".") + " The choice stays as it is.", true);
+      return;
+    }
+    now = { row, preference: rows[row].preference, budget: most };
+    note(`Costs ${rows[row].text.fit_cost} ${data.unit} on the fitting split.`);
     show();
   }
 
@@ -259,24 +171,11 @@
     const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
     if (!step || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();
-    const same = (i) => rows[i].thresholds === rows[now.row].thresholds;
+    const same = (i) => rows[i].policy === rows[now.row].policy;
     const ahead = order.filter((i) => !same(i) && step * (rows[i].preference - now.preference) > 0);
     if (ahead.length) choose(rows[step > 0 ? ahead[0] : ahead[ahead.length - 1]].preference);
   });
-  budget.addEventListener("input", () => {
-    const most = Number(budget.value);
-    if (budget.value.trim() === "" || !Number.isFinite(most)) { put("budget-note", ""); return; }
-    const row = atBudget(most);
-    if (row === undefined) {
-      const least = rows.reduce((a, b) => a.fit_cost <= b.fit_cost ? a : b);
-      put("budget-note", `No policy costs at most ${budget.value} ${data.unit}: the cheapest one costs ` +
-        `${plain(least.fit_cost, 3)} ${data.unit}.`);
-      return;
-    }
-    now = { row, preference: rows[row].preference, budget: most };
-    put("budget-note", `Costs ${plain(rows[row].fit_cost, 3)} ${data.unit} on the fitting split.`);
-    show();
-  });
+  budget.addEventListener("input", spend);
   byId("enlarge").addEventListener("change", () => draw());
   byId("copy").addEventListener("click", () => {
     const text = byId("snippet").textContent;

@@ -64,3 +64,16 @@ def test_histograms_hold_all_samples_that_reach_an_expert(asked: tuple[Evaluatio
     for chart in sure.charts:
         heights = [top - bottom for series in chart.series for _, _, bottom, top in series.points]
         assert sum(heights) == pytest.approx(100)
+
+
+def test_shares_of_classes_are_called_percent_only_where_they_are_written_so(
+    asked: tuple[Evaluation, Evidence],
+) -> None:
+    for percent, heads, row in (
+        (True, ["Cascade %", "Last expert %"], ("50.0", "100.0")),
+        (False, ["Cascade", "Last expert"], ("0.500", "1.000")),
+    ):
+        table = class_table(replace(asked[0], percent=percent), asked[1])
+        assert table is not None
+        assert [column.title for column in table.columns[2:4]] == heads
+        assert table.rows[0][2:4] == row

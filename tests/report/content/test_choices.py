@@ -17,6 +17,7 @@ from orxe_plugins.evaluation.samples import IntervalSettings
 from orxe_plugins.report import Evidence, write_report
 from orxe_plugins.report.content.choices import chooser_data
 from orxe_plugins.report.content.evaluation import evaluation_document
+from orxe_plugins.report.content.tables import policy_table
 from orxe_plugins.report.html import to_html
 from orxe_plugins.search.pareto import with_choices
 
@@ -101,7 +102,53 @@ def test_the_oracle_is_drawn_where_the_metric_is_a_mean(fitted: tuple[PolicyTabl
 def test_what_is_not_a_number_is_not_in_the_json(evaluation: Callable[..., Evaluation]) -> None:
     odd = evaluation(scores=(float("nan"), 0.86, 0.91))
     object.__setattr__(odd.policies[0], "fit_score", float("nan"))
+    object.__setattr__(odd.policies[0], "fit_cost", float("nan"))
     json.dumps(chooser_data(odd), allow_nan=False)
+
+
+def test_shares_are_written_as_in_the_table_of_policies(fitted: tuple[PolicyTable, Records, Evaluation]) -> None:
+    table, records, _ = fitted
+    # 1 of 16 samples is 6.25 %: what is half-way is rounded by one rule on the whole page.
+    few = evaluate(table, records.samples(np.arange(16)), intervals=IntervalSettings(resamples=20))
+    rows = chooser_data(few)["rows"]
+    written = policy_table(few).for_files()
+    shares = [place for place, each in enumerate(written.columns) if re.fullmatch(r"#\d+ %", each.title)]
+    seen = set()
+    for group, line in zip(few.merged(), written.rows, strict=False):
+        row = next(row for row in rows if row["preference"] == group[0].preference)
+        said = [text for text in row["text"]["shares"] if text != "."]
+        assert said == [line[place] for place in shares if line[place] != "."]
+        seen.update(said)
+    assert any(float(text) % 12.5 for text in seen)
+
+
+def test_policies_are_told_apart_by_more_than_their_text(evaluation: Callable[..., Evaluation]) -> None:
+    policies = tuple(Policy((threshold, None)) for threshold in (0.5, 0.50001, 0.5))
+    rows = tuple((p, policy, 4.0, 0.9, (0.5, 0.0, 0.5)) for p, policy in zip((0.0, 0.5, 1.0), policies, strict=True))
+    assert [row["policy"] for row in chooser_data(evaluation(policies=rows))["rows"]] == [0, 1, 0]
+
+
+def test_the_chosen_policy_has_its_interval_wherever_it_lies(evaluation: Callable[..., Evaluation]) -> None:
+    whole = evaluation()
+    between = OtherPolicy("pareto", 0.7, Policy((0.7, None)), 5.0, 0.9, 5.0, 0.91)
+    result = replace(whole.chosen, policy=between.policy, preference=0.7)
+    chosen = replace(whole, others=(between,), choice=replace(whole.choice, chosen=result, kind="pareto"))
+    (row,) = (row for row in chooser_data(chosen)["rows"] if not row["fitted"])
+    assert row["text"]["score_interval"] == "88.0 to 92.0"
+
+
+def test_timm_is_named_for_cascades_of_classifiers_alone(fitted: tuple[PolicyTable, Records, Evaluation]) -> None:
+    table, records, evaluation = fitted
+    classes = np.zeros((3, len(records), 1), dtype=np.int32)
+    for predictions, labels, classifies in (
+        ({}, records.labels, True),
+        ({"classes": classes}, None, True),
+        ({"values": classes.astype(np.float32)}, None, False),
+        ({"confusion": classes}, None, False),
+        ({}, np.zeros(len(records)), False),
+    ):
+        some = replace(records, predictions=predictions, labels=labels)
+        assert chooser_data(evaluation, Evidence(some, table))["classifies"] is classifies
 
 
 def test_the_page_holds_the_data_that_the_json_file_holds(

@@ -91,3 +91,11 @@ def test_the_files_hold_every_curve(gate_evaluation: Callable[..., GateEvaluatio
     assert data["splits"] == {"trained_on": 500, "fitted_on": 800, "reported_on": 1000}
     assert data["gain"] == {"value": 0.04, "low": 0.02, "high": 0.06}
     assert {path.stem for path in files.paths} == {"gates"}
+
+
+def test_a_ranking_without_a_value_is_a_dash(gate_evaluation: Callable[..., GateEvaluation]) -> None:
+    # Kendall's tau of a confidence that never changes is not a number.
+    nan = Estimate(float("nan"), float("nan"), float("nan"))
+    table = ranking_table(gate_evaluation(Estimate(0.01, 0.0, 0.02), [nan]))
+    assert table.rows[0][3] == "-"
+    assert not any("nan" in cell for cell in table.rows[0])
