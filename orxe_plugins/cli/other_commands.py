@@ -18,7 +18,10 @@ def init(
     ],
     more: Annotated[
         list[str] | None,
-        typer.Argument(metavar="EXPERTS", help="Model names, files of weights, addresses, or MODEL@FILE."),
+        typer.Argument(
+            metavar="EXPERTS",
+            help="Model names, files of weights, addresses, or MODEL@FILE; any with options: yolo11n.pt?imgsz=320.",
+        ),
     ] = None,
     experts: Annotated[
         list[str] | None, typer.Option("--experts", metavar="EXPERTS...", help="The same, one or several.")

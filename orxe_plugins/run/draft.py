@@ -20,7 +20,7 @@ from orxe_plugins.run.described import class_sentence
 from orxe_plugins.run.draft_data import DraftData
 from orxe_plugins.run.draft_experts import Draft
 from orxe_plugins.run.recipe_folders import default_name
-from orxe_plugins.tasks.task import task_named
+from orxe_plugins.tasks.task import Task, task_named
 from orxe_plugins.util.files import folder_name
 from orxe_plugins.util.wording import plain
 
@@ -35,6 +35,7 @@ _CLASSES = {
     "data": "experts know labels that the data has not: the cascade answers in those of the data (classes: data)",
     "intersect": "the experts do not know all labels of the data: only those that all know count (classes: intersect)",
 }
+_NAME = "\0"  # stands for an expert's name in what is said of it
 _MORE = """\
 # More keys that are often wanted; take away the "# " in front. All of them: docs/recipes.md
 # classes: data                             # detectors that know more labels than the data has
@@ -133,17 +134,37 @@ def _misfits(experts: Sequence[Draft], kind: str, dataset: Dataset) -> list[str]
     counts = {draft.expert.num_classes for draft in experts if isinstance(draft.expert, ClassifierExpert)}
     if len(counts) > 1:
         found.append(f"the experts have different numbers of classes: {', '.join(map(str, sorted(counts)))}")
-    for draft in experts:
-        if not draft.has_weights and not isinstance(draft.expert, ClassifierExpert):
-            continue  # labels of an untrained model may not be its own
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            try:
-                task.prepare(draft.expert, dataset)
-            except OrxeError as error:
-                found.append(str(error))
-        found += [str(warning.message) for warning in caught if issubclass(warning.category, OrxeWarning)]
-    return list(dict.fromkeys(found))
+    told = [draft for draft in experts if draft.has_weights or isinstance(draft.expert, ClassifierExpert)]
+    # Labels of another untrained model may not be its own.
+    return found + _said_once([(str(draft.spec.name), text) for draft in told for text in _said(task, draft, dataset)])
+
+
+def _said(task: Task, draft: Draft, dataset: Dataset) -> list[str]:
+    """The error and the warnings of a task where it is to take an expert with a data set."""
+    found = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            task.prepare(draft.expert, dataset)
+        except OrxeError as error:
+            found.append(str(error))
+    return found + [str(warning.message) for warning in caught if issubclass(warning.category, OrxeWarning)]
+
+
+def _said_once(told: Sequence[tuple[str, str]]) -> list[str]:
+    """Pairs of an expert's name and what is said of it, as sentences, none of them for each of several experts.
+
+    >>> _said_once([("a", "'a' is large"), ("b", "'b' is large"), ("b", "all is well")])
+    ["'a' is large (the same of 'b')", 'all is well']
+    """
+    alike: dict[str, list[str]] = {}
+    for name, text in told:
+        names = alike.setdefault(text.replace(repr(name), _NAME), [])
+        names += [] if repr(name) in names else [repr(name)]
+    return [
+        text.replace(_NAME, first) + (f" (the same of {', '.join(others)})" if others and _NAME in text else "")
+        for text, (first, *others) in alike.items()
+    ]
 
 
 def _expert_lines(draft: Draft, path: Path) -> list[str]:

@@ -171,6 +171,9 @@ def test_classes_that_do_not_fit_are_said(tiny_recipe: Path, here: Path, orxe: O
     done = orxe("init", "timm:test_resnet?num_classes=2", "--data", tiny_recipe / "images")
     assert done.code == 0
     assert "note: data set 'images' has a class 2, but expert" in done.out
+    several = orxe("init", *["timm:test_resnet?num_classes=2"] * 3, "--data", tiny_recipe / "images", "--out", "b.yaml")
+    assert several.out.count("has a class 2, but expert 'test_resnet'") == 1
+    assert "(the same of 'test_resnet-2', 'test_resnet-3')" in several.out
 
 
 @pytest.fixture
