@@ -71,7 +71,8 @@ def api_page(package: str, names: list[str]) -> str:
     if package == "orxe_plugins":
         # What the packages define is told there; here is what to import from the top.
         listed = [f"- [`{name}`][{told_at(package, name)}]" for name in names if not name.startswith("_")]
-        return "\n".join([*parts, "Importable from the top:\n", *listed, ""])
+        own = [name for name in names if place_of(name) is None and not name.startswith("_")]
+        return "\n".join([*parts, "Importable from the top:\n", *listed, "", *(entry(package, name) for name in own)])
     return "\n".join([*parts, *(entry(package, name) for name in names)])
 
 
@@ -109,16 +110,23 @@ def told_at(package: str, name: str) -> str:
 
     Where a module of the package has the same name, that of the definition: the module would be documented instead.
     """
-    if package == "orxe_plugins":
-        offered = importlib.import_module(package)
-        for below in packages():
-            found = importlib.import_module(below)
-            if name in found.__all__ and below != package and getattr(found, name) is getattr(offered, name):
-                return told_at(below, name)
-    if importlib.util.find_spec(f"{package}.{name}") is None:
+    below = place_of(name) if package == "orxe_plugins" else None
+    if below is not None:
+        return told_at(below, name)
+    if package != "orxe_plugins" and importlib.util.find_spec(f"{package}.{name}") is None:
         return f"{package}.{name}"
     defined = getattr(importlib.import_module(package), name)
     return f"{getattr(defined, '__module__', package)}.{name}"
+
+
+def place_of(name: str) -> str | None:
+    """The package that a name of the top is told of with; None if it is with none."""
+    at_the_top = getattr(importlib.import_module("orxe_plugins"), name)
+    for package in packages()[1:]:
+        found = importlib.import_module(package)
+        if name in found.__all__ and getattr(found, name) is at_the_top:
+            return package
+    return None
 
 
 if __name__ == "__main__":

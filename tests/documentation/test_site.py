@@ -88,7 +88,9 @@ def test_a_function_with_the_name_of_its_module_is_told_by_its_definition(site: 
 
 def test_names_of_the_top_lead_to_where_they_are_told(site: Any) -> None:
     make_site, _ = site
-    page = make_site.api_page("orxe_plugins", ["Cascade", "evaluate"])
+    page = make_site.api_page("orxe_plugins", ["Cascade", "evaluate", "trusting"])
+    told = "::: orxe_plugins.util.trust.trusting\n    options:\n      heading: orxe_plugins.trusting\n"
+    assert page.endswith(told) and page.count(":::") == 2
     assert "- [`Cascade`][orxe_plugins.cascade.Cascade]\n" in page
     assert "- [`evaluate`][orxe_plugins.evaluation.evaluate.evaluate]\n" in page
 
