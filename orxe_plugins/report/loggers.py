@@ -150,7 +150,7 @@ def log_evaluation(tracker: Tracker, evaluation: Evaluation, files: ReportFiles)
 
 
 def log_everywhere(trackers: Sequence[Tracker], evaluation: Evaluation, files: ReportFiles) -> None:
-    """:func:`log_evaluation` with each of several trackers; one that fails is ended, and keeps no other from its figures.
+    """Log with each of several trackers; one that fails is ended, and keeps no other from its figures.
 
     Raises:
         OrxeError: some of them raised an error.
