@@ -57,7 +57,7 @@ def report_run(run: Run, fitted: Fitted, images: bool = True, trackers: Sequence
     times = times_of(run, table, splits.report.names)
     if times is not None:
         evaluation = with_times(evaluation, splits.report, times, counted)
-    evidence = Evidence(splits.report, table, metric, samples_of(run, splits.report), images)
+    evidence = Evidence(splits.report, table, metric, samples_of(run, splits.report, gaps=True), images)
     files = write_report(evaluation, run.report_folder, evidence=evidence)
     evaluation_document(evaluation).print(console.out)
     _print_paths(files, run.cascade_folder)
