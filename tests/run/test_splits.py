@@ -71,7 +71,8 @@ def test_samples_that_are_gone_are_named_or_leave_a_gap(
     kept = [(folder / "images" / str(sample)).is_file() for sample in records.sample_ids]
     assert 0 < sum(kept) < len(kept)
     with pytest.raises(
-        OrxeError, match=rf"{kept.count(False)} of the 18 samples .* no longer in images, such as .*jpg"
+        OrxeError,
+        match=rf"{kept.count(False)} of the 18 samples .* no longer in images, or no longer images, such as .*jpg",
     ):
         samples_of(run, records)
     found = samples_of(run, records, gaps=True)
