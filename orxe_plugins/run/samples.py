@@ -77,8 +77,8 @@ def samples_of(
     gone = [sample for sample in wanted if sample not in place]
     if gone and not gaps:
         raise OrxeError(
-            f"{len(gone):,} of the {len(wanted):,} samples that were recorded are no longer in {dataset.name}, or no longer "
-            f"images, such as {printable(gone[0])}: put them back, or record what is there by --fresh"
+            f"{len(gone):,} of the {len(wanted):,} samples that were recorded are no longer in {dataset.name}, or no "
+            f"longer images, such as {printable(gone[0])}: put them back, or record what is there by --fresh"
         )
     found: Dataset = _WithGaps(dataset, wanted) if gone else dataset.select(place[sample] for sample in wanted)
     if run.recipe.labels != "none":
