@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -43,3 +44,13 @@ def test_augmented_images_are_meant_to_be_unlike() -> None:
     fit, dark = drawn(1, 200), drawn(3, 200, dark=0.25)
     assert odd_shift(fit, dark) and odd_shift(None, dark) == ()
     assert odd_shift(replace(fit, details={"augment": "timm:rand"}), dark) == ()
+
+
+def test_few_samples_are_compared_without_a_warning() -> None:
+    rng = np.random.default_rng(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(60):
+            confidence = rng.random((2, 1, 5))
+            one, other = (Records.from_arrays(["a"], [1], each, np.zeros((1, 5))) for each in confidence)
+            odd_shift(one, other)
