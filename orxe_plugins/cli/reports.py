@@ -20,7 +20,7 @@ from orxe_plugins.report.content.gate import gate_document, write_gate_report
 from orxe_plugins.report.content.saver import saver_document, write_saver_report
 from orxe_plugins.report.evidence import Evidence
 from orxe_plugins.report.files import ReportFiles
-from orxe_plugins.report.loggers import Tracker, log_evaluation
+from orxe_plugins.report.loggers import Tracker
 from orxe_plugins.run.confidences import with_gate_confidences
 from orxe_plugins.run.latency import times_of
 from orxe_plugins.run.run import Run
@@ -57,12 +57,11 @@ def report_run(run: Run, fitted: Fitted, images: bool = True, trackers: Sequence
     times = times_of(run, table, splits.report.names)
     if times is not None:
         evaluation = with_times(evaluation, splits.report, times, counted)
-    evidence = Evidence(splits.report, table, metric, samples_of(run, splits.report), images)
+    evidence = Evidence(splits.report, table, metric, samples_of(run, splits.report, gaps=True), images)
     files = write_report(evaluation, run.report_folder, evidence=evidence)
     evaluation_document(evaluation).print(console.out)
     _print_paths(files, run.cascade_folder)
-    for tracker in trackers:
-        log_evaluation(tracker, evaluation, files)
+    loggers.log_everywhere(trackers, evaluation, files)
 
 
 def _search_extras(table: PolicyTable) -> dict[str, Sequence[float]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from scipy import stats
 
@@ -127,7 +129,10 @@ def odd_shift(fitted_on: Records | None, records: Records) -> tuple[str, ...]:
     names, unlike = short_names(records.names), []
     for i in range(records.n_experts):
         before, now = fitted_on.confidence[i], records.confidence[i]
-        test = stats.ks_2samp(before, now)
+        with warnings.catch_warnings():
+            # Of a few samples, SciPy now and then takes its approximation, and says so: that is good enough here.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            test = stats.ks_2samp(before, now)
         if test.statistic >= _APART and test.pvalue * records.n_experts < _CHANCE:
             unlike.append((float(test.statistic), f"{names[i]} {now.mean():.2f}, {before.mean():.2f}"))
     if not unlike:

@@ -8,7 +8,7 @@ from functools import cache
 from matplotlib import font_manager
 
 from orxe_plugins.report.formats import short_names
-from orxe_plugins.report.lettering import visible
+from orxe_plugins.report.lettering import shown, visible
 
 #: fonts that are asked in turn for a letter, where they are installed; the first one comes with matplotlib
 _FAMILIES = (
@@ -39,9 +39,13 @@ def drawn(text: str) -> str:
 def drawn_names(names: Sequence[str], width: int = 30) -> tuple[str, ...]:
     """Short names of N experts; one that cannot be drawn whole is "expert 2", by its place.
 
+    So is one that is written from right to left: matplotlib draws it backwards, or the figures beside it.
+
     Args:
         names: in routing order.
         width: as in :func:`~orxe_plugins.util.wording.short_names`.
     """
     texts = [drawn(name) for name in short_names(names, width)]
-    return tuple(f"expert {k}" if _UNKNOWN in text else text for k, text in enumerate(texts, start=1))
+    return tuple(
+        f"expert {k}" if _UNKNOWN in text or shown(text) != text else text for k, text in enumerate(texts, start=1)
+    )

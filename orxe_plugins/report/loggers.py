@@ -149,6 +149,24 @@ def log_evaluation(tracker: Tracker, evaluation: Evaluation, files: ReportFiles)
         _log(tracker, evaluation, files)
 
 
+def log_everywhere(trackers: Sequence[Tracker], evaluation: Evaluation, files: ReportFiles) -> None:
+    """Log with each of several trackers; one that fails is ended, and keeps no other from its figures.
+
+    Raises:
+        OrxeError: some of them raised an error.
+    """
+    failed: list[OrxeError] = []
+    for tracker in trackers:
+        try:
+            log_evaluation(tracker, evaluation, files)
+        except OrxeError as error:
+            failed.append(error)
+            with suppress(Exception):
+                tracker.end()
+    if failed:
+        raise OrxeError("; ".join(map(str, failed))) from failed[0]
+
+
 @contextmanager
 def _told(what: str) -> Iterator[None]:
     """Turn whatever a tracker's package raises into one line."""

@@ -52,5 +52,7 @@ def percentile_interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, 
     >>> percentile_interval(np.arange(101), level=0.5)
     (25.0, 75.0)
     """
+    if np.isnan(draws).all():
+        return float("nan"), float("nan")
     low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -81,3 +82,13 @@ def test_scores_that_are_all_nothing_are_told() -> None:
     (said,) = aimless_experts(Records.from_arrays(["boxes", "more"], [1, 2], score, score))
     assert said.startswith("the score of boxes is 0 on all 50 samples: check")
     assert aimless_experts(Records.from_arrays(["a", "b"], [1, 2], np.abs(score), -score)) == ()
+
+
+def test_few_samples_are_compared_without_a_warning() -> None:
+    rng = np.random.default_rng(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(60):
+            confidence = rng.random((2, 1, 5))
+            one, other = (Records.from_arrays(["a"], [1], each, np.zeros((1, 5))) for each in confidence)
+            odd_shift(one, other)

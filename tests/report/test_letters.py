@@ -21,7 +21,8 @@ SAMPLES = Samples(f"data {STRANGE}", "reporting split", 100)
 
 
 def test_a_name_that_cannot_be_drawn_is_a_number() -> None:
-    assert drawn_names(["small", f"big{STRANGE}", "a\u202eb"]) == ("small", "expert 2", "a\\u202eb")
+    names = ["small", f"big{STRANGE}", "a\u202eb", "\u05d0\u05d1-x"]
+    assert drawn_names(names) == ("small", "expert 2", "a\\u202eb", "expert 4")
     assert drawn("small\n b") == "small\n b"
     assert drawn(f"a{STRANGE}b") == "a\ufffdb"
 

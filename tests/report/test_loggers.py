@@ -12,7 +12,7 @@ import pytest
 from orxe_plugins.errors import OrxeError
 from orxe_plugins.evaluation.results import Evaluation
 from orxe_plugins.report.files import ReportFiles
-from orxe_plugins.report.loggers import TRACKERS, log_evaluation, open_tracker, open_trackers
+from orxe_plugins.report.loggers import TRACKERS, log_evaluation, log_everywhere, open_tracker, open_trackers
 
 FILES = ReportFiles(Path("r/report.md"), Path("r/report.html"), Path("r/report.json"), Path("r/policies.csv"), ())
 
@@ -143,3 +143,16 @@ def test_what_a_tracker_raises_after_the_work_names_the_report(
     tracker = open_tracker("mlflow", "mine", tmp_path)
     with pytest.raises(OrxeError, match="report.html is written, but its figures could not be logged: PermissionErr"):
         log_evaluation(tracker, evaluation(), FILES)
+
+
+def test_a_tracker_that_fails_keeps_no_other_from_its_figures(
+    evaluation: Callable[..., Evaluation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, sound = Refusing("log_metrics"), Stand()
+    monkeypatch.setitem(sys.modules, "mlflow", broken)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "trackio", sound)  # type: ignore[arg-type]
+    trackers = open_trackers(["mlflow", "trackio"], "mine", tmp_path)
+    with pytest.raises(OrxeError, match="could not be logged"):
+        log_everywhere(trackers, evaluation(), FILES)
+    assert broken.calls[-1][0] == "end_run"
+    assert sound.calls[-1][0] == "finish" and len(sound.calls) > 3

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from orxe_plugins import OrxeError
+from orxe_plugins.data.reading import BadSampleError
 from orxe_plugins.run.recording import record_pool
 from orxe_plugins.run.run import Run
-from orxe_plugins.run.samples import samples_of
+from orxe_plugins.run.samples import metric_of, samples_of
 from orxe_plugins.run.searching import search
 from orxe_plugins.run.splits import splits_of
 
@@ -56,3 +57,34 @@ def test_a_second_folder_is_reported_on_and_not_fitted_on(make_run: MakeRun, tin
     assert splits.report.sample_ids.tolist() == ["ant/new0.jpg", "ant/new1.jpg", "ant/new2.jpg"]
     splits = search(run).splits
     assert samples_of(run, splits.report).sample_ids == splits.report.sample_ids.tolist()
+
+
+def test_samples_that_are_gone_are_named_or_leave_a_gap(
+    make_run: MakeRun, own_recipe: OwnRecipe, tmp_path: Path
+) -> None:
+    folder = own_recipe(tmp_path / "recipe")
+    record_pool(make_run(folder, tmp_path / "out"))
+    for path in sorted((folder / "images").glob("*/*.jpg"))[::4]:
+        path.unlink()
+    run = make_run(folder, tmp_path / "out")
+    records = splits_of(run).report
+    kept = [(folder / "images" / str(sample)).is_file() for sample in records.sample_ids]
+    assert 0 < sum(kept) < len(kept)
+    with pytest.raises(
+        OrxeError,
+        match=rf"{kept.count(False)} of the 18 samples .* no longer in images, or no longer images, such as .*jpg",
+    ):
+        samples_of(run, records)
+    found = samples_of(run, records, gaps=True)
+    assert found.sample_ids == records.sample_ids.tolist()
+    assert found.class_names == ("ant", "bee", "cat")  # type: ignore[attr-defined]
+    for dataset in (found, found.select(range(len(found)))):
+        for i, there in enumerate(kept):
+            assert (dataset.targets[i] is None) is not there
+            if there:
+                assert dataset.load(i).mode == "RGB"
+            else:
+                with pytest.raises(BadSampleError, match="no longer in the data set"):
+                    dataset.load(i)
+    # A mean of recorded scores needs none of them.
+    assert metric_of(run, records).name == "top1"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -38,3 +40,9 @@ def test_an_interval_leaves_the_tails_and_missing_values_out() -> None:
     draws = np.append(np.arange(1001.0), np.nan)
     assert percentile_interval(draws, 0.9) == pytest.approx((50, 950))
     assert percentile_interval(draws) == pytest.approx((25, 975))
+
+
+def test_a_figure_without_a_value_has_no_interval_and_warns_of_nothing() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isnan(percentile_interval(np.full(5, np.nan))).all()

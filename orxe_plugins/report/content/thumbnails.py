@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from orxe_plugins.data.datasets import Dataset
+from orxe_plugins.data.reading import eight_bit
 from orxe_plugins.report.content.behaviour import name_of
 from orxe_plugins.report.gallery import Box
 
@@ -52,9 +53,9 @@ def small_picture(dataset: Dataset, place: int, side: int = SIDE) -> SmallPictur
     """
     try:
         image = dataset.load(place)
-    except Exception:  # a report is no place to fail at a picture, whatever the data set raises
+        small = eight_bit(image).convert("RGB")
+    except Exception:  # a report is no place to fail at a picture, whatever the data set raises or gives
         return None
-    small = image.convert("RGB")
     small.thumbnail((side, side))
     if max(small.size) < side // 2:
         # Small pictures are enlarged without blur, and cheaper than by the browser's own smoothing.

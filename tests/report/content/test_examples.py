@@ -112,6 +112,41 @@ def test_pictures_can_be_left_out(evaluated: Evaluation, records: Records) -> No
     assert example_galleries(evaluated, Evidence(records)) == ()
 
 
+class Given(Pictures):
+    """A data set that gives one thing for all samples."""
+
+    def __init__(self, thing: object) -> None:
+        super().__init__(1)
+        self.thing = thing
+
+    def load(self, index: int) -> Image.Image:
+        return self.thing  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "HSV", "I;16", "F"])
+@pytest.mark.parametrize("size", [(1, 1), (4000, 20), (3, 3000), (500, 300)])
+def test_pictures_of_every_kind_and_shape_are_made_small(mode: str, size: tuple[int, int]) -> None:
+    small = small_picture(Given(Image.new(mode, size)), 0)
+    assert small is not None
+    assert min(small.width, small.height) >= 1 and max(small.width, small.height) == SIDE
+    with Image.open(io.BytesIO(base64.b64decode(small.source.partition(",")[2]))) as image:
+        assert image.size == (small.width, small.height)
+    assert small.scale == (small.width / size[0], small.height / size[1])
+
+
+def test_sixteen_bits_are_scaled_and_not_cut_off() -> None:
+    grey = Image.fromarray(np.full((20, 20), 0x8000, dtype=np.uint16))
+    small = small_picture(Given(grey), 0)
+    assert small is not None
+    with Image.open(io.BytesIO(base64.b64decode(small.source.partition(",")[2]))) as image:
+        assert image.convert("L").getextrema() == (128, 128)
+
+
+@pytest.mark.parametrize("thing", [None, np.zeros((3, 3)), Image.fromarray(np.full((2, 2), 9.0, dtype=np.float32))])
+def test_what_is_no_picture_is_not_shown(thing: object) -> None:
+    assert small_picture(Given(thing), 0) is None
+
+
 def test_examples_are_spread_from_sure_to_unsure() -> None:
     confidence = np.linspace(0, 1, 11)
     assert spread(np.arange(11), confidence, 3).tolist() == [10, 5, 0]
