@@ -23,7 +23,7 @@ FAR_BELOW = 0.1
 _BEYOND = 0.05
 #: an expert that does not look at its samples is told from one that does with this chance of an error
 _NO_BETTER = 0.05
-_AIMLESS = "check the order of its classes, its weights and its view (`orxe check`) before you read on"
+_AIMLESS = "check the order of the classes, the weights and the views (`orxe check`) before you read on"
 #: so large a share of the preferences with one policy is worth a word
 _MOST = 0.8
 #: shares of samples on one side of a confidence that differ by less are no reason for a warning
