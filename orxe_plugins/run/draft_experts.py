@@ -77,19 +77,17 @@ def _specs(text: str, arch_of: Any) -> list[ExpertSpec]:
         from orxe_plugins.run.experts_file import read_experts_file
 
         return list(read_experts_file(path))
-    if path.is_file() or _is_model_folder(path):
-        return [_of_file(path.resolve(), None, arch_of)]
+    place, query = _place_and_query(text)
+    if place.is_file() or _is_model_folder(place):
+        return [_of_file(place.resolve(), None, arch_of, query)]
     model, at, file = text.partition("@")
-    place, query = _place_and_query(file)
-    if at and adapter_in(model) != "mmdet" and place.exists():
-        return [_of_file(place.resolve(), model, arch_of, query)]
+    behind, query = _place_and_query(file)
+    if at and adapter_in(model) != "mmdet" and behind.exists():
+        return [_of_file(behind.resolve(), model, arch_of, query)]
     if file.startswith("package:"):
         return [ExpertSpec(model if adapter_in(model) in adapter_names() else f"timm:{model}", checkpoint=file)]
     if adapter_in(text) in adapter_names():
         return [ExpertSpec(text)]
-    place, query = _place_and_query(text)
-    if place.is_file() or _is_model_folder(place):
-        return [_of_file(place.resolve(), None, arch_of, query)]
     if place.suffix.lower() in _WEIGHTS and (len(place.parts) > 1 or place.suffix != ".pt"):
         raise OrxeError(f"expert {text!r}: there is no such file")
     # Ultralytics downloads its own files by their bare names.
@@ -119,19 +117,17 @@ def _of_file(path: Path, model: str | None, arch_of: Any, query: str = "") -> Ex
         arch_of: gives the model that the user says elsewhere.
         query: options that stood behind the file.
     """
-    options = f"?{query}" if query else ""
+    address, options = _with_options(model, query)
     if path.is_dir() and (path / "config.json").is_file():
         return ExpertSpec(f"timm:local-dir:{path}{options}")
     if path.is_dir() or path.suffix.lower() in _ULTRALYTICS or _is_of_ultralytics(path):
         return _of_ultralytics(path, options)
     if path.suffix.lower() not in _WEIGHTS:
         raise OrxeError(f"expert {str(path)!r}: expected a file of weights ({', '.join(_WEIGHTS)}) or a model's name")
-    model = model or arch_of(path)
-    adapter = (adapter_in(model) if model else None) or "timm"
-    address = (model or "").removeprefix(f"{adapter}:")
-    name, _, own = address.partition("?")
-    queries = "&".join(filter(None, (own, query)))
-    options = f"?{queries}" if queries else ""
+    if model is None:
+        address, options = _with_options(arch_of(path), query)
+    adapter = adapter_in(address) or "timm"
+    name = address.removeprefix(f"{adapter}:")
     loaded: Any = load_adapter(adapter)
     if hasattr(loaded, "recognise"):
         # Not all adapters' recognise takes options.
@@ -141,6 +137,13 @@ def _of_file(path: Path, model: str | None, arch_of: Any, query: str = "") -> Ex
             raise OrxeError(f"the model of {path} is not known by the file: {_HOW_TO_SAY.format(file=path.name)}")
         return ExpertSpec(f"{adapter}:{found[0]}{options}", checkpoint=str(path), options=found[1])
     return ExpertSpec(f"{adapter}:{name}{options}", checkpoint=str(path))
+
+
+def _with_options(model: str | None, query: str) -> tuple[str, str]:
+    """A model without its options, and the options that stand behind it and behind its file, as an address has them."""
+    address, _, own = (model or "").partition("?")
+    queries = "&".join(filter(None, (own, query)))
+    return address, f"?{queries}" if queries else ""
 
 
 def _of_ultralytics(path: Path, options: str) -> ExpertSpec:

@@ -206,3 +206,15 @@ def test_three_commands_from_two_yolos_and_a_yolo_data_set(
     run = orxe("run", "mine.yaml", *changes)
     assert run.code == 0, run.err
     assert (here / "runs" / "mine" / "report" / "report.html").is_file()
+
+
+def test_options_of_a_yolo_stand_behind_its_model_or_its_file(
+    make_yolo: Callable[..., Path], yolo_data: Path, here: Path, orxe: Orxe
+) -> None:
+    file = make_yolo(here / "one.pt", "yolov8n.yaml", names=("ant", "bee"))
+    named = [f"{file}?imgsz=64", f"yolov8n?imgsz=64@{file}", str(file)]
+    done = orxe("init", "--experts", *named, "--data", yolo_data / "data.yaml", "--out", "sizes.yaml")
+    assert done.code == 0, done.err
+    found = {entry["name"]: entry["address"] for entry in yaml.safe_load((here / "sizes.yaml").read_text())["experts"]}
+    small = f"ultralytics:{file}?imgsz=64"
+    assert found == {"one-64": small, "one-64-2": small, "one": f"ultralytics:{file}"}
