@@ -124,8 +124,9 @@ def choose(candidates: Sequence[Candidate], fitted_on: Records | None, negligibl
     base = max(alone, key=lambda each: (each.score, -each.cost))
     against = "the last expert" if base.policy == last.policy else "the best expert alone"
     found = _safe(front, base, negligible * _scale(candidates) + ROUNDING)
-    points = f"{100 * negligible:.2g} point{'' if round(100 * negligible, 1) == 1 else 's'}"
-    loses = f"is expected to lose at most {points}" if negligible else "loses nothing"
+    points = f"{100 * negligible:.2g}"
+    most = f"{points} point{'s' if points != '1' else ''}"
+    loses = f"is expected to lose at most {most}" if negligible else "loses nothing"
     reason = f"the cheapest one that {loses} against {against} there, on the safe side"
     if found.cost > (1 - _WORTH_IT) * base.cost:
         traded = _traded(front, base, alone)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orxe_plugins.evaluation.results import Estimate, Evaluation
@@ -71,8 +71,7 @@ class Formats:
 
     def score_ends(self, estimate: Estimate) -> str:
         """The interval of a score alone: 88.3 to 93.5; empty if it is not known."""
-        known = not (math.isnan(estimate.low) or math.isnan(estimate.high))
-        return f"{self.score(estimate.low)} to {self.score(estimate.high)}" if known else ""
+        return _ends(estimate, self.score)
 
     def difference(self, value: float) -> str:
         """A signed difference of scores, such as -0.4; 0 has no sign."""
@@ -85,8 +84,7 @@ class Formats:
 
     def difference_ends(self, estimate: Estimate) -> str:
         """The interval of a difference alone: -1.6 to +0.8; empty if it is not known."""
-        known = not (math.isnan(estimate.low) or math.isnan(estimate.high))
-        return f"{self.difference(estimate.low)} to {self.difference(estimate.high)}" if known else ""
+        return _ends(estimate, self.difference)
 
     def cost(self, value: float) -> str:
         """A cost with three significant digits."""
@@ -123,3 +121,9 @@ class Formats:
     def share(value: float) -> str:
         """A share of the samples in percent, without the percent sign: 62.1; "." for no sample at all."""
         return "." if value == 0 else f"{100 * value:.1f}"
+
+
+def _ends(estimate: Estimate, write: Callable[[float], str]) -> str:
+    if math.isnan(estimate.low) or math.isnan(estimate.high):
+        return ""
+    return f"{write(estimate.low)} to {write(estimate.high)}"

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from orxe_plugins.errors import OrxeError, unknown
+from orxe_plugins.errors import OrxeError, check_known
 from orxe_plugins.evaluation.results import Evaluation
 from orxe_plugins.report.files import ReportFiles
 
@@ -110,8 +110,7 @@ def open_tracker(kind: str, name: str, folder: Path) -> Tracker:
     Raises:
         OrxeError: there is no such tracker, its package is not installed, or it could not begin a run.
     """
-    if kind not in _TRACKERS:
-        raise unknown("tracker", kind, TRACKERS)
+    check_known("tracker", [kind], TRACKERS)
     with _told(f"{kind} could not begin a run"):
         return _TRACKERS[kind](name, folder)
 
@@ -122,9 +121,7 @@ def open_trackers(kinds: Sequence[str], name: str, folder: Path) -> list[Tracker
     Raises:
         OrxeError: as :func:`open_tracker`.
     """
-    for kind in kinds:
-        if kind not in _TRACKERS:
-            raise unknown("tracker", kind, TRACKERS)
+    check_known("tracker", kinds, TRACKERS)
     opened: list[Tracker] = []
     try:
         for kind in dict.fromkeys(kinds):

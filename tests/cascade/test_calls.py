@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from at_once import AtOnce
 from made_up_experts import logits, picking
 from torch import Tensor, nn
 
@@ -125,23 +126,17 @@ def test_singles_end_with_the_time_that_there_is_for_all() -> None:
 
 
 def test_few_samples_are_tried_at_the_same_time() -> None:
-    parcel, released, lock = parcel_of(64), threading.Event(), threading.Lock()
+    parcel, released, trying = parcel_of(64), threading.Event(), AtOnce()
     whole = hung_until(released)
-    now, most = 0, 0
 
     def run_one(one: Parcel) -> list[Piece]:
-        nonlocal now, most
-        with lock:
-            now += 1
-            most = max(most, now)
-        time.sleep(0.002)
-        with lock:
-            now -= 1
+        with trying.inside():
+            time.sleep(0.002)
         return [(np.arange(1), ValueError())]
 
     assert len(list(Singles(run_one, parcel, whole, timeout=60.0, pause=30.0).answers())) == 64
     released.set()
-    assert 1 < most <= 8
+    assert 1 < trying.most <= 8
 
 
 class Slow(nn.Module):

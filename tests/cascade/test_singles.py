@@ -6,21 +6,18 @@ import threading
 import time
 from collections.abc import Callable
 
+from at_once import AtOnce
+
 from orxe_plugins.cascade.singles import FewAtOnce
 
 
 def test_at_most_eight_are_tried_at_the_same_time() -> None:
-    lock, now, most = threading.Lock(), 0, 0
+    trying = AtOnce()
 
     def begin(number: int) -> Callable[[], int]:
         def work() -> int:
-            nonlocal now, most
-            with lock:
-                now += 1
-                most = max(most, now)
-            time.sleep(0.01)
-            with lock:
-                now -= 1
+            with trying.inside():
+                time.sleep(0.01)
             return 10 * number
 
         return work
@@ -29,7 +26,7 @@ def test_at_most_eight_are_tried_at_the_same_time() -> None:
     found: dict[int, int] = {}
     while len(found) < 30:
         found |= {number: call.result() for number, call in few.step()}
-    assert found == {number: 10 * number for number in range(30)} and 1 < most <= 8
+    assert found == {number: 10 * number for number in range(30)} and 1 < trying.most <= 8
 
 
 def test_those_that_hang_make_room_and_are_given_up_alone() -> None:
